@@ -1,0 +1,6 @@
+//! SQL over the CloudTrail events of Amazon Aurora.
+
+pub mod error;
+pub mod position;
+pub mod source;
+pub mod stats;

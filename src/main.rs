@@ -1,0 +1,3 @@
+//! The `auroratrail` command.
+
+fn main() {}

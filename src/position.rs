@@ -1,0 +1,47 @@
+//! A place in some input.
+
+use std::sync::Arc;
+
+/// An input and, where it is known, a byte in it.
+///
+/// ```
+/// use auroratrail::position::Position;
+///
+/// let position = Position::new("logs/a.json.gz").at_byte(8112);
+/// assert_eq!(position.to_string(), "logs/a.json.gz@8112");
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Position {
+    /// The file's path, the object's URL, `-` for standard input.
+    pub origin: Arc<str>,
+    /// Bytes from the start of the input after decompression.
+    pub byte: Option<u64>,
+}
+
+impl Position {
+    /// The input as a whole.
+    pub fn new(origin: impl Into<Arc<str>>) -> Self {
+        Self {
+            origin: origin.into(),
+            byte: None,
+        }
+    }
+
+    /// The same input at `byte`.
+    #[must_use]
+    pub fn at_byte(&self, byte: u64) -> Self {
+        Self {
+            origin: Arc::clone(&self.origin),
+            byte: Some(byte),
+        }
+    }
+}
+
+impl std::fmt::Display for Position {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.byte {
+            Some(byte) => write!(f, "{}@{byte}", self.origin),
+            None => f.write_str(&self.origin),
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! What became of the input: the counts that every input ends in, and the rejects.
+//!
+//! Counts never depend on the columns or rows that a query asks for: they are taken where records
+//! are framed and classified, before anything is decoded.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Mutex, PoisonError};
+
+use crate::position::Position;
+
+/// Live counters of one scan, shared by everything that works on it.
+#[derive(Default)]
+pub struct Stats {
+    /// Files or objects that the listing gave and that may hold a matching event.
+    pub objects_listed: AtomicU64,
+    /// Their bytes, as stored.
+    pub bytes_listed: AtomicU64,
+    /// Whether the listing has come to its end, so that the two above are totals.
+    pub listing_done: std::sync::atomic::AtomicBool,
+    /// Objects left alone because their key says that they cannot hold a matching event.
+    pub objects_pruned: AtomicU64,
+    /// Objects taken up for reading.
+    pub objects_read: AtomicU64,
+    /// Bytes read, as stored.
+    pub bytes_read: AtomicU64,
+    /// Bytes after decompression.
+    pub bytes_inflated: AtomicU64,
+    /// CloudTrail records out of whole documents.
+    pub events: AtomicU64,
+    /// CloudTrail records that could still be framed in damaged documents. They are rows too.
+    pub salvaged: AtomicU64,
+    /// Events left out because the same event had been seen (only when asked for).
+    pub duplicates: AtomicU64,
+    /// Values that did not fit the type of their flattened column and are NULL there.
+    pub misfits: AtomicU64,
+    /// Objects without a byte in them, or without a value.
+    pub empty_objects: AtomicU64,
+    counts: Mutex<Counts>,
+    rejects: Mutex<Option<Box<dyn Write + Send>>>,
+    tell: Mutex<Option<Tell>>,
+}
+
+type Tell = Box<dyn FnMut(&Reject<'_>) + Send>;
+
+#[derive(Default)]
+struct Counts {
+    not_cloudtrail: BTreeMap<&'static str, u64>,
+    rejects: BTreeMap<&'static str, u64>,
+    event_sources: BTreeMap<Box<str>, u64>,
+    event_times: Option<(i64, i64)>,
+}
+
+/// Something that should have been an event and is not usable.
+#[derive(Debug)]
+pub struct Reject<'a> {
+    /// Where it starts.
+    pub position: Position,
+    /// A short, stable reason to count by: `truncated gzip`.
+    pub reason: &'static str,
+    /// What exactly is wrong and, if there is any, advice.
+    pub detail: String,
+    /// The offending bytes, as far as they are known. Content: never printed, only kept.
+    pub bytes: &'a [u8],
+}
+
+impl Stats {
+    /// Counts one piece of input that is fine but no CloudTrail event.
+    pub fn not_cloudtrail(&self, kind: &'static str, count: u64) {
+        *self.counts().not_cloudtrail.entry(kind).or_default() += count;
+    }
+
+    /// Counts a reject, keeps it if rejects are kept, and tells of it.
+    pub fn reject(&self, reject: &Reject<'_>) {
+        *self.counts().rejects.entry(reject.reason).or_default() += 1;
+        if let Some(out) = lock(&self.rejects).as_mut() {
+            let line = serde_json::json!({
+                "origin": &*reject.position.origin,
+                "byte": reject.position.byte,
+                "reason": reject.reason,
+                "detail": reject.detail,
+                "content": String::from_utf8_lossy(reject.bytes),
+            });
+            // A full disk shows when the writer is finished; the query goes on meanwhile.
+            let _ = writeln!(out, "{line}");
+        }
+        if let Some(tell) = lock(&self.tell).as_mut() {
+            tell(reject);
+        }
+    }
+
+    /// Adds what one worker saw of the events' sources and times (microseconds since 1970, UTC).
+    pub fn observe<'a>(
+        &self,
+        sources: impl IntoIterator<Item = (&'a str, u64)>,
+        times: Option<(i64, i64)>,
+    ) {
+        let mut counts = self.counts();
+        for (source, count) in sources {
+            match counts.event_sources.get_mut(source) {
+                Some(known) => *known += count,
+                None => {
+                    counts.event_sources.insert(source.into(), count);
+                }
+            }
+        }
+        counts.event_times = match (counts.event_times, times) {
+            (Some((a, b)), Some((c, d))) => Some((a.min(c), b.max(d))),
+            (known, seen) => known.or(seen),
+        };
+    }
+
+    /// Keeps each reject as a line of JSON.
+    pub fn keep_rejects(&self, out: Box<dyn Write + Send>) {
+        *lock(&self.rejects) = Some(out);
+    }
+
+    /// Ends the file of rejects.
+    ///
+    /// # Errors
+    /// What the last write to it failed with.
+    pub fn finish_rejects(&self) -> std::io::Result<()> {
+        match lock(&self.rejects).take() {
+            Some(mut out) => out.flush(),
+            None => Ok(()),
+        }
+    }
+
+    /// Sets what is told of a reject as it happens.
+    pub fn on_reject(&self, tell: impl FnMut(&Reject<'_>) + Send + 'static) {
+        *lock(&self.tell) = Some(Box::new(tell));
+    }
+
+    /// The counts by kind of what is not CloudTrail, most telling order: by name.
+    pub fn not_cloudtrail_by_kind(&self) -> Vec<(&'static str, u64)> {
+        self.counts()
+            .not_cloudtrail
+            .iter()
+            .map(|(k, v)| (*k, *v))
+            .collect()
+    }
+
+    /// The counts of rejects by reason.
+    pub fn rejects_by_reason(&self) -> Vec<(&'static str, u64)> {
+        self.counts()
+            .rejects
+            .iter()
+            .map(|(k, v)| (*k, *v))
+            .collect()
+    }
+
+    /// Events by `eventSource`, as far as [`Stats::observe`] was told.
+    pub fn events_by_source(&self) -> Vec<(String, u64)> {
+        self.counts()
+            .event_sources
+            .iter()
+            .map(|(k, v)| (k.to_string(), *v))
+            .collect()
+    }
+
+    /// First and last event time, microseconds since 1970 UTC.
+    pub fn event_times(&self) -> Option<(i64, i64)> {
+        self.counts().event_times
+    }
+
+    /// How many rejects there are, for any reason.
+    pub fn rejects(&self) -> u64 {
+        self.counts().rejects.values().sum()
+    }
+
+    fn counts(&self) -> std::sync::MutexGuard<'_, Counts> {
+        lock(&self.counts)
+    }
+}
+
+impl std::fmt::Debug for Stats {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Stats")
+            .field("events", &self.events.load(Relaxed))
+            .finish_non_exhaustive()
+    }
+}
+
+/// Counters stay usable after a panic elsewhere: they are sums, never half-changed.
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
