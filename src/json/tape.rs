@@ -1,0 +1,253 @@
+//! Where things are in a document: the members of its root, and the elements of the arrays in which
+//! CloudTrail's wrappers keep their records, with the members of each.
+
+use super::string::skip_string;
+use super::{
+    Fault, Span, after_comma, invalid, skip_colon, skip_container, skip_space, value_span,
+};
+
+/// One member of an object.
+#[derive(Clone, Copy, Debug)]
+pub struct Member {
+    /// The key, without its quotes.
+    pub key: Span,
+    /// The value.
+    pub value: Span,
+}
+
+/// An array of the root (or the root itself) whose elements are on the tape.
+#[derive(Clone, Copy, Debug)]
+pub struct Array {
+    /// Offset of the `[`.
+    pub start: u32,
+    /// Behind the `]`; behind the last whole element while the array has no end.
+    pub end: u32,
+    /// Range of its elements on the tape.
+    pub elements: (u32, u32),
+}
+
+/// An element of an [`Array`].
+#[derive(Clone, Copy, Debug)]
+pub struct Element {
+    /// The element's text.
+    pub value: Span,
+    /// Range of its members on the tape; empty unless it is an object.
+    pub members: (u32, u32),
+}
+
+/// How far [`Tape::parse`] came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Parsed {
+    /// A whole document, now on the tape.
+    Document {
+        /// Its first byte.
+        start: usize,
+        /// Behind its last byte.
+        end: usize,
+    },
+    /// Nothing but white space was left.
+    Nothing,
+    /// The text ended, or made no sense, inside a document. What came whole before that is on the
+    /// tape.
+    Broken {
+        /// The document's first byte.
+        start: usize,
+        /// What went wrong, and where.
+        fault: Fault,
+    },
+}
+
+/// The table of one document at a time; its memory is used again for the next.
+#[derive(Default)]
+pub struct Tape {
+    /// The root's members (of a bare record: the record's), if it is an object.
+    pub root: Vec<Member>,
+    /// The arrays that hold records.
+    pub arrays: Vec<Array>,
+    /// The elements of these arrays.
+    pub elements: Vec<Element>,
+    /// The members of these elements.
+    pub members: Vec<Member>,
+}
+
+/// Root keys whose arrays are put on the tape element by element; to look into others, parse them.
+const ARRAYS: [&[u8]; 6] = [
+    b"Records",
+    b"records",
+    b"Events",
+    b"events",
+    b"logEvents",
+    b"Messages",
+];
+
+impl Tape {
+    /// Validates the next document of `text` from byte `at` on, and notes where its parts are.
+    pub fn parse(&mut self, text: &str, at: usize) -> Parsed {
+        let text = text.as_bytes();
+        self.root.clear();
+        self.arrays.clear();
+        self.elements.clear();
+        self.members.clear();
+        let start = skip_space(text, at);
+        let end = match text.get(start) {
+            None => return Parsed::Nothing,
+            Some(b'{') => self.root_object(text, start),
+            Some(b'[') => self.array(text, start),
+            Some(_) => value_span(text, start).map(|value| value.end as usize),
+        };
+        match end {
+            Ok(end) => Parsed::Document { start, end },
+            Err(fault) => Parsed::Broken { start, fault },
+        }
+    }
+
+    fn root_object(&mut self, text: &[u8], start: usize) -> Result<usize, Fault> {
+        let mut at = skip_space(text, start + 1);
+        while let Some(b'"') = text.get(at) {
+            let (key, start) = key_span(text, at)?;
+            let holds_records = text.get(start) == Some(&b'[')
+                && ARRAYS.contains(&&text[key.start as usize..key.end as usize]);
+            let value = if holds_records {
+                let end = self.array(text, start)?;
+                Span {
+                    start: start as u32,
+                    end: end as u32,
+                    escaped: false,
+                }
+            } else {
+                member_value(text, start, 1)?
+            };
+            self.root.push(Member { key, value });
+            at = next_member(text, value.end as usize)?;
+        }
+        end_of_object(text, at, self.root.is_empty())
+    }
+
+    fn array(&mut self, text: &[u8], start: usize) -> Result<usize, Fault> {
+        let first = self.elements.len() as u32;
+        let index = self.arrays.len();
+        self.arrays.push(Array {
+            start: start as u32,
+            end: start as u32 + 1,
+            elements: (first, first),
+        });
+        let mut at = skip_space(text, start + 1);
+        if text.get(at) == Some(&b']') {
+            self.arrays[index].end = at as u32 + 1;
+            return Ok(at + 1);
+        }
+        loop {
+            let value = self.element(text, at)?;
+            let array = &mut self.arrays[index];
+            array.elements.1 += 1;
+            array.end = value.end;
+            at = skip_space(text, value.end as usize);
+            match text.get(at) {
+                Some(b',') => at = skip_space(text, at + 1),
+                Some(b']') => {
+                    array.end = at as u32 + 1;
+                    return Ok(at + 1);
+                }
+                Some(_) => return Err(invalid(at, "expected ',' or ']'")),
+                None => return Err(Fault::Incomplete),
+            }
+        }
+    }
+
+    fn element(&mut self, text: &[u8], start: usize) -> Result<Span, Fault> {
+        let first = self.members.len();
+        let value = match text.get(start) {
+            Some(b'{') => {
+                let end = self.object(text, start);
+                if end.is_err() {
+                    self.members.truncate(first);
+                }
+                Span {
+                    start: start as u32,
+                    end: end? as u32,
+                    escaped: false,
+                }
+            }
+            _ => member_value(text, start, 2)?,
+        };
+        self.elements.push(Element {
+            value,
+            members: (first as u32, self.members.len() as u32),
+        });
+        Ok(value)
+    }
+
+    fn object(&mut self, text: &[u8], start: usize) -> Result<usize, Fault> {
+        let first = self.members.len();
+        let mut at = skip_space(text, start + 1);
+        while let Some(b'"') = text.get(at) {
+            let (key, start) = key_span(text, at)?;
+            let value = member_value(text, start, 3)?;
+            self.members.push(Member { key, value });
+            at = next_member(text, value.end as usize)?;
+        }
+        end_of_object(text, at, self.members.len() == first)
+    }
+
+    /// The elements of `array`.
+    pub fn elements_of(&self, array: &Array) -> &[Element] {
+        &self.elements[array.elements.0 as usize..array.elements.1 as usize]
+    }
+
+    /// The members of `element`.
+    pub fn members_of(&self, element: &Element) -> &[Member] {
+        &self.members[element.members.0 as usize..element.members.1 as usize]
+    }
+}
+
+/// The key whose quote is at `at`, and where its value starts.
+#[inline(always)]
+fn key_span(text: &[u8], at: usize) -> Result<(Span, usize), Fault> {
+    let (end, escaped) = skip_string(text, at)?;
+    let key = Span {
+        start: at as u32 + 1,
+        end: end as u32 - 1,
+        escaped,
+    };
+    Ok((key, skip_colon(text, end)?))
+}
+
+#[inline(always)]
+fn member_value(text: &[u8], start: usize, depth: u32) -> Result<Span, Fault> {
+    match text.get(start) {
+        Some(b'{' | b'[') => Ok(Span {
+            start: start as u32,
+            end: skip_container(text, start, depth)? as u32,
+            escaped: false,
+        }),
+        _ => value_span(text, start),
+    }
+}
+
+/// Where the next key starts, or the `}` stands.
+#[inline(always)]
+fn next_member(text: &[u8], at: usize) -> Result<usize, Fault> {
+    let comma = skip_space(text, at);
+    match text.get(comma) {
+        Some(b',') => {
+            let at = after_comma(text, at);
+            match text.get(at) {
+                Some(b'"') => Ok(at),
+                Some(_) => Err(invalid(at, "expected a key in quotes")),
+                None => Err(Fault::Incomplete),
+            }
+        }
+        Some(b'}') => Ok(comma),
+        Some(_) => Err(invalid(comma, "expected ',' or '}'")),
+        None => Err(Fault::Incomplete),
+    }
+}
+
+fn end_of_object(text: &[u8], at: usize, empty: bool) -> Result<usize, Fault> {
+    match text.get(at) {
+        Some(b'}') => Ok(at + 1),
+        Some(_) if empty => Err(invalid(at, "expected a key in quotes or '}'")),
+        Some(_) => Err(invalid(at, "expected ',' or '}'")),
+        None => Err(Fault::Incomplete),
+    }
+}
