@@ -1,6 +1,8 @@
 //! SQL over the CloudTrail events of Amazon Aurora.
 
+pub mod envelope;
 pub mod error;
+pub mod events;
 pub mod json;
 pub mod position;
 pub mod source;

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use wide::{CmpEq, u8x16};
+use wide::u8x16;
 
 use super::{Fault, invalid};
 

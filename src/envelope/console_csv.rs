@@ -1,0 +1,96 @@
+//! CSV files about CloudTrail events: the console's event history, which has enough to make
+//! records of, and query results, which do not.
+
+use std::collections::HashMap;
+
+/// What a CSV file's first line says that it is.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Header {
+    /// "Download as CSV" of the event history page.
+    EventHistory,
+    /// Something known that is not read.
+    Other(&'static str),
+}
+
+/// Looks at the first line.
+pub(super) fn header(text: &str) -> Option<Header> {
+    let line = text.lines().next()?;
+    if line.starts_with(['{', '[']) || !line.contains(',') {
+        return None;
+    }
+    let names: Vec<String> = line
+        .split(',')
+        .map(|name| fold(name.trim_matches(['"', '\r', ' '])))
+        .collect();
+    let has = |name: &str| names.iter().any(|n| n == name);
+    if line.contains(' ') && has("eventname") && has("eventtime") && has("eventsource") {
+        return Some(Header::EventHistory);
+    }
+    (has("eventversion") && has("useridentity") || has("eventid") && has("eventjson")).then_some(
+        Header::Other("CSV of query results (lossy: query the original events instead)"),
+    )
+}
+
+/// Makes a record of each row: what the page shows, under the names that records have.
+pub(super) fn records(text: &str, mut each: impl FnMut(&str)) {
+    let mut reader = csv::ReaderBuilder::new()
+        .flexible(true)
+        .from_reader(text.as_bytes());
+    let names: Vec<String> = match reader.headers() {
+        Ok(headers) => headers.iter().map(fold).collect(),
+        Err(_) => return,
+    };
+    for row in reader.records().flatten() {
+        let cells: HashMap<&str, &str> = names
+            .iter()
+            .map(String::as_str)
+            .zip(row.iter())
+            .filter(|(_, cell)| !cell.is_empty() && *cell != "-")
+            .collect();
+        each(&record(&cells).to_string());
+    }
+}
+
+/// Column titles by letters alone: the page has changed its spacing and case over the years.
+fn fold(name: &str) -> String {
+    name.chars()
+        .filter(char::is_ascii_alphanumeric)
+        .map(|char| char.to_ascii_lowercase())
+        .collect()
+}
+
+fn record(cells: &HashMap<&str, &str>) -> serde_json::Value {
+    let mut record = serde_json::Map::new();
+    for (title, key) in [
+        ("eventtime", "eventTime"),
+        ("eventsource", "eventSource"),
+        ("eventname", "eventName"),
+        ("awsregion", "awsRegion"),
+        ("sourceipaddress", "sourceIPAddress"),
+        ("useragent", "userAgent"),
+        ("errorcode", "errorCode"),
+        ("errormessage", "errorMessage"),
+        ("requestid", "requestID"),
+        ("eventid", "eventID"),
+        ("eventtype", "eventType"),
+        ("recipientaccountid", "recipientAccountId"),
+    ] {
+        if let Some(cell) = cells.get(title) {
+            record.insert(key.to_owned(), (*cell).into());
+        }
+    }
+    if let Some(cell) = cells.get("readonly") {
+        record.insert(
+            "readOnly".to_owned(),
+            cell.eq_ignore_ascii_case("true").into(),
+        );
+    }
+    let mut identity = serde_json::Map::new();
+    for (title, key) in [("username", "userName"), ("awsaccesskey", "accessKeyId")] {
+        if let Some(cell) = cells.get(title) {
+            identity.insert(key.to_owned(), (*cell).into());
+        }
+    }
+    record.insert("userIdentity".to_owned(), identity.into());
+    record.into()
+}

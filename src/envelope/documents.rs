@@ -1,0 +1,457 @@
+//! Text in, JSON documents out: one after another, with or without newlines between them, behind
+//! the time stamps that log tools write, and through a window where they are too large for memory.
+
+use super::compression::{self, BREAK, Stream};
+use super::wrapper::Found;
+use super::{Job, Level, MAX_DOCUMENT_BYTES, Outcome, Place, Unwrapper, WINDOW_BYTES, console_csv};
+use crate::json::{Fault, Parsed, Span, skip_space};
+
+/// What invalid UTF-8 is overwritten with, byte for byte, so that offsets stay: it is no JSON
+/// anywhere, and the record around it becomes a reject like any other damage.
+pub(super) const NOT_UTF8: u8 = 1;
+
+const BOM: &[u8] = "\u{feff}".as_bytes();
+
+/// A damaged document that goes on beyond the window.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Damage {
+    /// It is a line, so it ends with the line; else it ends with the payload.
+    pub(super) line: bool,
+}
+
+/// A document that is larger than the window and is taken apart between elements.
+#[derive(Debug)]
+pub(super) struct Split {
+    /// Its text up to and with the `[` of the array that is open.
+    head: String,
+    /// Offset in the window behind the comma behind the last whole element.
+    resume: usize,
+    /// The counts before it.
+    before: Outcome,
+}
+
+impl Split {
+    /// The counts before the document.
+    pub(super) fn before(&self) -> &Outcome {
+        &self.before
+    }
+}
+
+impl Unwrapper {
+    /// Text that is all there.
+    pub(super) fn top(&mut self, job: &mut Job<'_>, bytes: &[u8], place: Place) {
+        if let Some(text) = utf16(bytes) {
+            return self.top_text(job, &text, place);
+        }
+        let bytes = bytes.strip_prefix(BOM).unwrap_or(bytes);
+        match std::str::from_utf8(bytes) {
+            Ok(text) => self.top_text(job, text, place),
+            Err(_) => {
+                let mut patched = bytes.to_vec();
+                let end = patch(&mut patched, true);
+                let text = std::str::from_utf8(&patched[..end]).unwrap_or_default();
+                self.top_text(job, text, place);
+            }
+        }
+    }
+
+    fn top_text(&mut self, job: &mut Job<'_>, text: &str, place: Place) {
+        if skip_space(text.as_bytes(), 0) == text.len() {
+            job.outcome.empty = true;
+        } else if !self.foreign(job, text.as_bytes(), text, place) {
+            self.documents(job, text, place, true);
+        }
+    }
+
+    /// Forms that are no JSON, known by how they begin. Tells whether this was one.
+    fn foreign(&mut self, job: &mut Job<'_>, head: &[u8], text: &str, place: Place) -> bool {
+        let kind = match head {
+            [b'P', b'A', b'R', b'1', ..] => "Parquet file (not a CloudTrail log; Security Lake?)",
+            [b'P', b'K', 3, 4, ..] => "zip archive (unpack it first)",
+            [0xfd, b'7', b'z', b'X', b'Z', ..] => "xz archive (unpack it first)",
+            _ => match console_csv::header(text) {
+                Some(console_csv::Header::EventHistory) => {
+                    console_csv::records(text, |json| {
+                        self.documents(job, json, place.inside(place.otherwise), true);
+                    });
+                    return true;
+                }
+                Some(console_csv::Header::Other(kind)) => kind,
+                None => return false,
+            },
+        };
+        job.sink.not_cloudtrail(kind, 1);
+        true
+    }
+
+    /// Text that comes through a window.
+    pub(super) fn windows(&mut self, job: &mut Job<'_>, stream: &mut Stream<'_>, place: Place) {
+        let mut window = std::mem::take(&mut self.window);
+        window.clear();
+        let mut byte = 0_u64;
+        let mut first = true;
+        loop {
+            let had = window.len();
+            let last = stream.fill(&mut window, WINDOW_BYTES);
+            job.outcome.inflated_bytes += (window.len() - had) as u64;
+            if first {
+                if last {
+                    self.top(job, &window, place);
+                    break;
+                }
+                if let Some(kind) = binary(&window) {
+                    job.sink.not_cloudtrail(kind, 1);
+                    break;
+                }
+                window.drain(..window.strip_prefix(BOM).map_or(0, |_| BOM.len()));
+                first = false;
+            }
+            let end = patch(&mut window, last);
+            let text = std::str::from_utf8(&window[..end]).unwrap_or_default();
+            let here = Place { byte, ..place };
+            let used = self.documents(job, text, here, last);
+            if last || job.outcome.stopped {
+                break;
+            }
+            byte = self.slide(job, &mut window, used, byte);
+        }
+        self.window = window;
+    }
+
+    /// Drops what is done with from the window; gives the offset of what is left.
+    fn slide(&self, job: &mut Job<'_>, window: &mut Vec<u8>, used: usize, byte: u64) -> u64 {
+        if let Some(split) = &job.split
+            && split.resume > 0
+        {
+            let head = split.head.len();
+            window.splice(..split.resume, split.head.bytes());
+            return byte + (split.resume - head) as u64;
+        }
+        window.drain(..used);
+        if window.len() > MAX_DOCUMENT_BYTES {
+            let position = job.position.at_byte(byte + used as u64);
+            let detail = format!(
+                "one JSON value of more than {MAX_DOCUMENT_BYTES} bytes that cannot be taken apart"
+            );
+            job.reject(position, "document too large", detail, b"");
+            job.damage = Some(Damage { line: false });
+            let dropped = window.len();
+            window.clear();
+            return byte + (used + dropped) as u64;
+        }
+        byte + used as u64
+    }
+
+    /// Walks the documents of `text`; gives the offset up to which it is done with. That is all of
+    /// it if `complete`; else what is left has to be handed in again with more behind it.
+    pub(super) fn documents(
+        &mut self,
+        job: &mut Job<'_>,
+        text: &str,
+        place: Place,
+        complete: bool,
+    ) -> usize {
+        let mut level = self.take_level(place.depth);
+        let mut at = match job.damage {
+            Some(damage) if place.depth == 0 => {
+                self.go_on_salvaging(job, &mut level, (text, damage), place, complete)
+            }
+            _ => 0,
+        };
+        while !job.outcome.stopped {
+            let (start, fault) = match level.tape.parse(text, at) {
+                Parsed::Nothing => {
+                    at = text.len();
+                    break;
+                }
+                Parsed::Document { start, end } => match after(text, start, end, complete) {
+                    None => {
+                        self.whole_document(job, &level, (text, start, end), place);
+                        at = end;
+                        continue;
+                    }
+                    Some(fault) => (start, fault),
+                },
+                Parsed::Broken { start, fault } => (start, fault),
+            };
+            at = start;
+            if fault == Fault::Incomplete && !complete {
+                self.split(job, &level, (text, start), place);
+                break;
+            }
+            match self.broken(job, &mut level, (text, start, fault), place, complete) {
+                Some(next) => at = next,
+                None => break,
+            }
+        }
+        self.put_level(place.depth, level);
+        at
+    }
+
+    fn whole_document(
+        &mut self,
+        job: &mut Job<'_>,
+        level: &Level,
+        (text, start, end): (&str, usize, usize),
+        place: Place,
+    ) {
+        if place.depth == 0 {
+            job.split = None;
+        }
+        let found = Found {
+            text,
+            span: Span {
+                start: start as u32,
+                end: end as u32,
+                escaped: true,
+            },
+            members: &level.tape.root,
+            tape: Some(&level.tape),
+        };
+        let place = if found.span.first(text) == b'[' {
+            place
+        } else {
+            place.ahead(start)
+        };
+        self.document(job, found, place);
+    }
+
+    /// Hands on the whole elements of a document that has no end in this window, and leaves word of
+    /// where to go on: with the document's head put before the rest, as if it began there.
+    fn split(
+        &mut self,
+        job: &mut Job<'_>,
+        level: &Level,
+        (text, start): (&str, usize),
+        place: Place,
+    ) {
+        let before = match job.split.take() {
+            Some(split) => split.before,
+            None => job.outcome,
+        };
+        let [array] = level.tape.arrays[..] else {
+            return;
+        };
+        if array.elements.0 == array.elements.1 || text.len() - start < WINDOW_BYTES {
+            return;
+        }
+        let behind = skip_space(text.as_bytes(), array.end as usize);
+        if text.as_bytes().get(behind) != Some(&b',') {
+            return;
+        }
+        let found = Found {
+            text,
+            span: Span {
+                start: start as u32,
+                end: array.end,
+                escaped: true,
+            },
+            members: &level.tape.root,
+            tape: Some(&level.tape),
+        };
+        self.open_document(job, found, place);
+        job.split = Some(Split {
+            head: text[start..=array.start as usize].to_owned(),
+            resume: behind + 1,
+            before,
+        });
+    }
+
+    /// The elements that are on the tape of a document without an end.
+    pub(super) fn open_document(&mut self, job: &mut Job<'_>, found: Found<'_>, place: Place) {
+        let control = found.members.iter().any(|member| {
+            member.key.raw(found.text) == "messageType"
+                && member.value.raw(found.text) == "\"CONTROL_MESSAGE\""
+        });
+        if let (Some(tape), false) = (found.tape, control) {
+            self.elements(job, found.text, tape, place);
+        }
+    }
+
+    /// Something that is no JSON document at `start`: gives the offset to go on at, or `None` if
+    /// more text is needed to tell.
+    fn broken(
+        &mut self,
+        job: &mut Job<'_>,
+        level: &mut Level,
+        (text, start, fault): (&str, usize, Fault),
+        place: Place,
+        complete: bool,
+    ) -> Option<usize> {
+        let looks_like_json = matches!(text.as_bytes()[start], b'{' | b'[' | b'"');
+        if place.depth > 0 {
+            let ours = memchr::memmem::find(text.as_bytes(), b"\"eventVersion\"").is_some();
+            if looks_like_json && ours {
+                return Some(self.damaged(job, level, (text, start, fault), place, complete));
+            }
+            job.sink.not_cloudtrail(place.otherwise, 1);
+            return Some(text.len());
+        }
+        if looks_like_json {
+            return Some(self.damaged(job, level, (text, start, fault), place, complete));
+        }
+        self.line(job, level, (text, start), place, complete)
+    }
+
+    /// A line that does not begin as JSON does.
+    fn line(
+        &mut self,
+        job: &mut Job<'_>,
+        level: &mut Level,
+        (text, start): (&str, usize),
+        place: Place,
+        complete: bool,
+    ) -> Option<usize> {
+        if text[start..].starts_with(BREAK) {
+            return Some(start + BREAK.len());
+        }
+        let end = match memchr::memchr(b'\n', &text.as_bytes()[start..]) {
+            Some(length) => start + length,
+            None if complete || text.len() - start > WINDOW_BYTES => text.len(),
+            None => return None,
+        };
+        let line = &text[start..end];
+        if !begins_with_time(line) {
+            return Some(self.not_json(job, (text, start, end), place));
+        }
+        let Some(json) = memchr::memchr2(b'{', b'[', line.as_bytes()).map(|at| start + at) else {
+            job.sink
+                .not_cloudtrail("log line that is not CloudTrail", 1);
+            return Some(end);
+        };
+        // Live tail may print the JSON over several lines, so the document ends where it ends.
+        match level.tape.parse(text, json) {
+            Parsed::Document { end, .. } => {
+                self.whole_document(job, level, (text, json, end), place);
+                Some(end)
+            }
+            Parsed::Broken {
+                fault: Fault::Incomplete,
+                ..
+            } if !complete => None,
+            _ if memchr::memmem::find(line.as_bytes(), b"\"eventVersion\"").is_none() => {
+                job.sink
+                    .not_cloudtrail("log line that is not CloudTrail", 1);
+                Some(end)
+            }
+            Parsed::Broken { start, fault } => {
+                Some(self.damaged(job, level, (text, start, fault), place, complete))
+            }
+            Parsed::Nothing => Some(end),
+        }
+    }
+
+    /// Lines up to the next that could be JSON: one reject for all of them.
+    fn not_json(
+        &mut self,
+        job: &mut Job<'_>,
+        (text, start, mut end): (&str, usize, usize),
+        place: Place,
+    ) -> usize {
+        while let Some(next) = text.get(end + 1..) {
+            let line = &next[..memchr::memchr(b'\n', next.as_bytes()).unwrap_or(next.len())];
+            if next.is_empty()
+                || line.starts_with(['{', '[', ' ', '\t'])
+                || line.starts_with(BREAK.trim_end())
+                || begins_with_time(line)
+            {
+                break;
+            }
+            end += 1 + line.len();
+        }
+        let bytes = &text.as_bytes()[start..end];
+        let (reason, detail) = if bytes.contains(&NOT_UTF8) || bytes.contains(&0) {
+            (
+                "not text",
+                "these bytes are neither text nor a known compression",
+            )
+        } else {
+            (
+                "not JSON",
+                "expected a JSON document, a log line, or a compressed one",
+            )
+        };
+        let position = job.position.at_byte(place.byte + start as u64);
+        job.reject(position, reason, detail.to_owned(), bytes);
+        end
+    }
+}
+
+/// What is wrong with how a document ends: containers end by themselves, anything else with its line.
+fn after(text: &str, start: usize, end: usize, complete: bool) -> Option<Fault> {
+    if let b'{' | b'[' = text.as_bytes()[start] {
+        return None;
+    }
+    let next = end
+        + text[end..]
+            .bytes()
+            .take_while(|b| matches!(b, b' ' | b'\t' | b'\r'))
+            .count();
+    match text.as_bytes().get(next) {
+        Some(b'\n') => None,
+        None if complete => None,
+        None => Some(Fault::Incomplete),
+        Some(_) => Some(Fault::Invalid {
+            at: next,
+            why: "expected a new line behind a value that stands alone",
+        }),
+    }
+}
+
+/// `2026-01-31T01:02` or with a space for the `T`, as the log tools of AWS begin their lines.
+fn begins_with_time(line: &str) -> bool {
+    let shape = b"0000-00-00T00:00";
+    line.len() > shape.len()
+        && line.bytes().zip(shape).all(|(byte, shape)| match shape {
+            b'0' => byte.is_ascii_digit(),
+            b'T' => byte == b'T' || byte == b' ',
+            other => byte == *other,
+        })
+}
+
+/// Overwrites what is not UTF-8; gives the length of the text. A character that the end cuts is no
+/// fault while there is more to come, and then left out.
+fn patch(bytes: &mut [u8], last: bool) -> usize {
+    let mut from = 0;
+    loop {
+        match std::str::from_utf8(&bytes[from..]) {
+            Ok(_) => return bytes.len(),
+            Err(error) => {
+                let at = from + error.valid_up_to();
+                let length = match error.error_len() {
+                    Some(length) => length,
+                    None if last => bytes.len() - at,
+                    None => return at,
+                };
+                bytes[at..at + length].fill(NOT_UTF8);
+                from = at + length;
+            }
+        }
+    }
+}
+
+/// What PowerShell's `>` makes of text.
+fn utf16(bytes: &[u8]) -> Option<String> {
+    let unit: fn([u8; 2]) -> u16 = match bytes {
+        [0xff, 0xfe, ..] => u16::from_le_bytes,
+        [0xfe, 0xff, ..] => u16::from_be_bytes,
+        _ => return None,
+    };
+    let units = bytes[2..]
+        .chunks_exact(2)
+        .map(|pair| unit([pair[0], pair[1]]));
+    let broken = NOT_UTF8 as char;
+    let text = char::decode_utf16(units).map(|unit| unit.unwrap_or(broken));
+    Some(text.collect())
+}
+
+/// Large files of formats that are known and not read.
+fn binary(head: &[u8]) -> Option<&'static str> {
+    match head {
+        [b'P', b'A', b'R', b'1', ..] => Some("Parquet file (not a CloudTrail log; Security Lake?)"),
+        [b'P', b'K', 3, 4, ..] => Some("zip archive (unpack it first)"),
+        [0xfd, b'7', b'z', b'X', b'Z', ..] => Some("xz archive (unpack it first)"),
+        _ if compression::sniff(head).is_some() => Some("compressed more than four times over"),
+        _ => None,
+    }
+}

@@ -1,0 +1,65 @@
+//! Records that the Kinesis Producer Library packed into one.
+//!
+//! Format: four magic bytes, a protobuf message, the MD5 of that message
+//! (<https://github.com/awslabs/amazon-kinesis-producer/blob/master/aggregation-format.md>).
+
+use md5::{Digest, Md5};
+use prost::Message;
+
+const MAGIC: &[u8] = &[0xf3, 0x89, 0x9a, 0xc2];
+const MD5_BYTES: usize = 16;
+
+/// The packed records, or `None` if this is no such pack: then it is an ordinary record, whatever
+/// its first bytes say, as the format's own rules have it.
+pub(super) fn records(bytes: &[u8]) -> Option<Vec<Vec<u8>>> {
+    let rest = bytes.strip_prefix(MAGIC)?;
+    let (message, checksum) = rest.split_at_checked(rest.len().checked_sub(MD5_BYTES)?)?;
+    if Md5::digest(message).as_slice() != checksum {
+        return None;
+    }
+    let pack = AggregatedRecord::decode(message).ok()?;
+    Some(pack.records.into_iter().map(|record| record.data).collect())
+}
+
+/// The part of the message that matters here; keys are passed over.
+#[derive(Clone, PartialEq, Message)]
+struct AggregatedRecord {
+    #[prost(message, repeated, tag = "3")]
+    records: Vec<UserRecord>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct UserRecord {
+    #[prost(bytes = "vec", required, tag = "3")]
+    data: Vec<u8>,
+}
+
+#[cfg(test)]
+pub(super) fn pack(records: &[&[u8]]) -> Vec<u8> {
+    let records = records
+        .iter()
+        .map(|data| UserRecord {
+            data: data.to_vec(),
+        })
+        .collect();
+    let message = AggregatedRecord { records }.encode_to_vec();
+    let checksum = Md5::digest(&message);
+    [MAGIC, &message, &checksum[..]].concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wrong_checksum_makes_it_an_ordinary_record() {
+        let mut bytes = pack(&[b"one", b"two"]);
+        assert_eq!(
+            records(&bytes),
+            Some(vec![b"one".to_vec(), b"two".to_vec()])
+        );
+        *bytes.last_mut().unwrap() ^= 1;
+        assert_eq!(records(&bytes), None);
+        assert_eq!(records(MAGIC), None);
+    }
+}

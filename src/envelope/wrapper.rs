@@ -1,0 +1,239 @@
+//! Takes one wrapper off and goes on with what is in it.
+
+use base64::Engine as _;
+use base64::alphabet;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+
+use super::classify::{Class, Wrapper, classify};
+use super::compression::{self, Stream};
+use super::{Job, MAX_NESTED_BYTES, MAX_WRAPPERS, Place, Unwrapper, kpl};
+use crate::json::{Elements, Member, Members, Span, Tape, skip_space, unescape_into};
+
+/// Standard alphabet, padded or not: the AWS tools pad, some archivers strip it.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
+
+/// A value in some text, and the tape its parts are on if it is a document of its own.
+#[derive(Clone, Copy)]
+pub(super) struct Found<'a> {
+    pub(super) text: &'a str,
+    pub(super) span: Span,
+    pub(super) members: &'a [Member],
+    pub(super) tape: Option<&'a Tape>,
+}
+
+impl Unwrapper {
+    /// A whole document.
+    pub(super) fn document(&mut self, job: &mut Job<'_>, found: Found<'_>, place: Place) {
+        match (found.span.first(found.text), found.tape) {
+            (b'[', Some(tape)) => self.elements(job, found.text, tape, place),
+            _ => self.value(job, found, place),
+        }
+    }
+
+    /// The elements of the first array on the tape.
+    pub(super) fn elements(&mut self, job: &mut Job<'_>, text: &str, tape: &Tape, place: Place) {
+        let Some(array) = tape.arrays.first() else {
+            return;
+        };
+        for element in tape.elements_of(array) {
+            if job.outcome.stopped {
+                return;
+            }
+            let found = Found {
+                text,
+                span: element.value,
+                members: tape.members_of(element),
+                tape: None,
+            };
+            self.value(job, found, place.ahead(element.value.start as usize));
+        }
+    }
+
+    /// Any value: an object by what it is, text by what is in it.
+    pub(super) fn value(&mut self, job: &mut Job<'_>, found: Found<'_>, place: Place) {
+        match found.span.first(found.text) {
+            b'{' => self.object(job, found, place),
+            b'[' => self.nested_value(job, found.span.raw(found.text), place),
+            b'"' => self.string(job, found.text, found.span, place),
+            _ => job.sink.not_cloudtrail(place.otherwise, 1),
+        }
+    }
+
+    pub(super) fn object(&mut self, job: &mut Job<'_>, found: Found<'_>, place: Place) {
+        match classify(found.text, found.members) {
+            Class::Record(kind) => {
+                job.record((found.text, found.span), found.members, kind, place);
+            }
+            Class::NotCloudTrail("other JSON") => job.sink.not_cloudtrail(place.otherwise, 1),
+            Class::NotCloudTrail(kind) => job.sink.not_cloudtrail(kind, 1),
+            Class::Wrapper(_) if place.depth >= MAX_WRAPPERS => {
+                let position = job.position.at_byte(place.byte);
+                let detail = format!("more than {MAX_WRAPPERS} wrappers inside each other");
+                job.reject(position, "too many wrappers", detail, b"");
+            }
+            Class::Wrapper(wrapper) => self.wrapper(job, found, wrapper, place),
+        }
+    }
+
+    fn wrapper(&mut self, job: &mut Job<'_>, found: Found<'_>, wrapper: Wrapper, place: Place) {
+        let text = found.text;
+        match wrapper {
+            Wrapper::Array(span) => self.array(job, found, span, place),
+            Wrapper::LogEvents(span) => self.array(job, found, span, place),
+            Wrapper::Text(span, otherwise) => {
+                self.string(job, text, span, Place { otherwise, ..place });
+            }
+            Wrapper::Message(span, delivered) => {
+                let otherwise = "log message that is not CloudTrail";
+                let millis = delivered.and_then(|span| span.raw(text).parse::<i64>().ok());
+                let delivered_micros = millis
+                    .and_then(|millis| millis.checked_mul(1000))
+                    .or(place.delivered_micros);
+                let place = Place {
+                    otherwise,
+                    delivered_micros,
+                    ..place
+                };
+                self.string(job, text, span, place);
+            }
+            Wrapper::Base64(span) => self.base64(job, text, span, place),
+            Wrapper::Object(span, otherwise) => {
+                let place = Place { otherwise, ..place };
+                self.nested_value(job, span.raw(text), place);
+            }
+            Wrapper::Rows(span) => self.insights_rows(job, text, span, place),
+        }
+    }
+
+    fn array(&mut self, job: &mut Job<'_>, found: Found<'_>, span: Span, place: Place) {
+        match found.tape {
+            Some(tape) if tape.arrays.first().is_some_and(|a| a.start == span.start) => {
+                self.elements(job, found.text, tape, place);
+            }
+            _ => self.nested_value(job, span.raw(found.text), place),
+        }
+    }
+
+    /// A value that is known to be JSON but is on no tape.
+    fn nested_value(&mut self, job: &mut Job<'_>, text: &str, place: Place) {
+        self.nested_text(job, text, place.inside(place.otherwise));
+    }
+
+    /// What is in a string.
+    fn string(&mut self, job: &mut Job<'_>, text: &str, span: Span, place: Place) {
+        let place = place.inside(place.otherwise);
+        let raw = &text[span.start as usize + 1..span.end as usize - 1];
+        if !span.escaped {
+            return self.nested_text(job, raw, place);
+        }
+        let mut level = self.take_level(place.depth);
+        let mut inner = std::mem::take(&mut level.text);
+        self.put_level(place.depth, level);
+        inner.clear();
+        unescape_into(raw, &mut inner);
+        self.nested_text(job, &inner, place);
+        self.levels[place.depth].text = inner;
+    }
+
+    fn nested_text(&mut self, job: &mut Job<'_>, text: &str, place: Place) {
+        let start = skip_space(text.as_bytes(), 0);
+        match text.as_bytes().get(start) {
+            Some(b'{' | b'[') if place.depth <= MAX_WRAPPERS => {
+                self.documents(job, text, place, true);
+            }
+            Some(b'C') if text.starts_with("CloudTrail validation message") => {
+                job.sink.not_cloudtrail("trail validation notice", 1);
+            }
+            _ => job.sink.not_cloudtrail(place.otherwise, 1),
+        }
+    }
+
+    fn base64(&mut self, job: &mut Job<'_>, text: &str, span: Span, place: Place) {
+        let place = place.inside("payload that is not CloudTrail");
+        let mut level = self.take_level(place.depth);
+        let mut bytes = std::mem::take(&mut level.bytes);
+        self.put_level(place.depth, level);
+        bytes.clear();
+        let raw = &text[span.start as usize + 1..span.end as usize - 1];
+        // JSON may write the alphabet's slash as `\/`.
+        let raw = crate::json::unescape(raw);
+        match BASE64.decode_vec(raw.as_bytes(), &mut bytes) {
+            Ok(()) => self.nested_bytes(job, &bytes, place),
+            Err(_) => job.sink.not_cloudtrail(place.otherwise, 1),
+        }
+        self.levels[place.depth].bytes = bytes;
+    }
+
+    /// Bytes out of a wrapper: aggregated, compressed, or text.
+    fn nested_bytes(&mut self, job: &mut Job<'_>, bytes: &[u8], place: Place) {
+        if place.depth > MAX_WRAPPERS {
+            job.sink.not_cloudtrail(place.otherwise, 1);
+        } else if let Some(records) = kpl::records(bytes) {
+            for record in &records {
+                self.nested_bytes(job, record, place.inside(place.otherwise));
+            }
+        } else if compression::sniff(bytes).is_some() {
+            self.nested_compressed(job, bytes, place.inside(place.otherwise));
+        } else if let Ok(text) = std::str::from_utf8(bytes) {
+            self.nested_text(job, text, place);
+        } else {
+            job.sink.not_cloudtrail(place.otherwise, 1);
+        }
+    }
+
+    fn nested_compressed(&mut self, job: &mut Job<'_>, bytes: &[u8], place: Place) {
+        let mut stream = Stream::new(bytes);
+        let mut text = Vec::new();
+        let whole = stream.fill(&mut text, MAX_NESTED_BYTES);
+        let faults = stream.faults();
+        let position = job.position.at_byte(place.byte);
+        for fault in &faults {
+            let detail = format!("{} (inside a wrapper)", fault.detail);
+            job.reject(position.clone(), fault.reason, detail, b"");
+        }
+        if !whole {
+            let detail = format!("the rest of what is over {MAX_NESTED_BYTES} bytes is not read");
+            job.reject(position, "inflates to too much", detail, b"");
+        }
+        let place = Place {
+            damaged: place.damaged || !whole || !faults.is_empty(),
+            ..place
+        };
+        match std::str::from_utf8(&text) {
+            Ok(text) => self.nested_text(job, text, place),
+            Err(_) => job.sink.not_cloudtrail(place.otherwise, 1),
+        }
+    }
+
+    /// `aws logs get-query-results`: only `@message` has the event.
+    fn insights_rows(&mut self, job: &mut Job<'_>, text: &str, rows: Span, place: Place) {
+        let otherwise = "log message that is not CloudTrail";
+        let place = Place { otherwise, ..place };
+        for row in Elements::at(text, rows.start as usize) {
+            let message = Elements::at(text, row.start as usize)
+                .filter_map(|cell| cell_value(text, cell, "@message"))
+                .next();
+            match message {
+                Some(message) => self.string(job, text, message, place),
+                None => job.sink.not_cloudtrail("query result without @message", 1),
+            }
+        }
+    }
+}
+
+/// The value of the `{"field": ..., "value": ...}` that `cell` is, if it is the field `name`.
+fn cell_value(text: &str, cell: Span, name: &str) -> Option<Span> {
+    let mut value = None;
+    let mut named = false;
+    for (key, member) in Members::at(text, cell.start as usize) {
+        match key.raw(text) {
+            "field" => named = member.raw(text).trim_matches('"') == name,
+            "value" if member.first(text) == b'"' => value = Some(member),
+            _ => {}
+        }
+    }
+    value.filter(|_| named)
+}

@@ -1,0 +1,105 @@
+//! Conditions that are looked at before a record is decoded, so that a row that is filtered out
+//! costs little. They only ever leave out what the query would: it checks again.
+
+use std::collections::BTreeSet;
+
+use super::value::Value;
+use crate::json::Member;
+
+/// What a row must be, as far as that is known before decoding. A condition that is `None` lets all
+/// pass.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RowFilter {
+    /// `eventSource` is one of these.
+    pub event_sources: Option<BTreeSet<String>>,
+    /// `eventName` is one of these.
+    pub event_names: Option<BTreeSet<String>>,
+    /// `awsRegion` is one of these.
+    pub regions: Option<BTreeSet<String>>,
+    /// `recipientAccountId` is one of these.
+    pub accounts: Option<BTreeSet<String>>,
+    /// `readOnly` is this.
+    pub read_only: Option<bool>,
+    /// `eventTime` is this or later, microseconds since 1970 UTC.
+    pub from_micros: Option<i64>,
+    /// `eventTime` is this or earlier.
+    pub until_micros: Option<i64>,
+}
+
+/// The fields that conditions may be on.
+#[derive(Clone, Copy)]
+enum Field {
+    Source,
+    Name,
+    Region,
+    Account,
+    ReadOnly,
+    Time,
+}
+
+impl RowFilter {
+    /// Whether every row passes.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Whether the record with these members can be a row of the answer.
+    pub(super) fn passes(&self, text: &str, members: &[Member]) -> bool {
+        self.text(text, members, Field::Source, self.event_sources.as_ref())
+            && self.text(text, members, Field::Name, self.event_names.as_ref())
+            && self.text(text, members, Field::Region, self.regions.as_ref())
+            && self.text(text, members, Field::Account, self.accounts.as_ref())
+            && self.read_only.is_none_or(|wanted| {
+                find(text, members, Field::ReadOnly).and_then(Value::as_bool) == Some(wanted)
+            })
+            && self.time(text, members)
+    }
+
+    fn text(
+        &self,
+        text: &str,
+        members: &[Member],
+        field: Field,
+        wanted: Option<&BTreeSet<String>>,
+    ) -> bool {
+        wanted.is_none_or(|wanted| {
+            find(text, members, field)
+                .and_then(Value::as_text)
+                .is_some_and(|value| wanted.contains(&*value))
+        })
+    }
+
+    fn time(&self, text: &str, members: &[Member]) -> bool {
+        if self.from_micros.is_none() && self.until_micros.is_none() {
+            return true;
+        }
+        let time = find(text, members, Field::Time).and_then(Value::as_time);
+        time.is_some_and(|time| {
+            self.from_micros.is_none_or(|from| time >= from)
+                && self.until_micros.is_none_or(|until| time <= until)
+        })
+    }
+}
+
+/// The first member for the field, in any case, as the column takes it.
+fn find<'a>(text: &'a str, members: &[Member], field: Field) -> Option<Value<'a>> {
+    let name = match field {
+        Field::Source => "eventSource",
+        Field::Name => "eventName",
+        Field::Region => "awsRegion",
+        Field::Account => "recipientAccountId",
+        Field::ReadOnly => "readOnly",
+        Field::Time => "eventTime",
+    };
+    let same = |member: &&Member| match member.key.escaped {
+        false => member.key.raw(text).eq_ignore_ascii_case(name),
+        true => crate::json::unescape(member.key.raw(text)).eq_ignore_ascii_case(name),
+    };
+    let value = |member: &Member| Value {
+        text,
+        span: member.value,
+    };
+    let mut found = members.iter().filter(same).map(value);
+    // A null leaves room for another spelling, as it does in the column.
+    found.find(|value| !value.is_null())
+}

@@ -1,0 +1,133 @@
+//! What the record columns do not hold: fields nobody knows, fields whose exact JSON a typed column
+//! cannot give back, and nulls. With these a record can be rebuilt from its row.
+
+use super::cells::{Resource, exact_string};
+use super::columns::{Class, Kind, catalog};
+use super::time;
+use super::value::Value;
+use crate::json::{Elements, Member, unescape};
+
+/// The record's fields that have a column: name and kind.
+pub(super) struct Known {
+    fields: Vec<(&'static str, Kind)>,
+    lengths: u64,
+}
+
+/// Finds leftovers; keeps its lists from record to record.
+pub(super) struct Leftovers {
+    known: Known,
+    /// For each member, the field that it is.
+    fields: Vec<Option<usize>>,
+    /// How many members each field has.
+    counts: Vec<u32>,
+    /// The JSON object of `unmapped`.
+    pub(super) unmapped: String,
+    /// The names for `nullFields`.
+    pub(super) nulls: Vec<&'static str>,
+}
+
+impl Default for Leftovers {
+    fn default() -> Self {
+        let fields: Vec<(&'static str, Kind)> = catalog()
+            .columns()
+            .iter()
+            .filter(|column| column.class == Class::Record)
+            .filter(|column| !matches!(&*column.path, "unmapped" | "nullFields"))
+            .map(|column| (&*column.path, column.kind))
+            .collect();
+        let lengths = fields
+            .iter()
+            .fold(0, |bits, (name, _)| bits | 1 << (name.len() & 63));
+        Self {
+            counts: vec![0; fields.len()],
+            known: Known { fields, lengths },
+            fields: Vec::new(),
+            unmapped: String::new(),
+            nulls: Vec::new(),
+        }
+    }
+}
+
+impl Leftovers {
+    /// Finds those of one record.
+    pub(super) fn collect(&mut self, text: &str, members: &[Member]) {
+        self.unmapped.clear();
+        self.nulls.clear();
+        self.fields.clear();
+        self.counts.fill(0);
+        for member in members {
+            let field = self.known.field(text, member);
+            if let Some(field) = field {
+                self.counts[field] += 1;
+            }
+            self.fields.push(field);
+        }
+        for (member, field) in members.iter().zip(&self.fields) {
+            let value = Value {
+                text,
+                span: member.value,
+            };
+            match field {
+                Some(field) if self.counts[*field] == 1 => {
+                    let (name, kind) = self.known.fields[*field];
+                    let spelled = member.key.raw(text) == name;
+                    if spelled && value.is_null() {
+                        self.nulls.push(name);
+                        continue;
+                    }
+                    if spelled && is_exact(kind, value) {
+                        continue;
+                    }
+                }
+                _ => {}
+            }
+            self.unmapped
+                .push(if self.unmapped.is_empty() { '{' } else { ',' });
+            self.unmapped.push('"');
+            self.unmapped.push_str(member.key.raw(text));
+            self.unmapped.push_str("\":");
+            self.unmapped.push_str(value.raw());
+        }
+        if !self.unmapped.is_empty() {
+            self.unmapped.push('}');
+        }
+    }
+}
+
+impl Known {
+    fn field(&self, text: &str, member: &Member) -> Option<usize> {
+        let key = member.key.raw(text);
+        if member.key.escaped {
+            let key = unescape(key);
+            return self.position(&key);
+        }
+        if self.lengths & (1 << (key.len() & 63)) == 0 {
+            return None;
+        }
+        self.position(key)
+    }
+
+    fn position(&self, key: &str) -> Option<usize> {
+        self.fields
+            .iter()
+            .position(|(name, _)| name.eq_ignore_ascii_case(key))
+    }
+}
+
+/// Whether the column gives back the value as it was.
+fn is_exact(kind: Kind, value: Value<'_>) -> bool {
+    match kind {
+        Kind::Json => true,
+        Kind::Text => exact_string(value),
+        Kind::Boolean => matches!(value.first(), b't' | b'f'),
+        Kind::Time => {
+            !value.span.escaped && value.string().is_some_and(|text| time::is_canonical(&text))
+        }
+        Kind::Resources => {
+            value.first() == b'['
+                && Elements::at(value.text, value.span.start as usize)
+                    .all(|element| Resource::read(value.text, element).exact)
+        }
+        Kind::Integer | Kind::Double | Kind::Texts => false,
+    }
+}

@@ -1,0 +1,243 @@
+//! Records in, record batches of the table `events` out.
+//!
+//! The schema is [`columns`], fixed and in one place. The [`Decoder`] is told which columns somebody
+//! wants and builds those and no others: it looks only into the members that hold them, and what
+//! it does not want it does not even unescape.
+//!
+//! Every row can be turned back into its record: [`rebuild`].
+
+mod cells;
+pub mod columns;
+mod derived;
+mod filter;
+mod leftover;
+mod plan;
+mod rebuild;
+mod seen;
+pub mod time;
+mod value;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions, new_null_array};
+use arrow::datatypes::{DataType, SchemaRef};
+use arrow::error::ArrowError;
+
+use crate::envelope::Record;
+use crate::json::Span;
+use cells::{Cells, Fit};
+use columns::{Class, Column, catalog};
+use derived::Derived;
+use leftover::Leftovers;
+use plan::{Node, Target};
+use value::Value;
+
+pub use filter::RowFilter;
+pub use rebuild::rebuild;
+pub use seen::Seen;
+
+/// A batch is handed on when its texts have this many bytes, however few rows it has.
+const BATCH_BYTES: usize = 4 << 20;
+
+/// Turns records into batches of the columns that are wanted.
+pub struct Decoder {
+    schema: SchemaRef,
+    filter: RowFilter,
+    tree: Node,
+    cells: Vec<Cells>,
+    notes: Vec<Option<Span>>,
+    derived: Vec<(usize, Derived)>,
+    leftovers: Option<Wanted>,
+    nulls: HashMap<DataType, ArrayRef>,
+    rows: usize,
+    batch_rows: usize,
+    misfits: u64,
+}
+
+/// The columns that leftovers go to.
+#[derive(Default)]
+struct Wanted {
+    leftovers: Leftovers,
+    unmapped: Option<usize>,
+    null_fields: Option<usize>,
+}
+
+impl Decoder {
+    /// Builds `projection` (indexes into the [catalog](columns::catalog)) of the rows that may pass
+    /// `filter`, in batches of at most `batch_rows` rows.
+    pub fn new(projection: &[usize], filter: RowFilter, batch_rows: usize) -> Self {
+        let catalog = catalog();
+        let mut decoder = Self {
+            schema: Arc::new(
+                catalog
+                    .schema()
+                    .project(projection)
+                    .expect("the caller projects the catalog's schema"),
+            ),
+            filter,
+            tree: Node::default(),
+            cells: Vec::new(),
+            notes: Vec::new(),
+            derived: Vec::new(),
+            leftovers: None,
+            nulls: HashMap::new(),
+            rows: 0,
+            batch_rows: batch_rows.max(1),
+            misfits: 0,
+        };
+        for (index, &column) in projection.iter().enumerate() {
+            decoder.want(index, &catalog.columns()[column]);
+        }
+        decoder
+    }
+
+    fn want(&mut self, index: usize, column: &Column) {
+        self.cells.push(Cells::new(column.kind));
+        match (column.class, &*column.path) {
+            (Class::Record, "unmapped") => {
+                self.leftovers.get_or_insert_default().unmapped = Some(index);
+            }
+            (Class::Record, "nullFields") => {
+                self.leftovers.get_or_insert_default().null_fields = Some(index);
+            }
+            (Class::Derived, path) => {
+                let derived = Derived::new(path, |path| {
+                    self.notes.push(None);
+                    let note = self.notes.len() - 1;
+                    self.tree.add(path, Target::Note(note));
+                    note
+                });
+                self.derived.push((index, derived));
+            }
+            (_, path) => self.tree.add(path, Target::Column(index)),
+        }
+    }
+
+    /// The schema of the batches.
+    pub fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
+    /// Values so far that did not fit their column's type.
+    pub fn misfits(&self) -> u64 {
+        self.misfits
+    }
+
+    /// Adds a row for the record, unless the filter leaves it out. Tells whether the batch is full.
+    pub fn push(&mut self, record: &Record<'_>) -> bool {
+        let text = record.text;
+        if !self.filter.is_empty() && !self.filter.passes(text, record.members) {
+            return false;
+        }
+        let row = self.rows;
+        let Self {
+            tree,
+            cells,
+            notes,
+            misfits,
+            ..
+        } = self;
+        if !tree.is_empty() {
+            let mut each = |node: &Node, value: Value<'_>| {
+                for target in node.targets() {
+                    match *target {
+                        Target::Note(note) => {
+                            notes[note].get_or_insert(value.span);
+                        }
+                        Target::Column(column) => {
+                            let fit = cells[column].set(row, value);
+                            let object = node.has_children() && value.first() == b'{';
+                            *misfits += u64::from(fit == Fit::Misfit && !object);
+                        }
+                    }
+                }
+            };
+            for member in record.members {
+                if let Some((_, node)) = tree.find(text, member.key) {
+                    let span = member.value;
+                    node.walk(Value { text, span }, &mut each);
+                }
+            }
+        }
+        if !self.derived.is_empty() {
+            self.push_derived(record);
+        }
+        if self.leftovers.is_some() {
+            self.push_leftovers(record);
+        }
+        self.rows += 1;
+        self.rows >= self.batch_rows || (self.rows & 31 == 0 && self.text_bytes() > BATCH_BYTES)
+    }
+
+    fn push_derived(&mut self, record: &Record<'_>) {
+        for (column, derived) in &self.derived {
+            derived.set(record, &self.notes, &mut self.cells[*column], self.rows);
+        }
+        self.notes.fill(None);
+    }
+
+    fn push_leftovers(&mut self, record: &Record<'_>) {
+        let Some(wanted) = &mut self.leftovers else {
+            return;
+        };
+        wanted.leftovers.collect(record.text, record.members);
+        if let Some(column) = wanted.unmapped
+            && !wanted.leftovers.unmapped.is_empty()
+        {
+            self.cells[column].set_text(self.rows, &wanted.leftovers.unmapped);
+        }
+        if let Some(column) = wanted.null_fields
+            && !wanted.leftovers.nulls.is_empty()
+        {
+            self.cells[column].set_texts(self.rows, wanted.leftovers.nulls.iter().copied());
+        }
+    }
+
+    fn text_bytes(&self) -> usize {
+        self.cells.iter().map(Cells::bytes).sum()
+    }
+
+    /// The rows since the last batch, if there are any.
+    ///
+    /// # Errors
+    /// Never, as the columns are built for this schema; arrow checks it all the same.
+    pub fn finish(&mut self) -> Result<Option<RecordBatch>, ArrowError> {
+        let rows = std::mem::take(&mut self.rows);
+        if rows == 0 {
+            return Ok(None);
+        }
+        let nulls = &mut self.nulls;
+        let columns = self
+            .cells
+            .iter_mut()
+            .zip(self.schema.fields())
+            .map(|(cells, field)| match cells.is_empty() {
+                true => null_array(nulls, field.data_type(), rows),
+                false => cells.finish(rows),
+            })
+            .collect();
+        let options = RecordBatchOptions::new().with_row_count(Some(rows));
+        RecordBatch::try_new_with_options(Arc::clone(&self.schema), columns, &options).map(Some)
+    }
+}
+
+/// A column of nulls. One array serves all columns of a type that have no value in a batch: of the
+/// hundreds that a wide query names, that is most.
+fn null_array(
+    known: &mut HashMap<DataType, ArrayRef>,
+    data_type: &DataType,
+    rows: usize,
+) -> ArrayRef {
+    match known.get(data_type) {
+        Some(array) if array.len() >= rows => array.slice(0, rows),
+        _ => {
+            let array = new_null_array(data_type, rows);
+            known.insert(data_type.clone(), Arc::clone(&array));
+            array
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
