@@ -6,9 +6,10 @@
 //! # The world
 //!
 //! Three accounts (`111122223333` production, `444455556666` staging, `222233334444` analytics) in
-//! five regions and pairs of them, twelve Aurora clusters, one Neptune and one DocumentDB cluster,
-//! two instances of plain RDS, a global database, a proxy, a DSQL cluster, and some forty people
-//! and programs. The last event is of 31 October 2026.
+//! four regions, twelve Aurora clusters, one Neptune and one DocumentDB cluster, two instances of
+//! plain RDS, a global database, a proxy, a DSQL cluster, and some forty people and programs. A
+//! document is one account, one region and 5 to 15 minutes; the last ends before 1 November 2026.
+//! Clusters named `...-clone-...` or `...-next-...` and instances named `...-reader-...` come and go.
 //!
 //! # The story
 //!
@@ -161,7 +162,7 @@ impl Sample {
     }
 
     /// All documents, in the order of their indexes, as a source hands them out.
-    pub fn payloads(&self) -> impl Iterator<Item = Payload> + Send + use<> {
+    pub fn payloads(&self) -> impl Iterator<Item = Payload> + Send + 'static + use<> {
         let sample = self.clone();
         (0..self.documents()).map(move |index| Payload {
             origin: format!("sample:{index:05}").into(),
@@ -237,7 +238,7 @@ impl Sample {
     fn is_copy(&self, index: u64, position: u64) -> bool {
         let drawn = |position| {
             let place = mix(index.wrapping_add(0x636f_7079)) ^ position;
-            mix(mix(self.seed) ^ place) % COPIES == 0
+            mix(mix(self.seed) ^ place).is_multiple_of(COPIES)
         };
         self.copies
             && position > 0
@@ -265,14 +266,13 @@ impl Sample {
 
 /// Writes an event as any other.
 fn ordinary(event: &mut Event<'_>) {
-    let home = std::ptr::eq(event.scope, &SCOPES[0]);
     match event.random.below(1000) {
         0..120 if sql::write_data_api(event) => {}
-        120..160 if home => sql::write_dsql(event),
+        120..160 if event.scope.is_home() => sql::write_dsql(event),
         160..190 => others::write_service_event(event),
         190..230 => failures::write(event),
         230..330 => others::write(event),
-        330..480 => writes::write(event),
+        330..530 => writes::write(event),
         _ => reads::write(event),
     }
 }

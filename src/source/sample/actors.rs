@@ -57,6 +57,8 @@ pub(super) const OTHERS: u8 = 8;
 pub(super) const EVENTS: u8 = 16;
 /// Calls that are refused.
 pub(super) const DENIED: u8 = 32;
+/// Its changes are all about snapshots.
+pub(super) const SNAPSHOTS: u8 = 64;
 
 /// Somebody who calls.
 #[derive(Debug)]
@@ -118,7 +120,7 @@ pub(super) const ACTORS: &[Actor] = actors![
     Role "terraform-plan" "terraform-cloud-plan" "", "192.0.2.11" Terraform READS | OTHERS | DENIED, 16;
     Web "github-actions-migrations" "GitHubActions" "", "192.0.2.143" Boto READS | WRITES | DENIED, 10;
     Web "github-actions-preview" "GitHubActions" STAGING, "192.0.2.151" Cli READS | WRITES | SQL, 8;
-    Lambda "snapshot-janitor-role" "snapshot-janitor" "", "10.8.1.77" Boto READS | WRITES, 16;
+    Lambda "snapshot-janitor-role" "snapshot-janitor" "", "10.8.1.77" Boto READS | WRITES | SNAPSHOTS, 7;
     Lambda "log-shipper-role" "rds-log-shipper" "", "10.8.2.14" Boto READS, 34;
     Lambda "inventory-role" "db-inventory" "", "10.8.2.90" Bot READS | DENIED, 22;
     Lambda "orders-api-role" "orders-api" PROD, "10.8.3.21" Java SQL, 40;
@@ -133,7 +135,7 @@ pub(super) const ACTORS: &[Actor] = actors![
     Role "OrganizationAuditRole" "security-scan" "", "198.51.100.200" Java READS | OTHERS, 12;
     Linked "AWSServiceRoleForRDS" "rds" "", "rds.amazonaws.com" Service OTHERS, 6;
     Linked "AWSServiceRoleForConfig" "configLambdaExecution" "", "config.amazonaws.com" Service READS, 24;
-    Linked "AWSServiceRoleForBackup" "AWSBackup" "", "backup.amazonaws.com" Service READS | WRITES, 8;
+    Linked "AWSServiceRoleForBackup" "AWSBackup" "", "backup.amazonaws.com" Service READS | WRITES | SNAPSHOTS, 4;
     Root "root" "" PROD, "203.0.113.2" Console READS | OTHERS, 1;
     Root "root" "" STAGING, "203.0.113.2" Console READS | WRITES | OTHERS, 1;
     Service "rds.amazonaws.com" "" "", "rds.amazonaws.com" Service EVENTS, 10;
@@ -208,7 +210,8 @@ impl Actor {
     /// The role's own ARN.
     pub fn role_arn(&self, scope: &Scope) -> String {
         let path = match self.identity {
-            Identity::Sso => ["aws-reserved/sso.amazonaws.com/", scope.region, "/"].concat(),
+            // Identity Center lives in one region, wherever its people work.
+            Identity::Sso => String::from("aws-reserved/sso.amazonaws.com/eu-west-1/"),
             Identity::Linked => ["aws-service-role/", self.address, "/"].concat(),
             _ => String::new(),
         };
@@ -339,7 +342,7 @@ impl Actor {
     /// The user agent of `command`, which is `service.operation` as the AWS CLI spells it.
     pub fn push_agent(&self, out: &mut String, command: &str) {
         let parts: &[&str] = match self.agent {
-            Agent::Console => &[CONSOLES[usize::from(self.session.len() % 2 == 0)]],
+            Agent::Console => &[CONSOLES[usize::from(self.session.len().is_multiple_of(2))]],
             Agent::Cli => &[CLI, command],
             Agent::Boto => &[BOTO],
             Agent::Terraform => &[TERRAFORM],

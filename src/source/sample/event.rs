@@ -1,6 +1,6 @@
 //! One record: what is the same for every call, around what is the call's own.
 
-use super::actors::{ACTORS, Actor, Agent, Identity};
+use super::actors::{ACTORS, Actor, Agent};
 use super::clock::{DAY, END, push_iso, push_rds, push_stamp};
 use super::json::{Json, id_of, push_hex, push_uuid};
 use super::random::Random;
@@ -36,6 +36,11 @@ impl Call {
         }
     }
 }
+
+/// The `eventType` of console sign-ins.
+pub(super) const SIGN_IN: &str = "AwsConsoleSignIn";
+/// The `eventType` of what a service does by itself.
+pub(super) const SERVICE_EVENT: &str = "AwsServiceEvent";
 
 /// What RDS and its callers call a secret in a record.
 pub(super) const MASKS: [&str; 2] = ["HIDDEN_DUE_TO_SECURITY_REASONS", "****"];
@@ -249,7 +254,9 @@ impl<'a> Event<'a> {
     fn tail(&mut self, call: &Call) {
         let ids = [(); 4].map(|()| self.random.draw());
         let json = &mut *self.json;
-        json.built("requestID", |out| push_uuid(out, ids[0], ids[1]));
+        if self.kind != SIGN_IN && self.kind != SERVICE_EVENT {
+            json.built("requestID", |out| push_uuid(out, ids[0], ids[1]));
+        }
         json.built("eventID", |out| push_uuid(out, ids[2], ids[3]));
         json.flag("readOnly", call.read_only);
         if !self.resources.is_empty() {
@@ -266,7 +273,7 @@ impl<'a> Event<'a> {
         json.text("eventCategory", category);
         if !self.actor.is_aws() {
             self.tls(call.source);
-            if self.actor.agent == Agent::Console && self.actor.identity != Identity::User {
+            if self.actor.agent == Agent::Console && self.kind != SIGN_IN {
                 self.json.text("sessionCredentialFromConsole", "true");
             }
         }
@@ -284,11 +291,12 @@ impl<'a> Event<'a> {
         json.text("tlsVersion", "TLSv1.3");
         json.text("cipherSuite", "TLS_AES_128_GCM_SHA256");
         let host = [endpoint, ".", region, ".amazonaws.com"];
-        // IAM is one for the world.
-        let host = if service == "iam" {
-            &["iam.amazonaws.com"][..]
-        } else {
-            &host
+        let sign_in = [region, ".signin.aws.amazon.com"];
+        let host = match service {
+            // IAM is one for the world.
+            "iam" => &["iam.amazonaws.com"][..],
+            "signin" => &sign_in,
+            _ => &host,
         };
         json.parts("clientProvidedHostHeader", host);
         if quantum_safe {

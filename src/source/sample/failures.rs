@@ -16,15 +16,18 @@ pub(super) fn write(event: &mut Event<'_>) {
 
 fn denied(event: &mut Event<'_>) {
     event.somebody(DENIED);
-    let call = if event.random.one_in(2) {
-        reads::any(event)
-    } else {
+    // Those who may change nothing seldom try.
+    let tries = event.actor.jobs & WRITES != 0 || event.random.one_in(6);
+    let call = if tries {
         writes::any(event)
-    };
-    let (database, nth) = event.instance();
-    let resource = if database.is_cluster() && event.random.one_in(2) {
-        event.arn("cluster", database.name)
     } else {
+        reads::any(event)
+    };
+    let resource = if call.name.contains("Cluster") {
+        let name = event.cluster().name;
+        event.arn("cluster", name)
+    } else {
+        let (database, nth) = event.instance();
         event.arn("db", &database.instance(nth))
     };
     event.write_denied(call, &resource);

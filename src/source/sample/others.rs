@@ -1,11 +1,11 @@
 //! What is not a database's: sign-ins, roles, keys, buckets, and what RDS does by itself.
 
 use super::actors::{ACTORS, Actor, Agent, EVENTS, Identity, OTHERS};
-use super::event::{Call, Event};
+use super::event::{Call, Event, SERVICE_EVENT, SIGN_IN};
 use super::json::{push_base62, push_uuid};
 use super::world::{SECURITY, resource_id};
 
-const ASSUME_ROLE: Call = Call::write("sts", "AssumeRole", "sts.assume-role");
+const ASSUME_ROLE: Call = Call::read("sts", "AssumeRole", "sts.assume-role");
 
 /// Writes one call of another service.
 pub(super) fn write(event: &mut Event<'_>) {
@@ -189,7 +189,7 @@ fn console_login(event: &mut Event<'_>) {
     let actor = event.random.weighted(ACTORS, fits);
     event.act_as(actor);
     event.session = event.time;
-    event.kind = "AwsConsoleSignIn";
+    event.kind = SIGN_IN;
     let call = Call::write("signin", "ConsoleLogin", "");
     event.write(&call, |event| {
         event.json.null("requestParameters");
@@ -282,7 +282,7 @@ fn who_am_i(event: &mut Event<'_>) {
 /// Writes something that RDS did by itself.
 pub(super) fn write_service_event(event: &mut Event<'_>) {
     event.somebody(EVENTS);
-    event.kind = "AwsServiceEvent";
+    event.kind = SERVICE_EVENT;
     let database = event.cluster();
     let (name, message) = match event.random.below(6) {
         0 => ("FailoverDBCluster", "Completed failover to DB instance"),

@@ -7,7 +7,7 @@ use super::world::{Database, GLOBAL, PROXY};
 
 type Request = fn(&mut Event<'_>);
 
-/// How often of a thousand, which call, and how its request is written.
+/// How often against the others, which call, and how its request is written.
 const TABLE: &[(u32, Call, Request)] = &[
     (
         190,
@@ -342,10 +342,16 @@ fn pending(event: &mut Event<'_>) {
 }
 
 fn global(event: &mut Event<'_>) {
+    if !event.scope.is_home() {
+        return nothing(event);
+    }
     named(event, "globalClusterIdentifier", GLOBAL);
 }
 
 fn proxies(event: &mut Event<'_>) {
+    if !event.scope.is_home() {
+        return nothing(event);
+    }
     named(event, "dBProxyName", PROXY);
 }
 

@@ -63,13 +63,13 @@ pub(super) fn cluster(event: &mut Event<'_>, view: &ClusterView<'_>) {
     event
         .json
         .flag("iAMDatabaseAuthenticationEnabled", like.is_postgres());
-    let created = if view.members {
-        event.made(view.name)
-    } else {
-        event.time
+    let created = match (view.members, view.status) {
+        (true, _) => event.made(view.name),
+        (false, "creating") => event.time,
+        (false, _) => event.time - 5400,
     };
     event.rds_time("clusterCreateTime", created);
-    cluster_options(event, like);
+    cluster_options(event, view);
     tags(event, "tagList", like);
 }
 
@@ -100,7 +100,8 @@ fn cluster_identity(event: &mut Event<'_>, view: &ClusterView<'_>) {
     event.json.text("readerEndpoint", &ends(".cluster-ro-"));
 }
 
-fn cluster_options(event: &mut Event<'_>, like: &Database) {
+fn cluster_options(event: &mut Event<'_>, view: &ClusterView<'_>) {
+    let like = view.like;
     let json = &mut *event.json;
     let log = if like.is_postgres() {
         "postgresql"
@@ -117,7 +118,9 @@ fn cluster_options(event: &mut Event<'_>, like: &Database) {
     json.text("engineMode", mode);
     json.flag("deletionProtection", !like.name.ends_with("staging"));
     json.flag("httpEndpointEnabled", like.data_api || serverless);
-    json.text("activityStreamStatus", "stopped");
+    let streams = view.members && like.has_stream();
+    let stream = if streams { "started" } else { "stopped" };
+    json.text("activityStreamStatus", stream);
     json.flag("copyTagsToSnapshot", true);
     json.flag("crossAccountClone", false);
     json.texts("domainMemberships", &[]);
@@ -247,7 +250,10 @@ fn instance_identity(event: &mut Event<'_>, view: &InstanceView<'_>) {
     let storage = if like.is_cluster() { 1 } else { 100 };
     event.json.number("allocatedStorage", storage);
     if view.status != "creating" {
-        let made = event.made(view.name);
+        let made = match view.status {
+            "deleting" => event.time - 5400,
+            _ => event.made(view.name),
+        };
         event.rds_time("instanceCreateTime", made);
     }
     event.json.number("backupRetentionPeriod", 7);
@@ -261,7 +267,7 @@ fn instance_identity(event: &mut Event<'_>, view: &InstanceView<'_>) {
     event.json.text("parameterApplyStatus", "in-sync");
     event.json.close();
     event.json.close_list();
-    let zone = scope.zones[(id_of(view.name) % 3) as usize];
+    let zone = scope.zone_of(view.name);
     event.json.parts("availabilityZone", &[scope.region, zone]);
 }
 

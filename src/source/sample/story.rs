@@ -17,7 +17,7 @@ pub(super) const BEGINS: i64 = 2 * 3600 + 17 * 60;
 pub(super) const LASTS: i64 = 15 * 60;
 /// The account that the snapshot goes to.
 pub(super) const RECEIVER: &str = "999988887777";
-/// Every so manieth record of its file is the story's.
+/// The story has one record of so many in its file, until it ends.
 pub(super) const EVERY: u64 = 16;
 
 const THIEF: &Actor = &INTRUDER[0];

@@ -28,7 +28,7 @@ fn hash(bytes: &[u8]) -> u64 {
 #[test]
 fn the_default_sample_never_changes() {
     let document = sample("").document(0);
-    assert_eq!(format!("{:016x}", hash(&document)), "PINNED");
+    assert_eq!(format!("{:016x}", hash(&document)), "4594deb794d52fae");
     assert_eq!(sample("").document(0), document);
     assert_ne!(sample("?seed=2").document(0), document);
 }
@@ -57,7 +57,7 @@ fn an_event_is_about_1900_bytes() {
 
 #[test]
 fn only_copies_share_an_event_id_and_they_are_the_same_bytes() {
-    let all = records(&sample("?events=40000"));
+    let all = records(&sample("?events=20000"));
     let mut seen: HashMap<&str, &Value> = HashMap::new();
     let mut twice = HashSet::new();
     for record in &all {
@@ -67,21 +67,24 @@ fn only_copies_share_an_event_id_and_they_are_the_same_bytes() {
             assert!(twice.insert(id), "{id} is there three times");
         }
     }
-    assert!((40..160).contains(&twice.len()), "{}", twice.len());
+    assert!((20..80).contains(&twice.len()), "{}", twice.len());
 
-    let all = records(&sample("?events=40000&duplicates=0"));
+    let all = records(&sample("?events=20000&duplicates=0"));
     let ids = |key| {
         all.iter()
-            .map(|one| one[key].as_str().unwrap())
-            .collect::<HashSet<_>>()
+            .filter_map(|one| one[key].as_str())
+            .collect::<Vec<_>>()
     };
-    assert_eq!(ids("eventID").len(), 40_000);
-    assert_eq!(ids("requestID").len(), 40_000);
+    for key in ["eventID", "requestID"] {
+        let unique: HashSet<&str> = ids(key).into_iter().collect();
+        assert_eq!(unique.len(), ids(key).len(), "{key}");
+    }
+    assert_eq!(ids("eventID").len(), 20_000);
 }
 
 #[test]
 fn some_copies_come_in_a_later_document() {
-    let sample = sample("?events=40000");
+    let sample = sample("?events=20000");
     let mut home = HashMap::new();
     let mut later = 0;
     for index in 0..sample.documents() {
@@ -92,7 +95,7 @@ fn some_copies_come_in_a_later_document() {
             later += u32::from(first != index);
         }
     }
-    assert!(later > 5, "{later}");
+    assert!(later > 3, "{later}");
 }
 
 /// The type of every field, by event source, field and path.
@@ -138,7 +141,7 @@ fn unlisted(
 fn requests_and_answers_have_the_fields_of_the_api() {
     let columns = api_columns();
     let mut wrong = HashSet::new();
-    for record in records(&sample("?events=40000")) {
+    for record in records(&sample("?events=20000")) {
         let service = match record["eventSource"].as_str().unwrap() {
             "rds.amazonaws.com" => "rds",
             "rdsdata.amazonaws.com" | "rdsdataapi.amazonaws.com" => "rdsdata",
@@ -281,7 +284,7 @@ fn the_story_is_told_once_in_every_sample_from_1000_events() {
 
 #[test]
 fn the_mix_has_what_a_trail_of_aurora_has() {
-    let all = records(&sample("?events=40000"));
+    let all = records(&sample("?events=20000"));
     let share = |fits: &dyn Fn(&Value) -> bool| {
         all.iter().filter(|one| fits(one)).count() * 1000 / all.len()
     };

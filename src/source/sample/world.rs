@@ -83,6 +83,16 @@ impl Scope {
         id
     }
 
+    /// The letter of the zone that the instance called `name` is in.
+    pub fn zone_of(&self, name: &str) -> &'static str {
+        self.zones[(id_of(name) % 3) as usize]
+    }
+
+    /// Where the proxy and the DSQL cluster are, and the global database's writer.
+    pub fn is_home(&self) -> bool {
+        std::ptr::eq(self, &SCOPES[0])
+    }
+
     /// The key that databases here are encrypted with.
     pub fn kms_key(&self) -> String {
         let own = id_of(self.region) ^ id_of(self.account);
@@ -192,6 +202,11 @@ impl Database {
     /// One of the Aurora engines.
     pub fn is_aurora(&self) -> bool {
         self.engine.starts_with("aurora")
+    }
+
+    /// It has an activity stream, until the story ends it.
+    pub fn has_stream(&self) -> bool {
+        matches!(self.name, "orders-prod" | "payments-prod")
     }
 
     /// Engines that speak PostgreSQL's protocol.

@@ -5,7 +5,7 @@ mod features;
 mod instances;
 mod snapshots;
 
-use super::actors::{Agent, WRITES};
+use super::actors::{SNAPSHOTS, WRITES};
 use super::event::{Call, Event};
 
 /// The story's calls.
@@ -18,27 +18,27 @@ pub(super) use snapshots::{
 
 type Body = fn(&mut Event<'_>);
 
-/// How often of a thousand, which call, and how its request and answer are written.
+/// How often against the others, which call, and how its request and answer are written.
 #[rustfmt::skip]
 const TABLE: &[(u32, Call, Body)] = &[
     (30, rds("CreateDBCluster", "rds.create-db-cluster"), clusters::create),
-    (90, MODIFY_CLUSTER, clusters::modify),
+    (120, MODIFY_CLUSTER, clusters::modify),
     (20, rds("DeleteDBCluster", "rds.delete-db-cluster"), clusters::delete),
     (25, rds("FailoverDBCluster", "rds.failover-db-cluster"), clusters::failover),
     (15, rds("StopDBCluster", "rds.stop-db-cluster"), clusters::stop),
     (15, rds("StartDBCluster", "rds.start-db-cluster"), clusters::start),
     (30, rds("RestoreDBClusterFromSnapshot", "rds.restore-db-cluster-from-snapshot"), clusters::restore),
     (30, rds("RestoreDBClusterToPointInTime", "rds.restore-db-cluster-to-point-in-time"), clusters::rewind),
-    (45, rds("CreateDBInstance", "rds.create-db-instance"), instances::create),
-    (110, rds("ModifyDBInstance", "rds.modify-db-instance"), instances::modify),
-    (30, rds("DeleteDBInstance", "rds.delete-db-instance"), instances::delete),
+    (80, rds("CreateDBInstance", "rds.create-db-instance"), instances::create),
+    (190, rds("ModifyDBInstance", "rds.modify-db-instance"), instances::modify),
+    (60, rds("DeleteDBInstance", "rds.delete-db-instance"), instances::delete),
     (50, rds("RebootDBInstance", "rds.reboot-db-instance"), instances::reboot),
-    (110, rds("CreateDBClusterSnapshot", "rds.create-db-cluster-snapshot"), snapshots::create),
+    (90, rds("CreateDBClusterSnapshot", "rds.create-db-cluster-snapshot"), snapshots::create),
     (30, COPY_SNAPSHOT, snapshots::copy),
     (70, DELETE_SNAPSHOT, snapshots::delete),
     (20, SHARE_SNAPSHOT, snapshots::share),
     (15, rds("StartExportTask", "rds.start-export-task"), snapshots::export),
-    (120, rds("AddTagsToResource", "rds.add-tags-to-resource"), features::add_tags),
+    (100, rds("AddTagsToResource", "rds.add-tags-to-resource"), features::add_tags),
     (25, rds("RemoveTagsFromResource", "rds.remove-tags-from-resource"), features::remove_tags),
     (20, rds("ModifyDBClusterParameterGroup", "rds.modify-db-cluster-parameter-group"), features::cluster_parameters),
     (25, rds("ModifyDBParameterGroup", "rds.modify-db-parameter-group"), features::parameters),
@@ -60,13 +60,14 @@ const fn rds(name: &'static str, command: &'static str) -> Call {
 /// Writes one of them.
 pub(super) fn write(event: &mut Event<'_>) {
     event.somebody(WRITES);
-    let (_, call, body) = event.random.weighted(TABLE, |row| row.0);
-    // Backup's role makes snapshots and nothing else.
-    if event.actor.agent == Agent::Service {
-        event.write(&rds("CreateDBClusterSnapshot", ""), snapshots::create);
-    } else {
-        event.write(call, *body);
-    }
+    let snapshots = event.actor.jobs & SNAPSHOTS != 0;
+    let home = event.scope.is_home();
+    let (_, call, body) = event.random.weighted(TABLE, |(weight, call, _)| {
+        let there = home || !(call.name.contains("Proxy") || call.name.contains("Global"));
+        let allowed = !snapshots || call.name.ends_with("ClusterSnapshot");
+        if there && allowed { *weight } else { 0 }
+    });
+    event.write(call, *body);
 }
 
 /// Any of these calls, for refusals.

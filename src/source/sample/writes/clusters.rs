@@ -158,7 +158,10 @@ pub(super) fn delete(event: &mut Event<'_>) {
 }
 
 pub(super) fn failover(event: &mut Event<'_>) {
-    let like = event.cluster();
+    let like = match event.database(|database| database.members > 1) {
+        Some(database) => database,
+        None => event.cluster(),
+    };
     request(event, |event| {
         event.json.text("dBClusterIdentifier", like.name);
         let target = like.instance(like.members - 1);
@@ -167,12 +170,18 @@ pub(super) fn failover(event: &mut Event<'_>) {
     answer_cluster(event, &view(like, "available"));
 }
 
+/// Stops or starts a copy: nobody stops the real ones.
 fn turn(event: &mut Event<'_>, status: &'static str) {
     let like = event.cluster();
-    request(event, |event| {
-        event.json.text("dBClusterIdentifier", like.name);
-    });
-    answer_cluster(event, &view(like, status));
+    let name = event.passing(like.name, "clone");
+    request(event, |event| event.json.text("dBClusterIdentifier", &name));
+    let view = ClusterView {
+        like,
+        name: &name,
+        status,
+        members: false,
+    };
+    answer_cluster(event, &view);
 }
 
 pub(super) fn stop(event: &mut Event<'_>) {

@@ -150,8 +150,16 @@ fn stream(database: &Database) -> String {
     ["aws-rds-das-", &id].concat()
 }
 
+/// A cluster whose stream comes and goes, other than those that the story is about.
+fn quiet(event: &mut Event<'_>) -> &'static Database {
+    event
+        .database(|database| database.is_aurora() && !database.has_stream())
+        .expect("every scope has one")
+}
+
 pub(super) fn start_stream(event: &mut Event<'_>) {
-    let (database, arn) = aurora_arn(event);
+    let database = quiet(event);
+    let arn = event.arn("cluster", database.name);
     let key = event.scope.kms_key();
     request(event, |event| {
         event.json.text("resourceArn", &arn);
@@ -184,7 +192,7 @@ pub(in super::super) fn write_stop_stream(event: &mut Event<'_>, database: &'sta
 }
 
 pub(super) fn stop_stream(event: &mut Event<'_>) {
-    let database = event.aurora();
+    let database = quiet(event);
     write_stop_stream(event, database);
 }
 

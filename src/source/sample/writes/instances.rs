@@ -25,8 +25,7 @@ pub(super) fn create(event: &mut Event<'_>) {
         } else {
             plain(event, like, mask);
         }
-        let zone = event.random.index(3);
-        let zone = event.scope.zones[zone];
+        let zone = event.scope.zone_of(&name);
         let region = event.scope.region;
         event.json.parts("availabilityZone", &[region, zone]);
         event

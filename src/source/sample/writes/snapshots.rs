@@ -126,7 +126,7 @@ pub(super) fn share(event: &mut Event<'_>) {
 }
 
 pub(super) fn export(event: &mut Event<'_>) {
-    let of = event.cluster();
+    let of = event.aurora();
     let snapshot = event.stamped(of.name, event.time - DAY);
     let task = event.passing(of.name, "export");
     let source = event.arn("cluster-snapshot", &snapshot);
