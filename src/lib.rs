@@ -1,5 +1,6 @@
 //! SQL over the CloudTrail events of Amazon Aurora.
 
+pub mod cli;
 pub mod envelope;
 pub mod error;
 pub mod events;

@@ -1,0 +1,144 @@
+//! The text of one cell, for every type that a query can yield.
+//!
+//! Strings are lent from their array; all else is written to a scratch that the caller reuses.
+
+use std::fmt::Write;
+use std::io;
+
+use arrow::array::{
+    Array, ArrayRef, AsArray, LargeStringArray, RecordBatch, StringArray, StringViewArray,
+};
+use arrow::buffer::NullBuffer;
+use arrow::compute::cast;
+use arrow::datatypes::{
+    DataType, TimeUnit, TimestampMicrosecondType, TimestampMillisecondType,
+    TimestampNanosecondType, TimestampSecondType,
+};
+use arrow::json::writer::NullableEncoder;
+use arrow::util::display::{ArrayFormatter, FormatOptions};
+use chrono::DateTime;
+
+use super::{json, of_arrow};
+
+/// The columns of a batch with dictionaries and runs unpacked.
+pub(super) fn unpacked(batch: &RecordBatch) -> io::Result<Vec<ArrayRef>> {
+    let unpack = |array: &ArrayRef| match array.data_type() {
+        DataType::Dictionary(_, values) => cast(array, values).map_err(of_arrow),
+        DataType::RunEndEncoded(_, values) => cast(array, values.data_type()).map_err(of_arrow),
+        _ => Ok(ArrayRef::clone(array)),
+    };
+    batch.columns().iter().map(unpack).collect()
+}
+
+/// One column, ready to be read cell by cell.
+pub(super) struct Cells<'a> {
+    kind: Kind<'a>,
+    nulls: Option<NullBuffer>,
+}
+
+enum Kind<'a> {
+    Text(&'a StringArray),
+    LargeText(&'a LargeStringArray),
+    TextView(&'a StringViewArray),
+    Time(Times<'a>),
+    Nested(NullableEncoder<'a>),
+    Other(ArrayFormatter<'a>),
+}
+
+impl<'a> Cells<'a> {
+    /// Every column of [`unpacked`] arrays.
+    pub(super) fn all(arrays: &'a [ArrayRef]) -> io::Result<Vec<Self>> {
+        arrays.iter().map(|array| Self::try_new(array)).collect()
+    }
+
+    /// One column.
+    ///
+    /// # Errors
+    ///
+    /// Only a type that Arrow itself cannot show.
+    pub(super) fn try_new(array: &'a dyn Array) -> io::Result<Self> {
+        let kind = match array.data_type() {
+            DataType::Utf8 => Kind::Text(array.as_string()),
+            DataType::LargeUtf8 => Kind::LargeText(array.as_string()),
+            DataType::Utf8View => Kind::TextView(array.as_string_view()),
+            DataType::Timestamp(unit, _) => Kind::Time(Times::new(array, *unit)),
+            nested if nested.is_nested() && !matches!(nested, DataType::Union(_, _)) => {
+                Kind::Nested(json::encoder(array)?)
+            }
+            _ => Kind::Other(ArrayFormatter::try_new(array, &FORMAT).map_err(of_arrow)?),
+        };
+        Ok(Self {
+            kind,
+            nulls: array.logical_nulls(),
+        })
+    }
+
+    /// The cell's text, empty for NULL.
+    pub(super) fn text<'s>(&'s mut self, row: usize, scratch: &'s mut String) -> &'s str {
+        if self.nulls.as_ref().is_some_and(|nulls| nulls.is_null(row)) {
+            return "";
+        }
+        scratch.clear();
+        match &mut self.kind {
+            Kind::Text(array) => return array.value(row),
+            Kind::LargeText(array) => return array.value(row),
+            Kind::TextView(array) => return array.value(row),
+            Kind::Time(times) => times.push(row, scratch),
+            Kind::Nested(encoder) => {
+                let mut bytes = std::mem::take(scratch).into_bytes();
+                encoder.encode(row, &mut bytes);
+                *scratch = String::from_utf8(bytes).expect("JSON of strings is UTF-8");
+            }
+            Kind::Other(formatter) => {
+                write!(scratch, "{}", formatter.value(row)).expect("a String takes all");
+            }
+        }
+        scratch
+    }
+}
+
+/// A column of points in time. Its zone is only how another would have shown it: the values
+/// count from 1970 in UTC.
+pub(super) struct Times<'a> {
+    values: &'a [i64],
+    unit: TimeUnit,
+}
+
+impl<'a> Times<'a> {
+    /// `array` is of type `Timestamp(unit, _)`.
+    pub(super) fn new(array: &'a dyn Array, unit: TimeUnit) -> Self {
+        let values = match unit {
+            TimeUnit::Second => array.as_primitive::<TimestampSecondType>().values(),
+            TimeUnit::Millisecond => array.as_primitive::<TimestampMillisecondType>().values(),
+            TimeUnit::Microsecond => array.as_primitive::<TimestampMicrosecondType>().values(),
+            TimeUnit::Nanosecond => array.as_primitive::<TimestampNanosecondType>().values(),
+        };
+        Self { values, unit }
+    }
+
+    /// Appends the time as ISO 8601; as its number where no calendar goes that far.
+    pub(super) fn push(&self, row: usize, out: &mut String) {
+        let value = self.values[row];
+        let time = match self.unit {
+            TimeUnit::Second => DateTime::from_timestamp(value, 0),
+            TimeUnit::Millisecond => DateTime::from_timestamp_millis(value),
+            TimeUnit::Microsecond => DateTime::from_timestamp_micros(value),
+            TimeUnit::Nanosecond => Some(DateTime::from_timestamp_nanos(value)),
+        };
+        match time {
+            Some(time) => write!(out, "{time:?}"),
+            None => write!(out, "{value}"),
+        }
+        .expect("a String takes all");
+    }
+}
+
+/// Whether a column holds numbers, which stand on the right and are no formulas.
+pub(super) fn is_number(data_type: &DataType) -> bool {
+    match data_type {
+        DataType::Dictionary(_, values) => is_number(values),
+        other => other.is_numeric(),
+    }
+}
+
+const FORMAT: FormatOptions<'static> = FormatOptions::new().with_display_error(true);

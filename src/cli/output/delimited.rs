@@ -1,0 +1,163 @@
+//! CSV, and TSV: the same with tabs, quoting included (a tab, a quote or a line break in a cell
+//! puts it in quotes, which every spreadsheet and `csv` library reads; `cut` does not).
+//!
+//! Names of users, sessions and resources in a log are chosen by whoever was logged, and a
+//! spreadsheet runs a cell that looks like a formula. Such cells get a leading `'`, unless the
+//! caller wants them raw. Numbers are left alone.
+
+use std::io;
+
+use arrow::array::RecordBatch;
+
+use super::cells::{Cells, is_number, unpacked};
+use super::screen::printable;
+use super::{Destination, Options, Sink};
+
+/// Writes rows as delimited text below a header.
+pub(super) struct Delimited {
+    csv: csv::Writer<Destination>,
+    raw: bool,
+    terminal: bool,
+    scratch: Scratch,
+}
+
+#[derive(Default)]
+struct Scratch {
+    cell: String,
+    screen: String,
+    guarded: String,
+}
+
+impl Delimited {
+    /// Writes the header.
+    pub(super) fn try_new(
+        delimiter: u8,
+        titles: &[String],
+        options: &Options,
+        out: Destination,
+    ) -> io::Result<Self> {
+        let mut this = Self {
+            csv: csv::WriterBuilder::new()
+                .delimiter(delimiter)
+                .from_writer(out),
+            raw: options.raw_csv,
+            terminal: options.width.is_some(),
+            scratch: Scratch::default(),
+        };
+        for title in titles {
+            this.field(title, false)?;
+        }
+        this.end_row()?;
+        this.csv.flush()?;
+        Ok(this)
+    }
+
+    fn field(&mut self, text: &str, number: bool) -> io::Result<()> {
+        let Scratch {
+            screen, guarded, ..
+        } = &mut self.scratch;
+        let text = if self.terminal {
+            printable(text, screen)
+        } else {
+            text
+        };
+        let text = if !self.raw && !number && is_formula(text) {
+            guarded.clear();
+            guarded.push('\'');
+            guarded.push_str(text);
+            guarded
+        } else {
+            text
+        };
+        self.csv.write_field(text).map_err(of_csv)
+    }
+
+    fn end_row(&mut self) -> io::Result<()> {
+        self.csv.write_record(None::<&[u8]>).map_err(of_csv)
+    }
+}
+
+impl Sink for Delimited {
+    fn write(&mut self, batch: &RecordBatch) -> io::Result<()> {
+        let arrays = unpacked(batch)?;
+        let mut columns = Cells::all(&arrays)?;
+        let mut cell = std::mem::take(&mut self.scratch.cell);
+        for row in 0..batch.num_rows() {
+            for (array, column) in arrays.iter().zip(&mut columns) {
+                let number = is_number(array.data_type());
+                self.field(column.text(row, &mut cell), number)?;
+            }
+            self.end_row()?;
+        }
+        self.scratch.cell = cell;
+        self.csv.flush()
+    }
+
+    fn finish(&mut self) -> io::Result<()> {
+        self.csv.flush()
+    }
+}
+
+/// Whether a spreadsheet might run the cell: by its first character, as OWASP lists them, with
+/// the full-width forms that Excel folds; but a number is a number.
+fn is_formula(text: &str) -> bool {
+    text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠'])
+        && !is_plain_number(text.as_bytes())
+}
+
+/// `-5`, `+3.2e4`: a sign, digits with at most one point, an exponent, and nothing else.
+fn is_plain_number(text: &[u8]) -> bool {
+    let mut parts = unsigned(text).splitn(2, |byte| matches!(byte, b'e' | b'E'));
+    let mantissa = parts.next().unwrap_or_default();
+    let digits = mantissa.iter().filter(|byte| byte.is_ascii_digit()).count();
+    let points = mantissa.iter().filter(|&&byte| byte == b'.').count();
+    let exponent = parts.next().is_none_or(|exponent| {
+        let exponent = unsigned(exponent);
+        !exponent.is_empty() && exponent.iter().all(u8::is_ascii_digit)
+    });
+    digits > 0 && points <= 1 && digits + points == mantissa.len() && exponent
+}
+
+fn unsigned(text: &[u8]) -> &[u8] {
+    match text {
+        [b'+' | b'-', rest @ ..] => rest,
+        _ => text,
+    }
+}
+
+fn of_csv(error: csv::Error) -> io::Error {
+    match error.into_kind() {
+        csv::ErrorKind::Io(error) => error,
+        other => io::Error::other(format!("{other:?}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_formula_is_told_from_a_number() {
+        for text in [
+            "=1+1", "+cmd", "-1+1", "@sum(a1)", "\tx", "\rx", "\nx", "＝1", "＋1", "－1", "＠x",
+            "-", "+", "-.", "-1e", "-1e5x", "-1.2.3", "-inf", "+e4", "--1",
+        ] {
+            assert!(is_formula(text), "{text:?}");
+        }
+        for text in [
+            "",
+            "a=1",
+            "-5",
+            "+3.2e4",
+            "-.5",
+            "-1.",
+            "-2E-10",
+            "+15551234",
+            " =1",
+            "'=1",
+            "é",
+        ] {
+            assert!(!is_formula(text), "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,243 @@
+//! JSON: one array of objects, or one object a line.
+//!
+//! Every row has every key, NULL is `null`; so are numbers that JSON does not have (NaN, infinity).
+//! Decimals and 64-bit integers are numbers with all their digits.
+
+use std::io::{self, Write};
+use std::sync::{Arc, LazyLock};
+
+use arrow::array::{Array, AsArray, MapArray, RecordBatch};
+use arrow::datatypes::{DataType, Field, FieldRef};
+use arrow::error::ArrowError;
+use arrow::json::writer::{NullableEncoder, make_encoder};
+use arrow::json::{Encoder, EncoderFactory, EncoderOptions};
+use memchr::memchr;
+
+use super::cells::{Cells, Times};
+use super::screen::needs_escape;
+use super::{Destination, Sink, of_arrow, unique};
+
+/// Writes rows as JSON objects with the titles as keys.
+pub(super) struct Json {
+    out: Destination,
+    /// `{"title":` for the first column, `,"title":` for the others.
+    keys: Vec<Vec<u8>>,
+    shape: Shape,
+    rows: u64,
+}
+
+#[derive(PartialEq)]
+enum Shape {
+    Array,
+    Lines,
+}
+
+impl Json {
+    /// One array of all rows.
+    pub(super) fn array(titles: &[String], out: Destination) -> Self {
+        Self::new(titles, Shape::Array, out)
+    }
+
+    /// One object a line.
+    pub(super) fn lines(titles: &[String], out: Destination) -> Self {
+        Self::new(titles, Shape::Lines, out)
+    }
+
+    fn new(titles: &[String], shape: Shape, out: Destination) -> Self {
+        let titles = unique(titles, str::to_owned);
+        let key = |(index, title): (usize, &String)| {
+            let mut key = vec![if index == 0 { b'{' } else { b',' }];
+            push_string(title, &mut key);
+            key.push(b':');
+            key
+        };
+        Self {
+            out,
+            keys: titles.iter().enumerate().map(key).collect(),
+            shape,
+            rows: 0,
+        }
+    }
+}
+
+impl Sink for Json {
+    fn write(&mut self, batch: &RecordBatch) -> io::Result<()> {
+        let columns = batch.columns().iter().map(|array| encoder(array));
+        let mut columns: Vec<_> = columns.collect::<io::Result<_>>()?;
+        let mut line = Vec::new();
+        for row in 0..batch.num_rows() {
+            line.clear();
+            if columns.is_empty() {
+                line.push(b'{');
+            }
+            for (key, column) in self.keys.iter().zip(&mut columns) {
+                line.extend_from_slice(key);
+                if column.is_null(row) {
+                    line.extend_from_slice(b"null");
+                } else {
+                    column.encode(row, &mut line);
+                }
+            }
+            line.push(b'}');
+            match self.shape {
+                Shape::Array if self.rows == 0 => self.out.write_all(b"[\n")?,
+                Shape::Array => self.out.write_all(b",\n")?,
+                Shape::Lines => {}
+            }
+            write_tamed(&line, &mut self.out)?;
+            if self.shape == Shape::Lines {
+                self.out.write_all(b"\n")?;
+            }
+            self.rows += 1;
+        }
+        self.out.flush()
+    }
+
+    fn finish(&mut self) -> io::Result<()> {
+        if self.shape == Shape::Array {
+            let end: &[u8] = if self.rows == 0 { b"[]\n" } else { b"\n]\n" };
+            self.out.write_all(end)?;
+        }
+        self.out.flush()
+    }
+}
+
+/// Writes JSON with the characters that a terminal would obey as `\u` escapes, which JSON allows
+/// but does not ask for. Outside of its strings there are none.
+fn write_tamed(json: &[u8], out: &mut Destination) -> io::Result<()> {
+    if json.is_ascii() && memchr(DELETE, json).is_none() {
+        return out.write_all(json);
+    }
+    let mut rest = std::str::from_utf8(json).expect("JSON of strings is UTF-8");
+    while let Some(at) = rest.find(needs_escape) {
+        let (before, after) = rest.split_at(at);
+        let mut after = after.chars();
+        let obeyed = after.next().map_or(0, u32::from);
+        write!(out, "{before}\\u{obeyed:04x}")?;
+        rest = after.as_str();
+    }
+    out.write_all(rest.as_bytes())
+}
+
+/// An encoder of a column's values as JSON, whatever its type.
+pub(super) fn encoder(array: &dyn Array) -> io::Result<NullableEncoder<'_>> {
+    make_encoder(&FIELD, array, &OPTIONS).map_err(of_arrow)
+}
+
+/// The types that Arrow's own encoders leave out or write in another way than we promise.
+#[derive(Debug)]
+struct OurTypes;
+
+impl EncoderFactory for OurTypes {
+    fn make_default_encoder<'a>(
+        &self,
+        field: &'a FieldRef,
+        array: &'a dyn Array,
+        options: &'a EncoderOptions,
+    ) -> Result<Option<NullableEncoder<'a>>, ArrowError> {
+        let encoder: Box<dyn Encoder + 'a> = match array.data_type() {
+            DataType::Timestamp(unit, _) => Box::new(TimeEncoder {
+                times: Times::new(array, *unit),
+                text: String::new(),
+            }),
+            // Theirs asks for the nulls of the keys only.
+            DataType::Dictionary(_, _) => Box::new(DictionaryEncoder {
+                keys: array.as_any_dictionary().normalized_keys(),
+                values: make_encoder(field, array.as_any_dictionary().values(), options)?,
+            }),
+            // Theirs refuses keys that are no strings.
+            DataType::Map(_, _) => Box::new(MapEncoder {
+                map: array.as_map(),
+                keys: Cells::try_new(array.as_map().keys())?,
+                values: make_encoder(field, array.as_map().values(), options)?,
+                text: String::new(),
+            }),
+            DataType::Union(_, _) => Box::new(TextEncoder {
+                cells: Cells::try_new(array)?,
+                text: String::new(),
+            }),
+            _ => return Ok(None),
+        };
+        Ok(Some(NullableEncoder::new(encoder, array.logical_nulls())))
+    }
+}
+
+struct TimeEncoder<'a> {
+    times: Times<'a>,
+    text: String,
+}
+
+impl Encoder for TimeEncoder<'_> {
+    fn encode(&mut self, row: usize, out: &mut Vec<u8>) {
+        self.text.clear();
+        self.times.push(row, &mut self.text);
+        out.push(b'"');
+        out.extend_from_slice(self.text.as_bytes());
+        out.push(b'"');
+    }
+}
+
+struct DictionaryEncoder<'a> {
+    keys: Vec<usize>,
+    values: NullableEncoder<'a>,
+}
+
+impl Encoder for DictionaryEncoder<'_> {
+    fn encode(&mut self, row: usize, out: &mut Vec<u8>) {
+        self.values.encode(self.keys[row], out);
+    }
+}
+
+struct MapEncoder<'a> {
+    map: &'a MapArray,
+    keys: Cells<'a>,
+    values: NullableEncoder<'a>,
+    text: String,
+}
+
+impl Encoder for MapEncoder<'_> {
+    fn encode(&mut self, row: usize, out: &mut Vec<u8>) {
+        let offsets = self.map.value_offsets();
+        out.push(b'{');
+        for (count, entry) in (offsets[row] as usize..offsets[row + 1] as usize).enumerate() {
+            if count > 0 {
+                out.push(b',');
+            }
+            push_string(self.keys.text(entry, &mut self.text), out);
+            out.push(b':');
+            if self.values.is_null(entry) {
+                out.extend_from_slice(b"null");
+            } else {
+                self.values.encode(entry, out);
+            }
+        }
+        out.push(b'}');
+    }
+}
+
+struct TextEncoder<'a> {
+    cells: Cells<'a>,
+    text: String,
+}
+
+impl Encoder for TextEncoder<'_> {
+    fn encode(&mut self, row: usize, out: &mut Vec<u8>) {
+        push_string(self.cells.text(row, &mut self.text), out);
+    }
+}
+
+fn push_string(text: &str, out: &mut Vec<u8>) {
+    serde_json::to_writer(out, text).expect("a Vec takes all");
+}
+
+static OPTIONS: LazyLock<EncoderOptions> = LazyLock::new(|| {
+    EncoderOptions::default()
+        .with_explicit_nulls(true)
+        .with_encoder_factory(Arc::new(OurTypes))
+});
+
+/// Encoders are made for a field, and look at nothing of it.
+static FIELD: LazyLock<FieldRef> = LazyLock::new(|| Arc::new(Field::new("", DataType::Null, true)));
+
+/// The one control character that JSON lets stand and that is ASCII.
+const DELETE: u8 = 0x7f;

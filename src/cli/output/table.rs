@@ -1,0 +1,315 @@
+//! A table for people: aligned columns below a rule, or a list per row where columns would be
+//! cut to stubs.
+//!
+//! The first rows are held to decide the widths: a thousand, or what has come a quarter of a
+//! second after the first. From then on rows are shown as they come, with these widths. On a
+//! terminal longer texts are cut; numbers and times, and all in a pipe, push the rest of their line.
+
+use std::io::{self, Write};
+use std::time::Duration;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::{DataType, FieldRef, SchemaRef};
+use tokio::time::Instant;
+
+use super::cells::{Cells, is_number, unpacked};
+use super::layout::{self, GAP, Wish};
+use super::screen::{Cut, ELLIPSIS, Fitted, fit, fit_end, printable, width};
+use super::{Destination, Sink};
+
+/// Writes rows as a table.
+pub(super) struct Table {
+    out: Destination,
+    terminal: Option<usize>,
+    columns: Vec<Column>,
+    state: State,
+    rows: u64,
+}
+
+struct Column {
+    title: String,
+    number: bool,
+    wish: Wish,
+}
+
+enum State {
+    /// Waiting for more rows to know the widths by.
+    Holding {
+        batches: Vec<RecordBatch>,
+        rows: usize,
+        due: Option<Instant>,
+    },
+    /// Columns of these widths.
+    Columns(Vec<usize>),
+    /// A list per row.
+    Lists,
+}
+
+impl Table {
+    /// A table as wide as the terminal, or as it likes without one.
+    pub(super) fn new(
+        schema: &SchemaRef,
+        titles: &[String],
+        terminal: Option<usize>,
+        out: Destination,
+    ) -> Self {
+        let mut scratch = String::new();
+        let column = |(title, field): (&String, &FieldRef)| {
+            let title = printable(title, &mut scratch).to_owned();
+            let wish = Wish {
+                title: width(&title),
+                cells: 0,
+                rigid: is_rigid(field.data_type()),
+            };
+            Column {
+                title,
+                number: is_number(field.data_type()),
+                wish,
+            }
+        };
+        Self {
+            out,
+            terminal,
+            columns: titles.iter().zip(schema.fields()).map(column).collect(),
+            state: State::Holding {
+                batches: Vec::new(),
+                rows: 0,
+                due: None,
+            },
+            rows: 0,
+        }
+    }
+
+    /// Decides the widths, and shows what was held. `more` if other rows may come.
+    fn begin(&mut self, more: bool) -> io::Result<()> {
+        let State::Holding { batches, .. } = &mut self.state else {
+            return Ok(());
+        };
+        let batches = std::mem::take(batches);
+        for batch in &batches {
+            measure(batch, &mut self.columns)?;
+        }
+        let wishes: Vec<Wish> = self.columns.iter().map(|column| column.wish).collect();
+        let widths = match self.terminal {
+            None => Some(wishes.iter().map(|wish| wish.natural()).collect()),
+            Some(terminal) => layout::widths(&wishes, terminal),
+        };
+        self.state = match widths {
+            None => State::Lists,
+            Some(mut widths) => {
+                if let Some(terminal) = self.terminal.filter(|_| more) {
+                    layout::widen(&mut widths, &wishes, terminal);
+                }
+                self.header(&widths)?;
+                State::Columns(widths)
+            }
+        };
+        for batch in &batches {
+            self.show(batch)?;
+        }
+        Ok(())
+    }
+
+    fn header(&mut self, widths: &[usize]) -> io::Result<()> {
+        let mut line = Line::default();
+        for (column, &width) in self.columns.iter().zip(widths) {
+            let fitted = fit_end(&column.title, self.terminal.map_or(usize::MAX, |_| width));
+            line.cell(&fitted, width, column.number);
+        }
+        line.write(&mut self.out)?;
+        for &width in widths {
+            line.push(&"─".repeat(width));
+            line.blanks += GAP;
+        }
+        line.write(&mut self.out)
+    }
+
+    fn show(&mut self, batch: &RecordBatch) -> io::Result<()> {
+        match &self.state {
+            State::Columns(widths) => {
+                let widths = widths.clone();
+                self.show_rows(batch, &widths)?;
+            }
+            _ => self.show_lists(batch)?,
+        }
+        self.out.flush()
+    }
+
+    fn show_rows(&mut self, batch: &RecordBatch, widths: &[usize]) -> io::Result<()> {
+        let arrays = unpacked(batch)?;
+        let mut cells = Cells::all(&arrays)?;
+        let (mut scratch, mut screen) = (String::new(), String::new());
+        let mut line = Line::default();
+        for row in 0..batch.num_rows() {
+            for (index, cells) in cells.iter_mut().enumerate() {
+                let text = printable(cells.text(row, &mut scratch), &mut screen);
+                let limit = self.limit(index, widths[index], line.columns());
+                line.cell(&fit(text, limit), widths[index], self.columns[index].number);
+            }
+            line.write(&mut self.out)?;
+        }
+        self.rows += batch.num_rows() as u64;
+        Ok(())
+    }
+
+    /// Where a cell is cut that starts after `before` columns: in a pipe, and if it would then say
+    /// something false, nowhere; the last one, which nothing follows, at the terminal's edge.
+    fn limit(&self, index: usize, width: usize, before: usize) -> usize {
+        match self.terminal {
+            None => usize::MAX,
+            Some(_) if self.columns[index].wish.rigid => usize::MAX,
+            Some(terminal) if index + 1 == self.columns.len() => {
+                terminal.saturating_sub(before).max(1)
+            }
+            Some(_) => width,
+        }
+    }
+
+    fn show_lists(&mut self, batch: &RecordBatch) -> io::Result<()> {
+        let arrays = unpacked(batch)?;
+        let mut cells = Cells::all(&arrays)?;
+        let terminal = self.terminal.unwrap_or(usize::MAX);
+        let widest = self.columns.iter().map(|column| column.wish.title).max();
+        let names = widest.unwrap_or_default().min(terminal / 2);
+        let values = terminal.saturating_sub(names + GAP).max(1);
+        let (mut scratch, mut screen) = (String::new(), String::new());
+        let mut line = Line::default();
+        for row in 0..batch.num_rows() {
+            self.rows += 1;
+            let heading = format!("─[ row {} ]", self.rows);
+            let rest = LIST_RULE.min(terminal).saturating_sub(width(&heading));
+            line.push(&heading);
+            line.push(&"─".repeat(rest));
+            line.write(&mut self.out)?;
+            for (column, cells) in self.columns.iter().zip(&mut cells) {
+                line.cell(&fit_end(&column.title, names), names, false);
+                let text = printable(cells.text(row, &mut scratch), &mut screen);
+                line.cell(&fit(text, values), 0, false);
+                line.write(&mut self.out)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Sink for Table {
+    fn write(&mut self, batch: &RecordBatch) -> io::Result<()> {
+        let State::Holding { batches, rows, due } = &mut self.state else {
+            return self.show(batch);
+        };
+        if batch.num_rows() == 0 {
+            return Ok(());
+        }
+        let due = *due.get_or_insert_with(|| Instant::now() + PATIENCE);
+        batches.push(batch.clone());
+        *rows += batch.num_rows();
+        if *rows >= ROWS_TO_MEASURE || due <= Instant::now() {
+            self.begin(true)?;
+        }
+        Ok(())
+    }
+
+    fn due(&self) -> Option<Instant> {
+        match &self.state {
+            State::Holding { due, .. } => *due,
+            _ => None,
+        }
+    }
+
+    fn settle(&mut self) -> io::Result<()> {
+        match self.due() {
+            Some(_) => self.begin(true),
+            None => Ok(()),
+        }
+    }
+
+    fn finish(&mut self) -> io::Result<()> {
+        self.begin(false)?;
+        if self.terminal.is_some() {
+            let plural = if self.rows == 1 { "" } else { "s" };
+            writeln!(self.out, "({} row{plural})", self.rows)?;
+        }
+        self.out.flush()
+    }
+}
+
+fn measure(batch: &RecordBatch, columns: &mut [Column]) -> io::Result<()> {
+    let arrays = unpacked(batch)?;
+    let (mut scratch, mut screen) = (String::new(), String::new());
+    for (mut cells, column) in Cells::all(&arrays)?.into_iter().zip(columns) {
+        for row in 0..batch.num_rows() {
+            let text = printable(cells.text(row, &mut scratch), &mut screen);
+            column.wish.cells = column.wish.cells.max(width(text));
+        }
+    }
+    Ok(())
+}
+
+fn is_rigid(data_type: &DataType) -> bool {
+    match data_type {
+        DataType::Dictionary(_, values) => is_rigid(values),
+        other => other.is_numeric() || other.is_temporal() || *other == DataType::Boolean,
+    }
+}
+
+/// A line in the making. Blanks are written only before something, so no line ends in them.
+#[derive(Default)]
+struct Line {
+    text: String,
+    /// Columns that the text takes.
+    width: usize,
+    /// Blanks to write before what comes next.
+    blanks: usize,
+}
+
+impl Line {
+    fn cell(&mut self, fitted: &Fitted<'_>, width: usize, right: bool) {
+        let padding = width.saturating_sub(fitted.width);
+        if right {
+            self.blanks += padding;
+        }
+        if fitted.cut == Cut::Start {
+            self.push(ELLIPSIS);
+        }
+        self.push(fitted.text);
+        if fitted.cut == Cut::End {
+            self.push(ELLIPSIS);
+        }
+        if !right {
+            self.blanks += padding;
+        }
+        self.blanks += GAP;
+    }
+
+    fn push(&mut self, text: &str) {
+        if !text.is_empty() {
+            self.text.extend(std::iter::repeat_n(' ', self.blanks));
+            self.text.push_str(text);
+            self.width += self.blanks + width(text);
+            self.blanks = 0;
+        }
+    }
+
+    /// The columns before what comes next.
+    fn columns(&self) -> usize {
+        self.width + self.blanks
+    }
+
+    fn write(&mut self, out: &mut Destination) -> io::Result<()> {
+        self.text.push('\n');
+        let outcome = out.write_all(self.text.as_bytes());
+        self.text.clear();
+        self.width = 0;
+        self.blanks = 0;
+        outcome
+    }
+}
+
+/// Rows that say enough about the widths of all.
+const ROWS_TO_MEASURE: usize = 1_000;
+
+/// How long the first row may be held.
+const PATIENCE: Duration = Duration::from_millis(250);
+
+/// The rule above a list, in columns.
+const LIST_RULE: usize = 40;
