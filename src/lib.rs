@@ -2,5 +2,6 @@
 
 pub mod error;
 pub mod position;
+pub mod query;
 pub mod source;
 pub mod stats;
