@@ -6,5 +6,6 @@ pub mod error;
 pub mod events;
 pub mod json;
 pub mod position;
+pub mod query;
 pub mod source;
 pub mod stats;

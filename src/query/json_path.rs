@@ -1,0 +1,481 @@
+//! `json_get_path(text, path)`: one value out of JSON text, without building a tree of it.
+//!
+//! Keys compare without case, the exact spelling first; indexes count from 1. A string comes back
+//! unescaped, a number or boolean as its text, an object or array byte for byte. JSON null,
+//! nothing there, and text that is not JSON all give NULL.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use datafusion::arrow::array::{Array, ArrayRef, AsArray, StringBuilder};
+use datafusion::arrow::datatypes::DataType;
+use datafusion::common::{Result, ScalarValue, exec_err, plan_datafusion_err};
+use datafusion::logical_expr::{
+    ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
+};
+
+/// The function's name in SQL.
+pub const JSON_GET_PATH: &str = "json_get_path";
+
+/// One step down into a JSON value.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Step {
+    /// The member of an object.
+    Key(String),
+    /// The element of an array; the first is 1.
+    Index(u64),
+}
+
+/// Writes steps as the function's second argument takes them: a JSON array of strings (keys) and
+/// numbers (indexes), so that any key can be said.
+///
+/// ```
+/// use auroratrail::query::json_path::{Step, encode};
+///
+/// let steps = [Step::Key("tags".into()), Step::Index(1), Step::Key("x-amz.acl".into())];
+/// assert_eq!(encode(&steps), r#"["tags",1,"x-amz.acl"]"#);
+/// ```
+pub fn encode(steps: &[Step]) -> String {
+    let values = steps.iter().map(|step| match step {
+        Step::Key(key) => serde_json::Value::from(key.as_str()),
+        Step::Index(index) => serde_json::Value::from(*index),
+    });
+    serde_json::Value::Array(values.collect()).to_string()
+}
+
+/// Reads what [`encode`] wrote; `None` for anything else.
+pub fn decode(path: &str) -> Option<Vec<Step>> {
+    let serde_json::Value::Array(values) = serde_json::from_str(path).ok()? else {
+        return None;
+    };
+    let step = |value| match value {
+        serde_json::Value::String(key) => Some(Step::Key(key)),
+        serde_json::Value::Number(index) => index.as_u64().map(Step::Index),
+        _ => None,
+    };
+    values.into_iter().map(step).collect()
+}
+
+/// The value that `steps` lead to in the JSON `text`, as SQL text.
+///
+/// `None` when there is none, when it is null, and when `text` as a whole is not JSON.
+pub fn find<'a>(text: &'a str, steps: &[Step]) -> Option<Cow<'a, str>> {
+    let end = Scan { text, at: 0 }.whole()?;
+    // The text is known to be JSON from here on, so the walk may stop where it found its value.
+    let mut value = text[..end].trim_ascii();
+    for step in steps {
+        value = match step {
+            Step::Key(key) => member(value, key)?,
+            Step::Index(index) => element(value, *index)?,
+        };
+    }
+    match value.as_bytes().first()? {
+        b'"' => Some(unescape(value)),
+        b'n' => None,
+        _ => Some(Cow::Borrowed(value)),
+    }
+}
+
+/// The value of `key` in an object: the first with that spelling, else the first in another case.
+fn member<'a>(object: &'a str, key: &str) -> Option<&'a str> {
+    let mut scan = Scan {
+        text: object,
+        at: 0,
+    };
+    scan.eat(b'{')?;
+    let mut other_case = None;
+    loop {
+        scan.space();
+        let name = scan.slice(Scan::string)?;
+        scan.space();
+        scan.eat(b':')?;
+        scan.space();
+        let value = scan.slice(|scan| scan.value(0))?;
+        let name = unescape(name);
+        if name == key {
+            return Some(value);
+        }
+        if other_case.is_none() && name.eq_ignore_ascii_case(key) {
+            other_case = Some(value);
+        }
+        scan.space();
+        if scan.eat(b',').is_none() {
+            return other_case;
+        }
+    }
+}
+
+/// The `index`th element of an array, from 1.
+fn element(array: &str, index: u64) -> Option<&str> {
+    let mut scan = Scan { text: array, at: 0 };
+    scan.eat(b'[')?;
+    let mut left = index.checked_sub(1)?;
+    loop {
+        scan.space();
+        let value = scan.slice(|scan| scan.value(0))?;
+        if left == 0 {
+            return Some(value);
+        }
+        left -= 1;
+        scan.space();
+        scan.eat(b',')?;
+    }
+}
+
+/// The text of a string literal with its quotes. Half a surrogate pair becomes U+FFFD.
+fn unescape(literal: &str) -> Cow<'_, str> {
+    let inner = &literal[1..literal.len() - 1];
+    if !inner.contains('\\') {
+        return Cow::Borrowed(inner);
+    }
+    let mut out = String::with_capacity(inner.len());
+    let mut rest = inner;
+    while let Some(at) = rest.find('\\') {
+        out.push_str(&rest[..at]);
+        let escape = rest.as_bytes()[at + 1];
+        rest = &rest[at + 2..];
+        out.push(match escape {
+            b'b' => '\u{8}',
+            b'f' => '\u{c}',
+            b'n' => '\n',
+            b'r' => '\r',
+            b't' => '\t',
+            b'u' => unicode(&mut rest),
+            other => char::from(other),
+        });
+    }
+    out.push_str(rest);
+    Cow::Owned(out)
+}
+
+/// The character of the `\u` escape whose digits `rest` starts with, and of its second half.
+fn unicode(rest: &mut &str) -> char {
+    let hex = |text: &str| u32::from_str_radix(text.get(..4)?, 16).ok();
+    let high = hex(rest).unwrap_or(0xFFFD);
+    *rest = &rest[4..];
+    if !(0xD800..0xDC00).contains(&high) {
+        return char::from_u32(high).unwrap_or(char::REPLACEMENT_CHARACTER);
+    }
+    let low = rest.strip_prefix("\\u").and_then(hex);
+    match low.filter(|low| (0xDC00..0xE000).contains(low)) {
+        Some(low) => {
+            *rest = &rest[6..];
+            let code = 0x10000 + ((high - 0xD800) << 10) + (low - 0xDC00);
+            char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER)
+        }
+        None => char::REPLACEMENT_CHARACTER,
+    }
+}
+
+/// A strict reader of JSON that keeps nothing. Every method gives `None` at the first fault.
+struct Scan<'a> {
+    text: &'a str,
+    at: usize,
+}
+
+/// Arrays in arrays deeper than this are no events.
+const MAX_DEPTH: usize = 128;
+
+impl<'a> Scan<'a> {
+    /// Reads the whole text as one value and gives the offset where that ends.
+    fn whole(mut self) -> Option<usize> {
+        self.space();
+        self.value(0)?;
+        let end = self.at;
+        self.space();
+        (self.at == self.text.len()).then_some(end)
+    }
+
+    fn peek(&self) -> Option<u8> {
+        self.text.as_bytes().get(self.at).copied()
+    }
+
+    fn eat(&mut self, byte: u8) -> Option<()> {
+        (self.peek()? == byte).then(|| self.at += 1)
+    }
+
+    fn space(&mut self) {
+        while matches!(self.peek(), Some(b' ' | b'\t' | b'\n' | b'\r')) {
+            self.at += 1;
+        }
+    }
+
+    /// What `read` goes over.
+    fn slice(&mut self, read: impl FnOnce(&mut Self) -> Option<()>) -> Option<&'a str> {
+        let start = self.at;
+        read(self)?;
+        Some(&self.text[start..self.at])
+    }
+
+    fn value(&mut self, depth: usize) -> Option<()> {
+        match self.peek()? {
+            b'"' => self.string(),
+            b'{' => self.members(depth + 1),
+            b'[' => self.elements(depth + 1),
+            b't' => self.word("true"),
+            b'f' => self.word("false"),
+            b'n' => self.word("null"),
+            _ => self.number(),
+        }
+    }
+
+    fn word(&mut self, word: &str) -> Option<()> {
+        self.text[self.at..]
+            .starts_with(word)
+            .then(|| self.at += word.len())
+    }
+
+    fn string(&mut self) -> Option<()> {
+        self.eat(b'"')?;
+        loop {
+            match self.peek()? {
+                b'"' => return self.eat(b'"'),
+                b'\\' => self.escape()?,
+                0..0x20 => return None,
+                _ => self.at += 1,
+            }
+        }
+    }
+
+    fn escape(&mut self) -> Option<()> {
+        let bytes = self.text.as_bytes();
+        match bytes.get(self.at + 1)? {
+            b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => self.at += 2,
+            b'u' => {
+                let digits = bytes.get(self.at + 2..self.at + 6)?;
+                if !digits.iter().all(u8::is_ascii_hexdigit) {
+                    return None;
+                }
+                self.at += 6;
+            }
+            _ => return None,
+        }
+        Some(())
+    }
+
+    fn digits(&mut self) -> Option<()> {
+        let start = self.at;
+        while self.peek().is_some_and(|byte| byte.is_ascii_digit()) {
+            self.at += 1;
+        }
+        (self.at > start).then_some(())
+    }
+
+    fn number(&mut self) -> Option<()> {
+        let _ = self.eat(b'-');
+        if self.eat(b'0').is_none() {
+            self.digits()?;
+        }
+        if self.eat(b'.').is_some() {
+            self.digits()?;
+        }
+        if self.eat(b'e').or_else(|| self.eat(b'E')).is_some() {
+            let _ = self.eat(b'+').or_else(|| self.eat(b'-'));
+            self.digits()?;
+        }
+        Some(())
+    }
+
+    fn members(&mut self, depth: usize) -> Option<()> {
+        self.list(depth, b'}', |scan| {
+            scan.string()?;
+            scan.space();
+            scan.eat(b':')?;
+            scan.space();
+            scan.value(depth)
+        })
+    }
+
+    fn elements(&mut self, depth: usize) -> Option<()> {
+        self.list(depth, b']', |scan| scan.value(depth))
+    }
+
+    fn list(
+        &mut self,
+        depth: usize,
+        close: u8,
+        item: impl Fn(&mut Self) -> Option<()>,
+    ) -> Option<()> {
+        if depth > MAX_DEPTH {
+            return None;
+        }
+        self.at += 1;
+        self.space();
+        if self.eat(close).is_some() {
+            return Some(());
+        }
+        loop {
+            item(self)?;
+            self.space();
+            if self.eat(b',').is_none() {
+                return self.eat(close);
+            }
+            self.space();
+        }
+    }
+}
+
+/// The function, to be registered in a session.
+pub fn json_get_path() -> ScalarUDF {
+    ScalarUDF::new_from_impl(JsonGetPath {
+        signature: Signature::any(2, Volatility::Immutable),
+    })
+}
+
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct JsonGetPath {
+    signature: Signature,
+}
+
+impl ScalarUDFImpl for JsonGetPath {
+    fn name(&self) -> &str {
+        JSON_GET_PATH
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, arguments: &[DataType]) -> Result<DataType> {
+        for argument in arguments {
+            if !is_text(argument) && *argument != DataType::Null {
+                return Err(plan_datafusion_err!(
+                    "{JSON_GET_PATH} takes JSON text and a path, not {argument}"
+                ));
+            }
+        }
+        Ok(DataType::Utf8)
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let [text, path] = args.args.as_slice() else {
+            return exec_err!("{JSON_GET_PATH} takes two arguments");
+        };
+        let steps = match path {
+            ColumnarValue::Scalar(scalar) => scalar.try_as_str().flatten(),
+            ColumnarValue::Array(_) => {
+                return exec_err!("{JSON_GET_PATH} takes a constant as its path");
+            }
+        };
+        let Some(steps) = steps else {
+            return Ok(ColumnarValue::Scalar(ScalarValue::Utf8(None)));
+        };
+        let Some(steps) = decode(steps) else {
+            return exec_err!("{JSON_GET_PATH} takes a path like [\"tags\",1,\"key\"], not {steps}");
+        };
+        match text {
+            ColumnarValue::Scalar(scalar) => {
+                let found = scalar.try_as_str().flatten();
+                let found = found.and_then(|text| find(text, &steps).map(Cow::into_owned));
+                Ok(ColumnarValue::Scalar(ScalarValue::Utf8(found)))
+            }
+            ColumnarValue::Array(array) => Ok(ColumnarValue::Array(find_all(array, &steps))),
+        }
+    }
+}
+
+/// Whether values of this type are text, in whichever of Arrow's encodings.
+pub(super) fn is_text(data_type: &DataType) -> bool {
+    matches!(
+        data_type,
+        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View
+    )
+}
+
+fn find_all(texts: &ArrayRef, steps: &[Step]) -> ArrayRef {
+    let mut found = StringBuilder::with_capacity(texts.len(), texts.len() * 8);
+    let mut push = |text: Option<&str>| {
+        found.append_option(text.and_then(|text| find(text, steps)));
+    };
+    match texts.data_type() {
+        DataType::Utf8 => texts.as_string::<i32>().iter().for_each(&mut push),
+        DataType::LargeUtf8 => texts.as_string::<i64>().iter().for_each(&mut push),
+        DataType::Utf8View => texts.as_string_view().iter().for_each(&mut push),
+        _ => (0..texts.len()).for_each(|_| push(None)),
+    }
+    Arc::new(found.finish())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(key: &str) -> Step {
+        Step::Key(key.to_string())
+    }
+
+    const TEXT: &str = r#" {"a": {"B": [10, {"c d": "x\n\u00e9\ud83d\ude00\ud83d"}, -1.5e3]},
+        "n": null, "t": true, "T": false, "e": {}, "k\u0065y": 1} "#;
+
+    #[test]
+    fn a_value_is_found_by_keys_and_by_indexes_from_one() {
+        assert_eq!(
+            find(TEXT, &[key("a"), key("b"), Step::Index(1)]).unwrap(),
+            "10"
+        );
+        let path = [key("A"), key("b"), Step::Index(2), key("C D")];
+        assert_eq!(find(TEXT, &path).unwrap(), "x\né😀\u{fffd}");
+        assert_eq!(
+            find(TEXT, &[key("a"), key("B"), Step::Index(3)]).unwrap(),
+            "-1.5e3"
+        );
+        assert_eq!(find(TEXT, &[key("key")]).unwrap(), "1");
+    }
+
+    #[test]
+    fn the_exact_spelling_wins_over_an_earlier_other_one() {
+        assert_eq!(find(TEXT, &[key("T")]).unwrap(), "false");
+        assert_eq!(find(TEXT, &[key("t")]).unwrap(), "true");
+    }
+
+    #[test]
+    fn objects_and_arrays_come_back_byte_for_byte() {
+        let found = find(TEXT, &[key("a"), key("B"), Step::Index(2)]).unwrap();
+        assert_eq!(found, r#"{"c d": "x\n\u00e9\ud83d\ude00\ud83d"}"#);
+        assert_eq!(find(TEXT, &[key("e")]).unwrap(), "{}");
+        assert_eq!(find(TEXT, &[]).unwrap(), TEXT.trim());
+    }
+
+    #[test]
+    fn nothing_there_and_null_are_null() {
+        for path in [
+            vec![key("n")],
+            vec![key("missing")],
+            vec![key("e"), key("x")],
+            vec![key("t"), key("x")],
+            vec![key("a"), key("B"), Step::Index(0)],
+            vec![key("a"), key("B"), Step::Index(4)],
+            vec![key("a"), Step::Index(1)],
+        ] {
+            assert_eq!(find(TEXT, &path), None, "{path:?}");
+        }
+    }
+
+    #[test]
+    fn text_that_is_not_json_is_null_wherever_the_fault_is() {
+        for text in [
+            "",
+            "{",
+            r#"{"a":1"#,
+            r#"{"a":1}x"#,
+            r#"{"a":1,}"#,
+            r#"{"a":1,"b":[1,]}"#,
+            r#"{"a":1,"b":"\x"}"#,
+            r#"{"a":1,"b":01}"#,
+            "{\"a\":1,\"b\":\"\n\"}",
+            r#"{"a":1 "b":2}"#,
+        ] {
+            assert_eq!(find(text, &[key("a")]), None, "{text}");
+        }
+        let deep = "[".repeat(100_000) + &"]".repeat(100_000);
+        assert_eq!(find(&deep, &[Step::Index(1)]), None);
+    }
+
+    #[test]
+    fn a_path_survives_its_encoding() {
+        let path = vec![key("it's"), Step::Index(3), key("a\"b.c[1]"), key("")];
+        assert_eq!(decode(&encode(&path)), Some(path));
+        assert_eq!(decode(".a.b"), None);
+        assert_eq!(decode("[-1]"), None);
+    }
+}

@@ -1,0 +1,4 @@
+//! SQL over batches of events.
+
+pub mod json_path;
+pub mod names;

@@ -1,0 +1,173 @@
+//! What a relation offers: its columns, and every spelling they are found under.
+
+use std::collections::{HashMap, HashSet};
+
+use datafusion::arrow::datatypes::{DataType, FieldRef, Schema};
+
+use super::{CLASS_KEY, JSON_KEY, PATH_KEY};
+
+/// A column of a table, a CTE or a derived table.
+#[derive(Clone, Debug)]
+pub(super) struct Column {
+    /// As the plan knows it.
+    pub name: String,
+    /// As people write it: `userIdentity.userName`.
+    pub path: String,
+    /// What `SELECT *` calls it.
+    pub title: String,
+    /// Whether `SELECT *` gives it.
+    pub shown: bool,
+    /// Whether paths may be extracted from its text.
+    pub json: bool,
+    /// `None` for an expression, whose type only the planner knows.
+    pub data_type: Option<DataType>,
+    /// Whether the last segment of its path alone names it, too.
+    pub leaf: bool,
+}
+
+impl Column {
+    /// The column that an expression becomes under a name.
+    pub fn named(name: &str, title: &str) -> Self {
+        Self {
+            name: name.to_string(),
+            path: title.to_string(),
+            title: title.to_string(),
+            shown: true,
+            json: false,
+            data_type: None,
+            leaf: false,
+        }
+    }
+
+    /// The same values under another name.
+    pub fn renamed(&self, name: &str, title: &str) -> Self {
+        Self {
+            json: self.json,
+            data_type: self.data_type.clone(),
+            ..Self::named(name, title)
+        }
+    }
+}
+
+/// The columns of one relation. Built once a schema and shared: a table has some 900.
+#[derive(Debug)]
+pub(super) struct Columns {
+    all: Vec<Column>,
+    /// Lower-case names and paths.
+    keys: HashMap<String, usize>,
+    /// Names that another name equals but for case.
+    exact: HashMap<String, usize>,
+    /// Lower-case last segments; `None` where two columns share one.
+    leaves: HashMap<String, Option<usize>>,
+    /// Whether there can be no other column.
+    complete: bool,
+}
+
+impl Columns {
+    /// A table's columns. `also_shown` are flattened ones that `SELECT *` gives nevertheless,
+    /// because the view or table was made by naming them.
+    pub fn of_schema(schema: &Schema, also_shown: &[String]) -> Self {
+        let also_shown: HashSet<&String> = also_shown.iter().collect();
+        let column = |field: &FieldRef| {
+            let metadata = field.metadata();
+            let class = metadata.get(CLASS_KEY).map_or("record", String::as_str);
+            Column {
+                name: field.name().clone(),
+                path: metadata.get(PATH_KEY).unwrap_or(field.name()).clone(),
+                title: field.name().clone(),
+                shown: class == "record" || also_shown.contains(field.name()),
+                json: metadata.get(JSON_KEY).is_some_and(|json| json == "true"),
+                data_type: Some(field.data_type().clone()),
+                leaf: false,
+            }
+        };
+        Self::new(schema.fields().iter().map(column).collect(), true)
+    }
+
+    /// The output of a query.
+    pub fn new(all: Vec<Column>, complete: bool) -> Self {
+        let mut columns = Self {
+            keys: HashMap::with_capacity(2 * all.len()),
+            exact: HashMap::new(),
+            leaves: HashMap::new(),
+            all,
+            complete,
+        };
+        columns.index();
+        columns
+    }
+
+    fn index(&mut self) {
+        for (at, column) in self.all.iter().enumerate() {
+            let other = *self.keys.entry(column.name.to_lowercase()).or_insert(at);
+            if other != at {
+                self.exact
+                    .entry(self.all[other].name.clone())
+                    .or_insert(other);
+                self.exact.entry(column.name.clone()).or_insert(at);
+            }
+        }
+        // Names go first: a path never takes another column's name away.
+        for (at, column) in self.all.iter().enumerate() {
+            let path = column.path.to_lowercase();
+            if column.leaf
+                && let Some((_, leaf)) = path.rsplit_once('.')
+            {
+                self.leaves
+                    .entry(leaf.to_string())
+                    .and_modify(|leaf| *leaf = None)
+                    .or_insert(Some(at));
+            }
+            self.keys.entry(path).or_insert(at);
+        }
+    }
+
+    /// The column with this name or path in any case, or with this leaf.
+    pub fn find(&self, typed: &str) -> Option<&Column> {
+        let key = typed.to_lowercase();
+        let at = self.exact.get(typed).or_else(|| self.keys.get(&key));
+        let leaf = || self.leaves.get(&key).and_then(Option::as_ref);
+        at.or_else(leaf).map(|at| &self.all[*at])
+    }
+
+    /// The column's place among the others; for a stable order.
+    pub fn position(&self, column: &Column) -> usize {
+        *self
+            .exact
+            .get(&column.name)
+            .or_else(|| self.keys.get(&column.name.to_lowercase()))
+            .unwrap_or(&usize::MAX)
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = &Column> {
+        self.all.iter()
+    }
+
+    pub fn is_complete(&self) -> bool {
+        self.complete
+    }
+
+    /// The same columns under the names of a column list: `AS t(a, b)`.
+    pub fn relabelled(&self, names: &[(String, String)]) -> Self {
+        let mut all = self.all.clone();
+        for (column, (name, title)) in all.iter_mut().zip(names) {
+            *column = column.renamed(name, title);
+        }
+        Self::new(all, self.complete)
+    }
+}
+
+/// Gives columns with the same name the suffixes that the planner gives them when a subquery gets
+/// its alias: `x`, `x:1`.
+pub(super) fn unique_names(columns: &mut [Column]) {
+    let mut seen = HashSet::new();
+    for column in columns {
+        let mut name = column.name.clone();
+        let mut count = 0;
+        while !seen.insert(name.clone()) {
+            count += 1;
+            name = format!("{}:{count}", column.name);
+        }
+        column.name = name;
+    }
+}

@@ -1,0 +1,246 @@
+//! Expressions: paths become columns or extractions, subqueries are rewritten in their scope.
+
+use std::ops::ControlFlow;
+
+use datafusion::sql::sqlparser::ast::{
+    AccessExpr, Expr, FunctionArguments, ObjectNamePart, Query, SetExpr, Value, Values, VisitorMut,
+};
+
+use super::columns::Column;
+use super::lambda;
+use super::path::{
+    Part, column_expr, dots_to_keys, is_json_call, json_call_path, parts_of,
+};
+use super::scope::Found;
+use super::suggest;
+use super::walk::{Place, Rewriter, refuse};
+use crate::error::{Error, Result};
+
+impl Rewriter<'_> {
+    /// Rewrites an expression that is a path, and tells which column it became, if any.
+    /// The subscripts and what is not a path below them are rewritten as expressions.
+    pub fn path(&mut self, expr: &mut Expr) -> Result<Option<Column>> {
+        if let Expr::CompoundFieldAccess { root, access_chain } = expr {
+            for access in access_chain.iter_mut() {
+                if let AccessExpr::Subscript(subscript) = access {
+                    self.visit(subscript)?;
+                }
+            }
+            if parts_of(root).is_none() {
+                self.visit(root)?;
+                dots_to_keys(access_chain);
+                return Ok(None);
+            }
+        }
+        let Some(parts) = parts_of(expr) else {
+            return Ok(None);
+        };
+        match self.resolve(&parts)? {
+            Found::Column(resolved) => {
+                let mut resolved = *resolved;
+                self.spell(&mut resolved.expr);
+                if let Some(columns) = &resolved.extracted_from
+                    && is_json_call(&resolved.expr)
+                    && let Some(note) = suggest::near_miss(&resolved.column.path, columns)
+                    && !self.notes.contains(&note)
+                {
+                    self.notes.push(note);
+                }
+                *expr = resolved.expr;
+                Ok(Some(resolved.column))
+            }
+            Found::Alias(alias) => {
+                *expr = column_expr(&[], &alias);
+                Ok(None)
+            }
+            Found::Nothing | Found::Refused(_) => {
+                if let Expr::CompoundFieldAccess { access_chain, .. } = expr {
+                    dots_to_keys(access_chain);
+                }
+                Ok(None)
+            }
+        }
+    }
+
+    /// Writes a JSON path as the statement wrote it before in another case, if it did.
+    fn spell(&mut self, expr: &mut Expr) {
+        if !is_json_call(expr) {
+            return;
+        }
+        let lower = expr.to_string().to_lowercase();
+        if let Some(path) = json_call_path(expr) {
+            let first = self.spellings.entry(lower).or_insert_with(|| path.clone());
+            path.clone_from(first);
+        }
+    }
+
+    /// Looks a path up. `Found::Nothing` where something unknown may have it; an error where
+    /// nothing has.
+    fn resolve(&self, parts: &[Part]) -> Result<Found> {
+        let found = match self.lookup(parts) {
+            None => return Ok(Found::Nothing),
+            Some(found) => found,
+        };
+        match found {
+            Found::Refused(message) => return refuse(message),
+            Found::Nothing => {}
+            found => return Ok(found),
+        }
+        let relations = || self.scopes.iter().flat_map(|scope| &scope.relations);
+        // The planner keeps a table's name on the columns of a subquery without an alias.
+        let may_be_inner = parts.len() > 1 && relations().any(|it| it.qualifier.is_empty());
+        if relations().next().is_none() || relations().any(|it| it.is_open()) || may_be_inner {
+            return Ok(Found::Nothing);
+        }
+        refuse(suggest::unknown(parts, &self.scopes))
+    }
+
+    /// Looks a path up from the innermost scope outwards. `None` for what is no column at all.
+    fn lookup(&self, parts: &[Part]) -> Option<Found> {
+        let first = parts.first().and_then(Part::name)?;
+        let is_parameter = |name: &String| name.eq_ignore_ascii_case(&first.value);
+        if self.lambdas.iter().flatten().any(is_parameter)
+            || (first.quote_style.is_none() && first.value.starts_with('@'))
+        {
+            return None;
+        }
+        let mut refused = Found::Nothing;
+        for scope in self.scopes.iter().rev() {
+            match scope.find(parts) {
+                Found::Nothing => {}
+                Found::Refused(message) if matches!(refused, Found::Nothing) => {
+                    refused = Found::Refused(message);
+                }
+                Found::Refused(_) => {}
+                found => return Some(found),
+            }
+        }
+        Some(refused)
+    }
+
+    /// The column that a path would become, without saying anything about it.
+    pub fn peek(&self, parts: &[Part]) -> Option<Column> {
+        match self.lookup(parts) {
+            Some(Found::Column(resolved)) => Some(resolved.column),
+            _ => None,
+        }
+    }
+
+    /// Whether this is one of the words that are functions without parentheses, such as `user`,
+    /// and also the name of a column or alias here.
+    fn is_shadowed_keyword(&self, expr: &Expr) -> Option<Expr> {
+        let Expr::Function(function) = expr else {
+            return None;
+        };
+        let [ObjectNamePart::Identifier(ident)] = function.name.0.as_slice() else {
+            return None;
+        };
+        if function.args != FunctionArguments::None || function.over.is_some() {
+            return None;
+        }
+        match self.lookup(&[Part::Name(ident.clone())])? {
+            Found::Column(_) | Found::Alias(_) => Some(Expr::Identifier(ident.clone())),
+            _ => None,
+        }
+    }
+
+    fn enter(&mut self, expr: &mut Expr) -> Result<()> {
+        if let Some(ident) = self.is_shadowed_keyword(expr) {
+            *expr = ident;
+        }
+        match expr {
+            Expr::Identifier(_)
+            | Expr::CompoundIdentifier(_)
+            | Expr::CompoundFieldAccess { .. } => {
+                // Out of the visitor's way, which would rewrite the result again.
+                let mut taken = std::mem::replace(expr, Expr::value(Value::Null));
+                self.path(&mut taken)?;
+                self.taken.push(Some(taken));
+                return Ok(());
+            }
+            Expr::Function(function) => lambda::from_arrows(function),
+            Expr::Lambda(function) => {
+                let names = function.params.iter().map(|it| it.name.value.clone());
+                self.lambdas.push(names.collect());
+            }
+            _ => {}
+        }
+        self.taken.push(None);
+        Ok(())
+    }
+}
+
+impl VisitorMut for Rewriter<'_> {
+    type Break = Error;
+
+    fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<Error> {
+        match self.enter(expr) {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(error) => ControlFlow::Break(error),
+        }
+    }
+
+    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<Error> {
+        match self.taken.pop().flatten() {
+            Some(taken) => *expr = taken,
+            None => {
+                if let Expr::Lambda(_) = expr {
+                    self.lambdas.pop();
+                }
+                self.reconcile(expr);
+            }
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<Error> {
+        // Rewritten as a whole, in its own scope, and out of the visitor's way as well.
+        let mut taken = std::mem::replace(query, nothing());
+        match self.query(&mut taken, Place::default()) {
+            Ok(_) => {
+                self.queries.push(taken);
+                ControlFlow::Continue(())
+            }
+            Err(error) => ControlFlow::Break(error),
+        }
+    }
+
+    fn post_visit_query(&mut self, query: &mut Query) -> ControlFlow<Error> {
+        if let Some(taken) = self.queries.pop() {
+            *query = taken;
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+fn nothing() -> Query {
+    Query {
+        with: None,
+        body: Box::new(SetExpr::Values(Values {
+            explicit_row: false,
+            value_keyword: false,
+            rows: vec![],
+        })),
+        order_by: None,
+        limit_clause: None,
+        fetch: None,
+        locks: vec![],
+        for_clause: None,
+        settings: None,
+        format_clause: None,
+        pipe_operators: vec![],
+    }
+}
+
+/// The text of an expression as it was typed, without the quotes of a quoted path.
+pub(super) fn typed(expr: &Expr) -> String {
+    match expr {
+        Expr::Identifier(ident) => ident.value.clone(),
+        Expr::CompoundIdentifier(idents) => {
+            let values: Vec<&str> = idents.iter().map(|ident| ident.value.as_str()).collect();
+            values.join(".")
+        }
+        other => other.to_string(),
+    }
+}
+

@@ -1,0 +1,315 @@
+//! Names as people write them: `userIdentity.userName` in any case, quoted or not.
+//!
+//! DataFusion finds only what is spelt as in the schema, and cannot go down a path into JSON. So
+//! the parsed statement is rewritten before it is planned:
+//!
+//! ```text
+//! SELECT e.userIdentity.userName, resources[1].ARN, requestParameters.bucketName FROM Events e
+//!   |  a column, by its path         a list of structs     a value inside a JSON column
+//! SELECT "e"."useridentity_username", "resources"[1]['arn'],
+//!        json_get_path("requestparameters", '["bucketName"]') FROM "events" AS e
+//! ```
+//!
+//! What the rewriter does not know (tables that were not added, functions as tables) it leaves to
+//! the planner, names and all. It speaks up only where a name can be nothing else.
+//!
+//! The dialect to parse with is DataFusion's default, `generic`: of the dialects that quote
+//! identifiers with double quotes, as Trino and Athena do, it alone reads `UNNEST` as a relation,
+//! `FILTER`, `* EXCLUDE`, `* EXCEPT`, `* REPLACE` and `FROM events SELECT ...` together.
+//! (`postgresql` has no `EXCLUDE` and reads `x NOTNULL`, `!` and `:=` its own way; `duckdb` has
+//! lambdas but no `UNNEST` relation.) The one thing it lacks, lambdas, is made up for here.
+
+mod columns;
+mod compare;
+mod exprs;
+mod from;
+mod lambda;
+mod mentions;
+mod path;
+mod projection;
+mod scope;
+mod suggest;
+mod titles;
+mod walk;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::common::{Column as PlanColumn, SchemaError};
+use datafusion::error::DataFusionError;
+use datafusion::sql::parser::{CopyToSource, Statement};
+use datafusion::sql::sqlparser::ast::{Query, Statement as SqlStatement};
+
+use crate::error::Result;
+use columns::{Column, Columns};
+use mentions::Mentions;
+use walk::{Place, Rewriter};
+
+pub use titles::Titles;
+
+/// Field metadata: the path of the column in CloudTrail's spelling, `requestParameters.dBName`.
+/// Without it, the field's name is its path.
+pub const PATH_KEY: &str = "trail.path";
+/// Field metadata: [`CLASS_RECORD`] (the default), [`CLASS_FLATTENED`] or [`CLASS_DERIVED`].
+pub const CLASS_KEY: &str = "trail.class";
+/// Field metadata: `true` on a text column that holds JSON, of which paths may be asked.
+pub const JSON_KEY: &str = "trail.json";
+/// A field of the record itself, which `SELECT *` gives.
+pub const CLASS_RECORD: &str = "record";
+/// A leaf of a record field, there when named.
+pub const CLASS_FLATTENED: &str = "flattened";
+/// Computed from other columns, there when named.
+pub const CLASS_DERIVED: &str = "derived";
+
+/// Where tables are when a query does not say.
+const DEFAULT_CATALOG: &str = "datafusion";
+const DEFAULT_SCHEMA: &str = "public";
+
+/// The tables that names are looked up in. Cheap to clone; each schema is indexed once.
+#[derive(Clone, Debug, Default)]
+pub struct Names {
+    /// By lower-case name.
+    tables: BTreeMap<String, Table>,
+}
+
+#[derive(Clone, Debug)]
+struct Table {
+    name: String,
+    schema: SchemaRef,
+    shown: Vec<String>,
+    columns: Arc<Columns>,
+}
+
+impl Names {
+    /// Knows no tables yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds or replaces a table under the name that the session has it registered under.
+    ///
+    /// Does nothing if the table is known with this schema, so it may be called for every query;
+    /// two names of one schema share their index.
+    pub fn add_table(&mut self, name: &str, schema: &SchemaRef) {
+        self.add(name, schema, vec![]);
+    }
+
+    /// Adds the view or table that a `CREATE ... AS SELECT` made. `titles` are those of that
+    /// statement: flattened columns that it named are columns like others here, so that
+    /// `SELECT *` gives them.
+    pub fn add_selected(&mut self, name: &str, schema: &SchemaRef, titles: &Titles) {
+        self.add(name, schema, titles.shown.clone());
+    }
+
+    /// Forgets a table.
+    pub fn remove_table(&mut self, name: &str) {
+        self.tables.remove(&name.to_lowercase());
+    }
+
+    fn add(&mut self, name: &str, schema: &SchemaRef, shown: Vec<String>) {
+        let same = |table: &&Table| {
+            table.shown == shown && (Arc::ptr_eq(&table.schema, schema) || table.schema == *schema)
+        };
+        let key = name.to_lowercase();
+        if self.tables.get(&key).filter(same).is_some() {
+            return;
+        }
+        let twin = self.tables.values().find(same);
+        let columns = twin.map_or_else(
+            || Arc::new(Columns::of_schema(schema, &shown)),
+            |twin| Arc::clone(&twin.columns),
+        );
+        let table = Table {
+            name: name.to_string(),
+            schema: Arc::clone(schema),
+            shown,
+            columns,
+        };
+        self.tables.insert(key, table);
+    }
+
+    /// The table of that name, whose parts are in lower case.
+    fn table(&self, name: &[String]) -> Option<(&str, Arc<Columns>)> {
+        let table = match name {
+            [table] => table,
+            [schema, table] if schema == DEFAULT_SCHEMA => table,
+            [catalog, schema, table] if catalog == DEFAULT_CATALOG && schema == DEFAULT_SCHEMA => {
+                table
+            }
+            _ => return None,
+        };
+        let table = self.tables.get(table)?;
+        Some((&table.name, Arc::clone(&table.columns)))
+    }
+
+    /// Rewrites the names in a statement to those of its plan, in place, and tells what the
+    /// output is to be called.
+    ///
+    /// # Errors
+    ///
+    /// A query error for a name that nothing here can mean, with what may have been meant.
+    pub fn rewrite(&self, statement: &mut Statement) -> Result<Titles> {
+        match statement {
+            Statement::Statement(statement) => self.rewrite_sql(statement),
+            Statement::Explain(explain) => {
+                let titles = self.rewrite(&mut explain.statement)?;
+                Ok(untitled(titles))
+            }
+            Statement::CopyTo(copy) => match &mut copy.source {
+                CopyToSource::Query(query) => {
+                    // The file's columns are the plan's, so expressions get readable names there.
+                    let place = Place {
+                        alias: true,
+                        ..Place::default()
+                    };
+                    Ok(untitled(self.rewrite_query(query, place, false)?))
+                }
+                CopyToSource::Relation(name) => {
+                    Rewriter::new(self, Mentions::default()).table(name);
+                    Ok(Titles::default())
+                }
+            },
+            Statement::CreateExternalTable(_) | Statement::Reset(_) => Ok(Titles::default()),
+        }
+    }
+
+    fn rewrite_sql(&self, statement: &mut SqlStatement) -> Result<Titles> {
+        let named = Place {
+            alias: true,
+            ..Place::default()
+        };
+        match statement {
+            SqlStatement::Query(query) => {
+                let place = Place {
+                    titles: true,
+                    ..Place::default()
+                };
+                self.rewrite_query(query, place, false)
+            }
+            SqlStatement::Prepare { statement, .. } => self.rewrite_sql(statement),
+            SqlStatement::Explain { statement, .. } => Ok(untitled(self.rewrite_sql(statement)?)),
+            // A view has all columns of its table, so that paths can be asked of it as well.
+            SqlStatement::CreateView(view) => self.rewrite_query(&mut view.query, named, true),
+            SqlStatement::CreateTable(table) => match &mut table.query {
+                Some(query) => self.rewrite_query(query, named, false),
+                None => Ok(Titles::default()),
+            },
+            SqlStatement::Insert(insert) => match &mut insert.source {
+                Some(query) => Ok(untitled(self.rewrite_query(
+                    query,
+                    Place::default(),
+                    false,
+                )?)),
+                None => Ok(Titles::default()),
+            },
+            _ => Ok(Titles::default()),
+        }
+    }
+
+    fn rewrite_query(
+        &self,
+        query: &mut Query,
+        place: Place,
+        keep_wildcards: bool,
+    ) -> Result<Titles> {
+        let mut rewriter = Rewriter::new(self, Mentions::of(query));
+        rewriter.keep_wildcards = keep_wildcards;
+        let output = rewriter.query(query, place)?;
+        let shown = output.columns.into_iter().filter(|column| column.shown);
+        Ok(Titles {
+            items: rewriter.titles,
+            notes: rewriter.notes,
+            shown: shown.map(|column| column.name).collect(),
+        })
+    }
+
+    /// Says shortly what the planner says at length: for a column or a table that does not exist.
+    /// `None` for every other error.
+    pub fn explain_plan_error(&self, error: &DataFusionError) -> Option<String> {
+        match error {
+            DataFusionError::SchemaError(error, _) => match error.as_ref() {
+                SchemaError::FieldNotFound {
+                    field,
+                    valid_fields,
+                } => Some(self.explain_column(field, valid_fields)),
+                _ => None,
+            },
+            DataFusionError::Plan(message) => {
+                let (_, rest) = message.split_once("table '")?;
+                let (name, _) = rest.split_once("' not found")?;
+                Some(self.explain_table(name))
+            }
+            DataFusionError::Context(_, error) | DataFusionError::Diagnostic(_, error) => {
+                self.explain_plan_error(error)
+            }
+            DataFusionError::Shared(error) => self.explain_plan_error(error),
+            DataFusionError::Collection(errors) => {
+                errors.iter().find_map(|it| self.explain_plan_error(it))
+            }
+            _ => None,
+        }
+    }
+
+    fn explain_column(&self, field: &PlanColumn, valid: &[PlanColumn]) -> String {
+        let mut labels: Vec<&str> = vec![];
+        let mut columns = vec![];
+        for column in valid {
+            let label = column.relation.as_ref().map(|relation| relation.table());
+            if let Some(label) = label
+                && !labels.contains(&label)
+            {
+                labels.push(label);
+            }
+            let table = label.and_then(|label| self.tables.get(&label.to_lowercase()));
+            let known = table.and_then(|table| table.columns.find(&column.name));
+            let known = known.cloned();
+            columns.push(known.unwrap_or_else(|| Column::named(&column.name, &column.name)));
+        }
+        let place = match labels.as_slice() {
+            [] if valid.is_empty() => " here: there is no table in FROM".to_string(),
+            [] => String::new(),
+            labels => format!(" in {}", labels.join(", ")),
+        };
+        let start = format!("no column {}{place}", field.flat_name());
+        let near = suggest::nearest(&field.name, columns.iter());
+        let near: Vec<&str> = near.iter().map(|column| column.path.as_str()).collect();
+        if let Some(question) = suggest::did_you_mean(&near) {
+            return format!("{start}; {question}");
+        }
+        match labels.iter().find(|it| self.tables.contains_key(**it)) {
+            Some(table) => format!("{start}; DESCRIBE {table} lists the columns"),
+            None => start,
+        }
+    }
+
+    fn explain_table(&self, name: &str) -> String {
+        let home = format!("{DEFAULT_CATALOG}.{DEFAULT_SCHEMA}.");
+        let name = name.strip_prefix(&home).unwrap_or(name);
+        let tables: Vec<Column> = self
+            .tables
+            .values()
+            .map(|table| Column::named(&table.name, &table.name))
+            .collect();
+        let near = suggest::nearest(name, tables.iter());
+        let near: Vec<&str> = near.iter().map(|table| table.name.as_str()).collect();
+        let question = suggest::did_you_mean(&near);
+        let question = question.map_or_else(String::new, |question| format!("; {question}"));
+        let all: Vec<&str> = tables.iter().map(|table| table.name.as_str()).collect();
+        match all.as_slice() {
+            [] => format!("no table {name}; there are no tables"),
+            all => format!("no table {name}{question} (there is {})", all.join(", ")),
+        }
+    }
+}
+
+/// For statements whose output is not that of the query in them.
+fn untitled(titles: Titles) -> Titles {
+    Titles {
+        items: vec![],
+        ..titles
+    }
+}

@@ -1,0 +1,337 @@
+//! Dotted paths as the parser gives them, and the expressions they become.
+
+use datafusion::arrow::datatypes::DataType as ArrowType;
+use datafusion::sql::sqlparser::ast::{
+    AccessExpr, CastKind, DataType, ExactNumberInfo, Expr, Function, FunctionArg, FunctionArgExpr,
+    FunctionArgumentList, FunctionArguments, Ident, ObjectName, Subscript, Value,
+};
+
+use super::columns::Column;
+use crate::query::json_path::{JSON_GET_PATH, Step, encode, is_text};
+
+/// One step of a path.
+#[derive(Clone, Debug)]
+pub(super) enum Part {
+    /// `.name`, `."name"` or `['name']`.
+    Name(Ident),
+    /// `[1]`.
+    Index(u64),
+    /// `[i + 1]`, `[1:2]`.
+    Other(Subscript),
+}
+
+impl Part {
+    /// The name, if this is one.
+    pub fn name(&self) -> Option<&Ident> {
+        match self {
+            Self::Name(ident) => Some(ident),
+            _ => None,
+        }
+    }
+}
+
+/// The steps of an expression that is nothing but a path.
+pub(super) fn parts_of(expr: &Expr) -> Option<Vec<Part>> {
+    match expr {
+        Expr::Identifier(ident) => Some(vec![Part::Name(ident.clone())]),
+        Expr::CompoundIdentifier(idents) => Some(idents.iter().cloned().map(Part::Name).collect()),
+        Expr::Nested(inner) => parts_of(inner),
+        Expr::CompoundFieldAccess { root, access_chain } => {
+            let mut parts = parts_of(root)?;
+            for access in access_chain {
+                parts.push(part_of(access)?);
+            }
+            Some(parts)
+        }
+        _ => None,
+    }
+}
+
+fn part_of(access: &AccessExpr) -> Option<Part> {
+    match access {
+        AccessExpr::Dot(Expr::Identifier(ident)) => Some(Part::Name(ident.clone())),
+        AccessExpr::Dot(_) => None,
+        AccessExpr::Subscript(Subscript::Index {
+            index: Expr::Value(value),
+        }) => match &value.value {
+            Value::SingleQuotedString(key) => Some(Part::Name(Ident::with_quote('\'', key))),
+            Value::Number(number, _) => number.to_string().parse().ok().map(Part::Index),
+            _ => None,
+        },
+        AccessExpr::Subscript(subscript) => Some(Part::Other(subscript.clone())),
+    }
+}
+
+/// The path as text, which is how columns are looked up and how people read it.
+/// `None` if it has a step that is not constant.
+pub(super) fn text_of(parts: &[Part]) -> Option<String> {
+    let mut text = String::new();
+    for part in parts {
+        match part {
+            Part::Name(ident) => {
+                if !text.is_empty() {
+                    text.push('.');
+                }
+                text.push_str(&ident.value);
+            }
+            Part::Index(index) => text.push_str(&format!("[{index}]")),
+            Part::Other(_) => return None,
+        }
+    }
+    Some(text)
+}
+
+/// An identifier as the planner reads it: lower case unless quoted.
+pub(super) fn normal(ident: &Ident) -> String {
+    match ident.quote_style {
+        Some(_) => ident.value.clone(),
+        None => ident.value.to_ascii_lowercase(),
+    }
+}
+
+/// An identifier that the planner takes as it is.
+pub(super) fn quoted(name: &str) -> Ident {
+    Ident::with_quote('"', name)
+}
+
+/// A column by the name that the plan has for it.
+pub(super) fn column_expr(qualifier: &[String], name: &str) -> Expr {
+    if qualifier.is_empty() {
+        return Expr::Identifier(quoted(name));
+    }
+    let parts = qualifier.iter().map(String::as_str).chain([name]);
+    Expr::CompoundIdentifier(parts.map(quoted).collect())
+}
+
+/// What a path leads to below a column.
+pub(super) enum Below {
+    /// A value: how to get it, and what it is.
+    Value(Expr, Column),
+    /// Nothing: the column's values have no parts.
+    Scalar,
+    /// Something that cannot be got this way.
+    Refused(String),
+}
+
+/// Follows `rest` down from a column: into lists and structs as the engine does, into JSON text
+/// by [`JSON_GET_PATH`].
+pub(super) fn below(mut expr: Expr, column: &Column, rest: &[Part]) -> Below {
+    let Some(mut data_type) = column.data_type.clone() else {
+        return below_unknown(expr, column, rest);
+    };
+    let mut path = column.path.clone();
+    for (at, part) in rest.iter().enumerate() {
+        if column.json && is_text(&data_type) {
+            return json(expr, &path, &rest[at..]);
+        }
+        data_type = match (&data_type, part) {
+            (ArrowType::List(item) | ArrowType::LargeList(item), Part::Name(name)) => {
+                let below = match item.data_type() {
+                    ArrowType::Struct(_) => format!(".{}", name.value),
+                    _ => String::new(),
+                };
+                return Below::Refused(format!(
+                    "{path} is an array: take one element, as in {path}[1]{below}, or UNNEST it"
+                ));
+            }
+            (ArrowType::List(item) | ArrowType::LargeList(item), Part::Index(index)) => {
+                path = format!("{path}[{index}]");
+                let index = Expr::value(Value::Number(index.to_string(), false));
+                expr = subscript(expr, Subscript::Index { index });
+                item.data_type().clone()
+            }
+            (ArrowType::List(item) | ArrowType::LargeList(item), Part::Other(other)) => {
+                expr = subscript(expr, other.clone());
+                match other {
+                    Subscript::Index { .. } => item.data_type().clone(),
+                    Subscript::Slice { .. } => data_type,
+                }
+            }
+            (ArrowType::Struct(fields), Part::Name(name)) => {
+                let exact = fields.iter().find(|field| *field.name() == name.value);
+                let any = || {
+                    let mut fields = fields.iter();
+                    fields.find(|field| field.name().eq_ignore_ascii_case(&name.value))
+                };
+                let Some(field) = exact.or_else(any) else {
+                    let fields: Vec<_> = fields.iter().map(|field| field.name().as_str()).collect();
+                    return Below::Refused(format!(
+                        "{path} has no field {}; its fields are {}",
+                        name.value,
+                        fields.join(", ")
+                    ));
+                };
+                path = format!("{path}.{}", field.name());
+                expr = subscript(expr, key(field.name()));
+                field.data_type().clone()
+            }
+            (ArrowType::Map(..), Part::Name(name)) => {
+                path = format!("{path}.{}", name.value);
+                expr = subscript(expr, key(&name.value));
+                return Below::Value(expr, Column::named(&path, &path));
+            }
+            _ => return Below::Scalar,
+        };
+    }
+    let found = Column {
+        json: column.json,
+        data_type: Some(data_type),
+        ..Column::named(&path, &path)
+    };
+    Below::Value(expr, found)
+}
+
+/// Leaves it to the planner what the parts of an expression's value are.
+fn below_unknown(mut expr: Expr, column: &Column, rest: &[Part]) -> Below {
+    for part in rest {
+        let step = match part {
+            Part::Name(ident) => key(&normal(ident)),
+            Part::Index(index) => Subscript::Index {
+                index: Expr::value(Value::Number(index.to_string(), false)),
+            },
+            Part::Other(other) => other.clone(),
+        };
+        expr = subscript(expr, step);
+    }
+    let path = text_of(rest).unwrap_or_default();
+    let path = format!("{}.{path}", column.path);
+    Below::Value(expr, Column::named(&path, &path))
+}
+
+fn json(expr: Expr, path: &str, rest: &[Part]) -> Below {
+    let mut steps = Vec::with_capacity(rest.len());
+    for part in rest {
+        steps.push(match part {
+            Part::Name(ident) => Step::Key(ident.value.clone()),
+            Part::Index(index) => Step::Index(*index),
+            Part::Other(_) => {
+                return Below::Refused(format!(
+                    "{path} is JSON, whose indexes are constants from 1, as in {path}[1]"
+                ));
+            }
+        });
+    }
+    let mut full = path.to_string();
+    for step in &steps {
+        match step {
+            Step::Key(key) => full.push_str(&format!(".{key}")),
+            Step::Index(index) => full.push_str(&format!("[{index}]")),
+        }
+    }
+    let found = Column {
+        json: true,
+        data_type: Some(ArrowType::Utf8),
+        ..Column::named(&full, &full)
+    };
+    Below::Value(json_call(expr, encode(&steps)), found)
+}
+
+fn json_call(text: Expr, path: String) -> Expr {
+    let path = Expr::value(Value::SingleQuotedString(path));
+    let argument = |expr| FunctionArg::Unnamed(FunctionArgExpr::Expr(expr));
+    Expr::Function(Function {
+        name: ObjectName::from(Ident::new(JSON_GET_PATH)),
+        uses_odbc_syntax: false,
+        parameters: FunctionArguments::None,
+        args: FunctionArguments::List(FunctionArgumentList {
+            duplicate_treatment: None,
+            args: vec![argument(text), argument(path)],
+            clauses: vec![],
+        }),
+        filter: None,
+        null_treatment: None,
+        over: None,
+        within_group: vec![],
+    })
+}
+
+/// Whether this is an extraction that [`below`] made; its path argument.
+pub(super) fn json_call_path(expr: &mut Expr) -> Option<&mut String> {
+    let Expr::Function(function) = expr else {
+        return None;
+    };
+    if function.name.0.first()?.as_ident()?.value != JSON_GET_PATH {
+        return None;
+    }
+    let FunctionArguments::List(list) = &mut function.args else {
+        return None;
+    };
+    match list.args.get_mut(1)? {
+        FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Value(value))) => match &mut value.value {
+            Value::SingleQuotedString(path) => Some(path),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// Whether this calls [`JSON_GET_PATH`].
+pub(super) fn is_json_call(expr: &Expr) -> bool {
+    match expr {
+        Expr::Function(function) => {
+            let name = function.name.0.first().and_then(|name| name.as_ident());
+            name.is_some_and(|name| name.value == JSON_GET_PATH)
+        }
+        _ => false,
+    }
+}
+
+fn key(name: &str) -> Subscript {
+    let index = Expr::value(Value::SingleQuotedString(name.to_string()));
+    Subscript::Index { index }
+}
+
+fn subscript(expr: Expr, subscript: Subscript) -> Expr {
+    let access = AccessExpr::Subscript(subscript);
+    match expr {
+        Expr::CompoundFieldAccess {
+            root,
+            mut access_chain,
+        } => {
+            access_chain.push(access);
+            Expr::CompoundFieldAccess { root, access_chain }
+        }
+        root => Expr::CompoundFieldAccess {
+            root: Box::new(root),
+            access_chain: vec![access],
+        },
+    }
+}
+
+/// Makes the fields of a path that could not be resolved readable for the planner, which takes
+/// them only as strings: `f(x).a` becomes `f(x)['a']`.
+pub(super) fn dots_to_keys(chain: &mut [AccessExpr]) {
+    for access in chain {
+        if let AccessExpr::Dot(Expr::Identifier(ident)) = access {
+            *access = AccessExpr::Subscript(key(&normal(ident)));
+        }
+    }
+}
+
+/// The type that a literal asks of the text it is compared with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Text,
+    Integer,
+    Float,
+    Boolean,
+    Other,
+}
+
+/// `TRY_CAST(expr AS kind)`, so that a value of another form is NULL and no failure.
+pub(super) fn try_cast(expr: &mut Expr, kind: Kind) {
+    let data_type = match kind {
+        Kind::Integer => DataType::BigInt(None),
+        Kind::Float => DataType::Double(ExactNumberInfo::None),
+        Kind::Boolean => DataType::Boolean,
+        Kind::Text | Kind::Other => return,
+    };
+    let inner = std::mem::replace(expr, Expr::value(Value::Null));
+    *expr = Expr::Cast {
+        kind: CastKind::TryCast,
+        expr: Box::new(inner),
+        data_type,
+        array: false,
+        format: None,
+    };
+}

@@ -1,0 +1,389 @@
+//! The SELECT list: what its items are called, and what `*` stands for.
+
+use std::collections::HashSet;
+
+use datafusion::sql::sqlparser::ast::{
+    ExcludeSelectItem, Expr, GroupByExpr, Ident, ObjectName, ObjectNamePart, RenameSelectItem,
+    Select, SelectItem, SelectItemQualifiedWildcardKind, WildcardAdditionalOptions,
+};
+
+use super::columns::Column;
+use super::exprs::typed;
+use super::path::{Part, column_expr, is_json_call, normal, parts_of, quoted};
+use super::scope::Relation;
+use super::suggest;
+use super::titles::Title;
+use super::walk::{Output, Place, Rewriter, refuse};
+use crate::error::Result;
+
+/// A SELECT list in the making.
+#[derive(Default)]
+struct Projected {
+    items: Vec<SelectItem>,
+    titles: Vec<Title>,
+    columns: Vec<Column>,
+    /// Whether some item gives columns that we do not know.
+    is_open: bool,
+    /// What the wildcards pass on unseen.
+    hidden: Vec<(SelectItem, Column)>,
+    /// Names and texts of the items so far: the planner takes none twice.
+    seen: HashSet<String>,
+}
+
+impl Projected {
+    fn push(&mut self, item: SelectItem, title: String, column: Column) {
+        self.items.push(item);
+        self.titles.push(Title::Text(title));
+        self.columns.push(column);
+    }
+
+    /// Adds a column; under another name if it is there already, as in `SELECT *, eventName`.
+    fn push_column(&mut self, expr: Expr, title: String, mut column: Column) {
+        let text = expr.to_string();
+        if self.seen.insert(text.clone()) {
+            return self.push(SelectItem::UnnamedExpr(expr), title, column);
+        }
+        let mut count = 1;
+        while !self.seen.insert(format!("{text}:{count}")) {
+            count += 1;
+        }
+        column.name = format!("{}:{count}", column.name);
+        let alias = quoted(&column.name);
+        self.push(SelectItem::ExprWithAlias { expr, alias }, title, column);
+    }
+
+    fn push_as_is(&mut self, item: SelectItem) {
+        self.items.push(item);
+        self.titles.push(Title::Rest);
+        self.is_open = true;
+    }
+}
+
+impl Rewriter<'_> {
+    /// Rewrites a SELECT list and tells what it gives.
+    pub fn projection(&mut self, select: &mut Select, place: Place) -> Result<Output> {
+        let is_grouped = match &select.group_by {
+            GroupByExpr::All(_) => true,
+            GroupByExpr::Expressions(exprs, _) => !exprs.is_empty(),
+        };
+        // More columns are no harm unless rows are told apart by them.
+        let hides =
+            place.hidden && select.distinct.is_none() && !is_grouped && !self.mentions.natural;
+        let mut out = Projected::default();
+        for item in std::mem::take(&mut select.projection) {
+            match item {
+                SelectItem::UnnamedExpr(expr) => self.unnamed(expr, place, &mut out)?,
+                SelectItem::ExprWithAlias { mut expr, alias } => {
+                    let column = self.item(&mut expr)?;
+                    let name = normal(&alias);
+                    let column = match column {
+                        Some(column) => column.renamed(&name, &alias.value),
+                        None => Column::named(&name, &alias.value),
+                    };
+                    out.seen.insert(quoted(&name).to_string());
+                    let title = alias.value.clone();
+                    out.push(SelectItem::ExprWithAlias { expr, alias }, title, column);
+                }
+                SelectItem::Wildcard(options) => self.wildcard(None, options, &mut out)?,
+                SelectItem::QualifiedWildcard(
+                    SelectItemQualifiedWildcardKind::ObjectName(name),
+                    options,
+                ) => self.wildcard(Some(name), options, &mut out)?,
+                mut other => {
+                    self.visit(&mut other)?;
+                    out.push_as_is(other);
+                }
+            }
+        }
+        if place.titles {
+            self.titles = out.titles;
+        }
+        let mut hidden = 0;
+        if hides {
+            for (item, column) in out.hidden {
+                if !out.columns.iter().any(|it| it.name == column.name) {
+                    out.items.push(item);
+                    out.columns.push(column);
+                    hidden += 1;
+                }
+            }
+        }
+        select.projection = out.items;
+        Ok(Output {
+            columns: out.columns,
+            complete: !out.is_open,
+            hidden,
+        })
+    }
+
+    /// Rewrites an item and tells which column it is, if it is one.
+    fn item(&mut self, expr: &mut Expr) -> Result<Option<Column>> {
+        if parts_of(expr).is_some() {
+            return self.path(expr);
+        }
+        self.visit(expr)?;
+        Ok(None)
+    }
+
+    fn unnamed(&mut self, mut expr: Expr, place: Place, out: &mut Projected) -> Result<()> {
+        let title = typed(&expr);
+        let unnests = is_unnest(&expr);
+        match self.item(&mut expr)? {
+            Some(column) if matches!(expr, Expr::Identifier(_) | Expr::CompoundIdentifier(_)) => {
+                let column = Column {
+                    shown: true,
+                    leaf: true,
+                    title: title.clone(),
+                    ..column
+                };
+                out.push_column(expr, title, column);
+            }
+            found if place.alias && !unnests => {
+                // A path keeps its name without the alias of the table before it.
+                let is_json = is_json_call(&expr);
+                let path = found.as_ref().filter(|_| is_json).map(|it| &it.path);
+                let name = match path {
+                    Some(path) if !out.columns.iter().any(|it| it.name == *path) => path.clone(),
+                    _ => title.clone(),
+                };
+                let column = found.map_or_else(
+                    || Column::named(&name, &title),
+                    |found| Column {
+                        leaf: true,
+                        path: found.path.clone(),
+                        ..found.renamed(&name, &title)
+                    },
+                );
+                match &expr {
+                    Expr::Identifier(_) | Expr::CompoundIdentifier(_) => {
+                        self.unresolved(expr, title, out);
+                    }
+                    _ => {
+                        let alias = quoted(&name);
+                        out.push(SelectItem::ExprWithAlias { expr, alias }, title, column);
+                    }
+                }
+            }
+            _ if unnests => {
+                out.is_open = true;
+                out.items.push(SelectItem::UnnamedExpr(expr));
+                out.titles.push(Title::Text(title));
+            }
+            _ => {
+                let column = Column::named(&title, &title);
+                out.push_column(expr, title, column);
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds a path that only the planner knows.
+    fn unresolved(&self, expr: Expr, title: String, out: &mut Projected) {
+        let name = match &expr {
+            Expr::Identifier(ident) => normal(ident),
+            Expr::CompoundIdentifier(idents) => {
+                // It may be a field of a struct, which is called otherwise.
+                out.is_open = true;
+                idents.last().map(normal).unwrap_or_default()
+            }
+            _ => title.clone(),
+        };
+        let column = Column::named(&name, &title);
+        out.push(SelectItem::UnnamedExpr(expr), title, column);
+    }
+
+    /// Replaces a wildcard by the columns that it stands for, where those are known.
+    fn wildcard(
+        &mut self,
+        qualifier: Option<ObjectName>,
+        mut options: WildcardAdditionalOptions,
+        out: &mut Projected,
+    ) -> Result<()> {
+        let relations = self.starred(qualifier.as_ref());
+        let is_joined = self.scope().relations.len() > 1;
+        let is_unknown = relations.iter().all(Relation::is_open);
+        let cannot_qualify = qualifier.is_none()
+            && relations
+                .iter()
+                .any(|it| it.is_open() && it.qualifier.is_empty());
+        let is_plain = options == WildcardAdditionalOptions::default();
+        let is_special = options.opt_ilike.is_some()
+            || options.opt_alias.is_some()
+            || (!is_plain && relations.iter().any(Relation::is_open));
+        let is_natural = qualifier.is_none() && self.scope().natural;
+        if self.keep_wildcards || is_unknown || cannot_qualify || is_special || is_natural {
+            for columns in relations.iter().filter_map(|it| it.columns.as_ref()) {
+                out.columns.extend(columns.iter().cloned());
+            }
+            let was_open = out.is_open;
+            out.push_as_is(wildcard_item(qualifier, options));
+            let is_known = self.keep_wildcards && !relations.iter().any(Relation::is_open);
+            out.is_open = was_open || !is_known;
+            return Ok(());
+        }
+        let changes = Changes::of(&mut options, &relations)?;
+        for relation in &relations {
+            let Some(columns) = relation.columns.as_ref().filter(|it| it.is_complete()) else {
+                let idents: Vec<Ident> = relation.qualifier.iter().map(|it| quoted(it)).collect();
+                let all = Some(ObjectName::from(idents));
+                out.push_as_is(wildcard_item(all, options.clone()));
+                continue;
+            };
+            let prefix = if is_joined || qualifier.is_some() {
+                relation.qualifier.as_slice()
+            } else {
+                &[]
+            };
+            let merged = |column: &Column| qualifier.is_none() && relation.merges(column);
+            for column in columns.iter().filter(|it| it.shown && !merged(it)) {
+                let expr = column_expr(prefix, &column.name);
+                self.expanded(expr, column, &changes, out)?;
+            }
+            for column in self.mentions.hidden(columns) {
+                let expr = column_expr(prefix, &column.name);
+                let item = SelectItem::UnnamedExpr(expr);
+                out.hidden.push((item, column.clone()));
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds one column of a wildcard, as EXCLUDE, REPLACE and RENAME have it.
+    fn expanded(
+        &mut self,
+        expr: Expr,
+        column: &Column,
+        changes: &Changes,
+        out: &mut Projected,
+    ) -> Result<()> {
+        if changes.excluded.contains(&column.name) {
+            return Ok(());
+        }
+        let replaced = changes.replaced.iter().find(|it| it.0 == column.name);
+        if let Some((name, replacement)) = replaced {
+            let mut expr = replacement.clone();
+            self.item(&mut expr)?;
+            let alias = quoted(name);
+            let changed = Column::named(name, &column.title);
+            let title = column.title.clone();
+            out.push(SelectItem::ExprWithAlias { expr, alias }, title, changed);
+            return Ok(());
+        }
+        let renamed = changes.renamed.iter().find(|it| it.0 == column.name);
+        if let Some((_, alias)) = renamed {
+            let changed = column.renamed(&normal(alias), &alias.value);
+            let alias = alias.clone();
+            let title = alias.value.clone();
+            out.push(SelectItem::ExprWithAlias { expr, alias }, title, changed);
+            return Ok(());
+        }
+        out.push_column(expr, column.title.clone(), column.clone());
+        Ok(())
+    }
+
+    /// The relations that a wildcard is about.
+    fn starred(&mut self, qualifier: Option<&ObjectName>) -> Vec<Relation> {
+        let parts: Vec<Part> = qualifier
+            .into_iter()
+            .flat_map(|name| &name.0)
+            .filter_map(ObjectNamePart::as_ident)
+            .map(|ident| Part::Name(ident.clone()))
+            .collect();
+        let relations = self.scope().relations.iter();
+        match qualifier {
+            None => relations.filter(|it| it.starred).cloned().collect(),
+            Some(_) => relations
+                .filter(|it| it.answers_to(&parts))
+                .take(1)
+                .cloned()
+                .collect(),
+        }
+    }
+}
+
+/// What the options behind a wildcard do to its columns, by the plan's names for them.
+#[derive(Default)]
+struct Changes {
+    excluded: HashSet<String>,
+    replaced: Vec<(String, Expr)>,
+    renamed: Vec<(String, Ident)>,
+}
+
+impl Changes {
+    /// Takes the options out, unless they are about a relation that we do not know.
+    fn of(options: &mut WildcardAdditionalOptions, relations: &[Relation]) -> Result<Self> {
+        let mut changes = Self::default();
+        let text = |name: &ObjectName| {
+            let idents = name.0.iter().filter_map(ObjectNamePart::as_ident);
+            let values: Vec<&str> = idents.map(|ident| ident.value.as_str()).collect();
+            values.join(".")
+        };
+        let mut excluded: Vec<String> = match options.opt_exclude.take() {
+            Some(ExcludeSelectItem::Single(name)) => vec![text(&name)],
+            Some(ExcludeSelectItem::Multiple(names)) => names.iter().map(text).collect(),
+            None => vec![],
+        };
+        if let Some(except) = options.opt_except.take() {
+            excluded.push(except.first_element.value);
+            excluded.extend(except.additional_elements.into_iter().map(|it| it.value));
+        }
+        for name in excluded {
+            changes.excluded.insert(known(&name, relations)?);
+        }
+        for item in options.opt_replace.take().into_iter().flat_map(|it| it.items) {
+            let name = known(&item.column_name.value, relations)?;
+            changes.replaced.push((name, item.expr));
+        }
+        let renamed = match options.opt_rename.take() {
+            Some(RenameSelectItem::Single(item)) => vec![item],
+            Some(RenameSelectItem::Multiple(items)) => items,
+            None => vec![],
+        };
+        for item in renamed {
+            let name = known(&item.ident.value, relations)?;
+            changes.renamed.push((name, item.alias));
+        }
+        Ok(changes)
+    }
+}
+
+/// The plan's name of a column that an option names.
+fn known(name: &str, relations: &[Relation]) -> Result<String> {
+    let columns = || relations.iter().filter_map(|it| it.columns.as_ref());
+    if let Some(column) = columns().find_map(|columns| columns.find(name)) {
+        return Ok(column.name.clone());
+    }
+    if relations.iter().any(Relation::is_open) {
+        return Ok(name.to_lowercase());
+    }
+    let shown = columns().flat_map(|columns| columns.iter().filter(|it| it.shown));
+    let near = suggest::nearest(name, shown);
+    let near: Vec<&str> = near.iter().map(|column| column.path.as_str()).collect();
+    let labels: Vec<&str> = relations.iter().map(|it| it.label.as_str()).collect();
+    let question = suggest::did_you_mean(&near);
+    refuse(format!(
+        "no column {name} in {}{}",
+        labels.join(", "),
+        question.map_or_else(String::new, |question| format!("; {question}"))
+    ))
+}
+
+fn wildcard_item(qualifier: Option<ObjectName>, options: WildcardAdditionalOptions) -> SelectItem {
+    match qualifier {
+        Some(name) => {
+            let kind = SelectItemQualifiedWildcardKind::ObjectName(name);
+            SelectItem::QualifiedWildcard(kind, options)
+        }
+        None => SelectItem::Wildcard(options),
+    }
+}
+
+fn is_unnest(expr: &Expr) -> bool {
+    match expr {
+        Expr::Function(function) => {
+            let name = function.name.to_string();
+            name.eq_ignore_ascii_case("unnest")
+        }
+        _ => false,
+    }
+}

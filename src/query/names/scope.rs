@@ -1,0 +1,209 @@
+//! What names mean at some place of a query, and looking them up there.
+
+use std::sync::Arc;
+
+use super::columns::{Column, Columns};
+use super::path::{Below, Part, below, column_expr, text_of};
+use datafusion::sql::sqlparser::ast::{Expr, Ident};
+
+/// Something in a FROM clause.
+#[derive(Clone, Debug)]
+pub(super) struct Relation {
+    /// As messages call it.
+    pub label: String,
+    /// As the plan qualifies its columns; empty if it does not.
+    pub qualifier: Vec<String>,
+    /// The qualifiers it answers to, in lower case: any tail of this.
+    pub accepts: Vec<String>,
+    /// `None` if it may have any columns.
+    pub columns: Option<Arc<Columns>>,
+    /// Whether `DESCRIBE` knows it.
+    pub is_table: bool,
+    /// Whether `SELECT *` sees it: not so the right side of a semi join.
+    pub starred: bool,
+    /// Columns that `SELECT *` leaves out because a USING merged them with the left side's.
+    pub merged: Vec<String>,
+}
+
+impl Relation {
+    /// Whether a qualifier, `events` or `public.events`, means this relation.
+    pub fn answers_to(&self, qualifier: &[Part]) -> bool {
+        let Some(skip) = self.accepts.len().checked_sub(qualifier.len()) else {
+            return false;
+        };
+        let names = qualifier.iter().map(Part::name);
+        self.accepts[skip..]
+            .iter()
+            .zip(names)
+            .all(|(own, typed)| typed.is_some_and(|typed| typed.value.to_lowercase() == *own))
+    }
+
+    /// Whether `SELECT *` leaves the column out because USING merged it with another.
+    pub fn merges(&self, column: &Column) -> bool {
+        self.merged.contains(&column.name)
+    }
+
+    /// Whether there can be columns that we do not know.
+    pub fn is_open(&self) -> bool {
+        !self.columns.as_ref().is_some_and(|it| it.is_complete())
+    }
+}
+
+/// Whether a clause sees the SELECT list's aliases, and before or after the columns.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Aliases {
+    #[default]
+    Never,
+    First,
+    Last,
+}
+
+/// The names of one SELECT.
+#[derive(Debug, Default)]
+pub(super) struct Scope {
+    pub relations: Vec<Relation>,
+    /// The SELECT list's aliases, as the plan knows them.
+    pub aliases: Vec<String>,
+    pub sees_aliases: Aliases,
+    /// Whether a NATURAL JOIN merges columns, which only the planner knows.
+    pub natural: bool,
+}
+
+/// What a path turned out to be.
+#[derive(Debug)]
+pub(super) struct Resolved {
+    pub expr: Expr,
+    /// What it is, as a column of the output.
+    pub column: Column,
+    /// For an extraction: whose columns it might have been meant to be one of.
+    pub extracted_from: Option<Arc<Columns>>,
+}
+
+/// The outcome of looking a path up.
+#[derive(Debug)]
+pub(super) enum Found {
+    Column(Box<Resolved>),
+    /// An alias of the SELECT list.
+    Alias(String),
+    /// Nothing here.
+    Nothing,
+    /// It cannot be meant otherwise, and cannot be done.
+    Refused(String),
+}
+
+/// No table has a longer qualifier than `catalog.schema.table`.
+const MAX_QUALIFIER: usize = 3;
+
+impl Scope {
+    /// Looks a path up among the aliases and the relations of this SELECT.
+    pub fn find(&self, parts: &[Part]) -> Found {
+        if self.sees_aliases == Aliases::First
+            && let Some(alias) = self.alias(parts)
+        {
+            return Found::Alias(alias);
+        }
+        let names = parts.iter().take_while(|part| part.name().is_some());
+        let longest = names.count().saturating_sub(1).min(MAX_QUALIFIER);
+        let mut refused = None;
+        for length in (0..=longest).rev() {
+            let (qualifier, path) = parts.split_at(length);
+            match self.find_in_relations(qualifier, path) {
+                Found::Nothing => {}
+                Found::Refused(message) => {
+                    refused.get_or_insert(message);
+                }
+                found => return found,
+            }
+        }
+        if self.sees_aliases == Aliases::Last
+            && let Some(alias) = self.alias(parts)
+        {
+            return Found::Alias(alias);
+        }
+        refused.map_or(Found::Nothing, Found::Refused)
+    }
+
+    /// The alias that a path spells, in any case.
+    pub fn alias(&self, parts: &[Part]) -> Option<String> {
+        let typed = text_of(parts)?;
+        let exact = self.aliases.iter().find(|alias| **alias == typed);
+        let lower = typed.to_lowercase();
+        let any = || self.aliases.iter().find(|it| it.to_lowercase() == lower);
+        exact.or_else(any).cloned()
+    }
+
+    fn find_in_relations(&self, qualifier: &[Part], path: &[Part]) -> Found {
+        let mut second = Found::Nothing;
+        for relation in &self.relations {
+            if !qualifier.is_empty() && !relation.answers_to(qualifier) {
+                continue;
+            }
+            let Some(columns) = &relation.columns else {
+                continue;
+            };
+            let prefix = match qualifier {
+                [] => &[],
+                _ => relation.qualifier.as_slice(),
+            };
+            match find_path(columns, prefix, path) {
+                // A column itself goes before a value inside another relation's column.
+                Found::Column(it) if it.extracted_from.is_none() => return Found::Column(it),
+                Found::Nothing => {}
+                found => {
+                    if matches!(second, Found::Nothing | Found::Refused(_)) {
+                        second = found;
+                    }
+                }
+            }
+        }
+        second
+    }
+}
+
+/// Looks a path up among a relation's columns: the longest start of it that is a column, and the
+/// rest below that.
+fn find_path(columns: &Arc<Columns>, qualifier: &[String], path: &[Part]) -> Found {
+    let mut refused = None;
+    for length in (1..=path.len()).rev() {
+        let Some(column) = text_of(&path[..length]).and_then(|text| columns.find(&text)) else {
+            continue;
+        };
+        let expr = column_expr(qualifier, &column.name);
+        if length == path.len() {
+            return Found::Column(Box::new(Resolved {
+                expr,
+                column: column.clone(),
+                extracted_from: None,
+            }));
+        }
+        match below(expr, column, &path[length..]) {
+            Below::Value(expr, column) => {
+                return Found::Column(Box::new(Resolved {
+                    expr,
+                    column,
+                    extracted_from: Some(Arc::clone(columns)),
+                }));
+            }
+            Below::Refused(message) => {
+                refused.get_or_insert(message);
+            }
+            Below::Scalar => {}
+        }
+    }
+    // One quoted name with dots in it: "requestParameters.bucketName".
+    if let Some(Part::Name(ident)) = path.first()
+        && ident.value.contains('.')
+    {
+        let split = ident.value.split('.').map(|name| {
+            let quote_style = ident.quote_style;
+            Part::Name(Ident {
+                value: name.to_string(),
+                quote_style,
+                span: ident.span,
+            })
+        });
+        let parts: Vec<Part> = split.chain(path[1..].iter().cloned()).collect();
+        return find_path(columns, qualifier, &parts);
+    }
+    refused.map_or(Found::Nothing, Found::Refused)
+}

@@ -1,0 +1,344 @@
+//! The way through a query: its CTEs, its branches, and the clauses of each SELECT in the order in
+//! which names come into being.
+
+use std::collections::HashMap;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use datafusion::sql::sqlparser::ast::{
+    Cte, Distinct, Expr, OrderBy, PipeOperator, Query, Select, SelectFlavor, SelectItem, SetExpr,
+    SetOperator, SetQuantifier, TableAliasColumnDef, Values, VisitMut, WildcardAdditionalOptions,
+    With,
+};
+
+use super::Names;
+use super::columns::{Column, Columns, unique_names};
+use super::mentions::Mentions;
+use super::path::normal;
+use super::scope::{Aliases, Relation, Scope};
+use super::titles::Title;
+use crate::error::{Error, Result};
+
+/// Rewrites one statement.
+pub(super) struct Rewriter<'a> {
+    pub names: &'a Names,
+    pub mentions: Mentions,
+    /// Whether `*` stays as it is, so that a view has all columns of its table.
+    pub keep_wildcards: bool,
+    /// Innermost last.
+    pub scopes: Vec<Scope>,
+    /// The CTEs in sight; `None` for what is not known, as inside a recursive one.
+    pub ctes: Vec<(String, Option<Arc<Columns>>)>,
+    pub titles: Vec<Title>,
+    pub notes: Vec<String>,
+    /// What the visitor of expressions took out, to put back on its way up.
+    pub taken: Vec<Option<Expr>>,
+    pub queries: Vec<Query>,
+    pub lambdas: Vec<Vec<String>>,
+    /// The first spelling of each JSON path, so that GROUP BY finds what SELECT wrote differently.
+    pub spellings: HashMap<String, String>,
+}
+
+/// What is wanted of a query, by where it stands.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Place {
+    /// Its projection makes the titles.
+    pub titles: bool,
+    /// Its columns are named from outside, so expressions get a name that is known.
+    pub alias: bool,
+    /// Its wildcards pass on what the statement mentions.
+    pub hidden: bool,
+}
+
+/// What a query gives.
+#[derive(Debug, Default)]
+pub(super) struct Output {
+    pub columns: Vec<Column>,
+    /// Whether there are no others.
+    pub complete: bool,
+    /// How many of the last columns are there only because the statement mentions them.
+    pub hidden: usize,
+}
+
+impl Output {
+    fn hidden_names(&self) -> impl Iterator<Item = &String> {
+        let hidden = self.columns.iter().rev().take(self.hidden);
+        hidden.map(|column| &column.name)
+    }
+
+    /// The columns as those of a relation with an alias and perhaps a list of names.
+    pub fn into_columns(mut self, list: &[TableAliasColumnDef]) -> Arc<Columns> {
+        unique_names(&mut self.columns);
+        let columns = Columns::new(self.columns, self.complete);
+        Arc::new(relabel(columns, list))
+    }
+}
+
+/// The columns under the names of an alias's column list, if it has one.
+pub(super) fn relabel(columns: Columns, list: &[TableAliasColumnDef]) -> Columns {
+    if list.is_empty() {
+        return columns;
+    }
+    let names = list.iter().map(|it| (normal(&it.name), it.name.value.clone()));
+    columns.relabelled(&names.collect::<Vec<_>>())
+}
+
+impl<'a> Rewriter<'a> {
+    pub fn new(names: &'a Names, mentions: Mentions) -> Self {
+        Self {
+            names,
+            mentions,
+            keep_wildcards: false,
+            scopes: vec![],
+            ctes: vec![],
+            titles: vec![],
+            notes: vec![],
+            taken: vec![],
+            queries: vec![],
+            lambdas: vec![],
+            spellings: HashMap::new(),
+        }
+    }
+
+    /// Rewrites the expressions in some part of a statement.
+    pub fn visit(&mut self, node: &mut impl VisitMut) -> Result<()> {
+        match node.visit(self) {
+            ControlFlow::Continue(()) => Ok(()),
+            ControlFlow::Break(error) => Err(error),
+        }
+    }
+
+    /// Rewrites a query and tells what it gives.
+    pub fn query(&mut self, query: &mut Query, place: Place) -> Result<Output> {
+        let ctes = self.ctes.len();
+        if let Some(with) = &mut query.with {
+            self.with(with)?;
+        }
+        let mut place = place;
+        place.hidden &= query.pipe_operators.is_empty();
+        place.alias |= !query.pipe_operators.is_empty();
+        let mut output = self.body(&mut query.body, query.order_by.as_mut(), place)?;
+        if !query.pipe_operators.is_empty() {
+            output = self.pipes(&mut query.pipe_operators, output)?;
+            if place.titles {
+                self.titles = vec![Title::Rest];
+            }
+        }
+        self.ctes.truncate(ctes);
+        Ok(output)
+    }
+
+    fn with(&mut self, with: &mut With) -> Result<()> {
+        let recursive = with.recursive;
+        for Cte { alias, query, .. } in &mut with.cte_tables {
+            let name = normal(&alias.name);
+            let refers_to_itself =
+                recursive && matches!(*query.body, SetExpr::SetOperation { .. });
+            if refers_to_itself {
+                self.ctes.push((name.clone(), None));
+            }
+            let place = Place {
+                alias: true,
+                hidden: alias.columns.is_empty() && !refers_to_itself,
+                ..Place::default()
+            };
+            let output = self.query(query, place)?;
+            if refers_to_itself {
+                self.ctes.pop();
+            }
+            self.ctes
+                .push((name, Some(output.into_columns(&alias.columns))));
+        }
+        Ok(())
+    }
+
+    fn body(
+        &mut self,
+        body: &mut SetExpr,
+        order_by: Option<&mut OrderBy>,
+        place: Place,
+    ) -> Result<Output> {
+        let output = match body {
+            SetExpr::Select(select) => return self.select(select, order_by, place),
+            SetExpr::Query(query) => self.query(query, place)?,
+            SetExpr::SetOperation { .. } => self.set_operation(body, place)?,
+            SetExpr::Values(values) => {
+                if place.titles {
+                    self.titles = vec![Title::Rest];
+                }
+                self.values(values)?
+            }
+            _ => {
+                self.titles = vec![Title::Rest];
+                Output::default()
+            }
+        };
+        if let Some(order_by) = order_by {
+            self.in_output(&output, |this| this.visit(order_by))?;
+        }
+        Ok(output)
+    }
+
+    /// Does something where only a query's own output can be named.
+    fn in_output(
+        &mut self,
+        output: &Output,
+        act: impl FnOnce(&mut Self) -> Result<()>,
+    ) -> Result<()> {
+        let columns = Columns::new(output.columns.clone(), output.complete);
+        let result = Relation {
+            label: "the result".to_string(),
+            qualifier: vec![],
+            accepts: vec![],
+            columns: Some(Arc::new(columns)),
+            is_table: false,
+            starred: true,
+            merged: vec![],
+        };
+        self.scopes.push(Scope {
+            relations: vec![result],
+            ..Scope::default()
+        });
+        act(self)?;
+        self.scopes.pop();
+        Ok(())
+    }
+
+    /// The first operators behind `|>`; what a later one makes of the columns is the planner's to know.
+    fn pipes(&mut self, operators: &mut [PipeOperator], output: Output) -> Result<Output> {
+        for operator in operators {
+            match operator {
+                PipeOperator::Where { expr } => {
+                    self.in_output(&output, |this| this.visit(expr))?;
+                }
+                PipeOperator::OrderBy { exprs } => {
+                    self.in_output(&output, |this| this.visit(exprs))?;
+                }
+                PipeOperator::Limit { .. } => {}
+                _ => return Ok(Output::default()),
+            }
+        }
+        Ok(output)
+    }
+
+    fn values(&mut self, values: &mut Values) -> Result<Output> {
+        for row in &mut values.rows {
+            self.visit(&mut row.content)?;
+        }
+        let width = values.rows.first().map_or(0, |row| row.content.len());
+        let names = (1..=width).map(|at| format!("column{at}"));
+        Ok(Output {
+            columns: names.map(|name| Column::named(&name, &name)).collect(),
+            complete: true,
+            hidden: 0,
+        })
+    }
+
+    /// Goes through the branches from the left, whose names the result has. Generated unions have
+    /// thousands of branches, hence the loop.
+    fn set_operation(&mut self, body: &mut SetExpr, place: Place) -> Result<Output> {
+        let mut branches = vec![];
+        let mut is_union_all = true;
+        let mut node = body;
+        while let SetExpr::SetOperation {
+            left,
+            op,
+            set_quantifier,
+            right,
+        } = node
+        {
+            is_union_all &= *op == SetOperator::Union && *set_quantifier == SetQuantifier::All;
+            branches.push(right.as_mut());
+            node = left.as_mut();
+        }
+        branches.push(node);
+        branches.reverse();
+        let are_selects = branches.iter().all(|branch| branch.as_select().is_some());
+        let mut outputs: Vec<Output> = Vec::with_capacity(branches.len());
+        for (at, branch) in branches.iter_mut().enumerate() {
+            let place = Place {
+                titles: place.titles && at == 0,
+                alias: true,
+                hidden: place.hidden && is_union_all && are_selects,
+            };
+            outputs.push(self.body(branch, None, place)?);
+        }
+        let agree = outputs
+            .windows(2)
+            .all(|pair| pair[0].hidden_names().eq(pair[1].hidden_names()));
+        if !agree {
+            for (branch, output) in branches.iter_mut().zip(&mut outputs) {
+                if let SetExpr::Select(select) = branch {
+                    let left = select.projection.len() - output.hidden;
+                    select.projection.truncate(left);
+                }
+                output.columns.truncate(output.columns.len() - output.hidden);
+                output.hidden = 0;
+            }
+        }
+        Ok(outputs.swap_remove(0))
+    }
+
+    fn select(
+        &mut self,
+        select: &mut Select,
+        order_by: Option<&mut OrderBy>,
+        place: Place,
+    ) -> Result<Output> {
+        if select.flavor == SelectFlavor::FromFirstNoSelect {
+            let all = SelectItem::Wildcard(WildcardAdditionalOptions::default());
+            select.projection = vec![all];
+            select.flavor = SelectFlavor::Standard;
+        }
+        self.scopes.push(Scope::default());
+        for from in &mut select.from {
+            self.from(from)?;
+        }
+        self.scope().aliases = aliases(&select.projection);
+        self.condition(select.prewhere.as_mut())?;
+        self.condition(select.selection.as_mut())?;
+        let output = self.projection(select, place)?;
+        self.visit(&mut select.named_window)?;
+
+        self.scope().sees_aliases = Aliases::Last;
+        self.visit(&mut select.group_by)?;
+        self.condition(select.having.as_mut())?;
+        self.condition(select.qualify.as_mut())?;
+
+        self.scope().sees_aliases = Aliases::First;
+        if let Some(Distinct::On(exprs)) = &mut select.distinct {
+            self.visit(exprs)?;
+        }
+        if let Some(order_by) = order_by {
+            self.visit(order_by)?;
+        }
+        self.scopes.pop();
+        Ok(output)
+    }
+
+    /// Rewrites what must be true or false.
+    pub fn condition(&mut self, expr: Option<&mut Expr>) -> Result<()> {
+        let Some(expr) = expr else { return Ok(()) };
+        self.visit(expr)?;
+        self.truth(expr);
+        Ok(())
+    }
+
+    /// The SELECT that is being rewritten.
+    pub fn scope(&mut self) -> &mut Scope {
+        self.scopes.last_mut().expect("a SELECT has a scope")
+    }
+}
+
+fn aliases(projection: &[SelectItem]) -> Vec<String> {
+    let alias = |item: &SelectItem| match item {
+        SelectItem::ExprWithAlias { alias, .. } => Some(normal(alias)),
+        _ => None,
+    };
+    projection.iter().filter_map(alias).collect()
+}
+
+/// An error of the one who wrote the SQL.
+pub(super) fn refuse<T>(message: String) -> Result<T> {
+    Err(Error::query(message))
+}
