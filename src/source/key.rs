@@ -104,7 +104,7 @@ impl TrailKey {
         let mut stamps = parts.filter_map(stamp_micros);
         let delivered_micros = match kind {
             // A trail's name stands before a digest's stamp, and may look like one.
-            Kind::Digest => stamps.last(),
+            Kind::Digest => stamps.next_back(),
             _ => stamps.next(),
         };
         Some(Self {
@@ -261,9 +261,9 @@ fn is_account(segment: &str) -> bool {
 }
 
 fn is_organization(segment: &str) -> bool {
-    segment.strip_prefix("o-").is_some_and(|id| {
-        !id.is_empty() && id.bytes().all(|b| b.is_ascii_alphanumeric())
-    })
+    segment
+        .strip_prefix("o-")
+        .is_some_and(|id| !id.is_empty() && id.bytes().all(|b| b.is_ascii_alphanumeric()))
 }
 
 /// Whether it looks like `us-east-1` or `us-gov-west-1`.
@@ -353,7 +353,10 @@ mod tests {
         assert_eq!(key.folder_micros, None);
         assert_eq!(key.delivered_micros, Some(micros("2025-01-31T23:55:00")));
         assert_eq!(TrailKey::of_object("events.json"), None);
-        assert_eq!(TrailKey::of_object("a/111122223333_CloudTrail_x_y.json"), None);
+        assert_eq!(
+            TrailKey::of_object("a/111122223333_CloudTrail_x_y.json"),
+            None
+        );
     }
 
     #[test]
@@ -376,7 +379,10 @@ mod tests {
     #[test]
     fn other_services_below_awslogs_are_not_taken_for_a_trail() {
         let key = TrailKey::of_folder("AWSLogs/111122223333/vpcflowlogs/us-east-1/2025/").unwrap();
-        assert_eq!((key.kind, key.region, key.folder_micros), (None, None, None));
+        assert_eq!(
+            (key.kind, key.region, key.folder_micros),
+            (None, None, None)
+        );
         assert!(TrailKey::of_folder("logs/2025/01/").is_none());
         assert!(TrailKey::of_folder("AWSLogs/readme/").is_none());
     }
@@ -404,7 +410,7 @@ mod tests {
 
     #[test]
     fn folders_are_looked_into_only_while_they_can_still_differ() {
-        let folder = |path| TrailKey::of_folder(path).unwrap();
+        let folder = |path: &str| TrailKey::of_folder(path).unwrap();
         let regions = Wanted {
             regions: set(&["us-east-1"]),
             ..Wanted::default()

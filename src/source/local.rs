@@ -225,13 +225,17 @@ impl Entry {
         metadata: impl Fn() -> io::Result<Metadata>,
     ) -> Self {
         let is_link = kind.is_symlink();
-        let metadata = if is_link { fs::metadata(path) } else { metadata() };
+        let metadata = if is_link {
+            fs::metadata(path)
+        } else {
+            metadata()
+        };
         let is_folder = match &metadata {
             Ok(metadata) => metadata.is_dir(),
             Err(_) => kind.is_dir(),
         };
         let size_bytes = match &metadata {
-            Ok(metadata) => metadata.is_file().then(|| metadata.len()),
+            Ok(metadata) => metadata.is_file().then_some(metadata.len()),
             // Reading it will fail, and say why.
             Err(_) => Some(0),
         };

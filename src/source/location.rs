@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::pattern::{Pattern, is_glob};
+use super::pattern::{Pattern, is_escaped, is_glob};
 use crate::error::{Error, Result};
 
 /// One place to read from, as it was named.
@@ -37,7 +37,7 @@ impl Location {
     /// Understands a path or URL.
     ///
     /// A local path that exists is taken as it is; else `*`, `?`, `[a-z]`, `{a,b}` and `**` are
-    /// wildcards. Below a local folder, names that begin with `.` or `_` are left out unless named.
+    /// wildcards, and `\` before one makes it literal. Below a local folder, names that begin with `.` or `_` are left out unless named.
     ///
     /// ```
     /// use auroratrail::source::Location;
@@ -114,7 +114,7 @@ impl S3 {
 }
 
 fn patterns(text: &str, may_glob: bool, hide: bool) -> Result<Vec<Arc<Pattern>>> {
-    let patterns = if may_glob && is_glob(text) {
+    let patterns = if may_glob && (is_glob(text) || is_escaped(text)) {
         Pattern::parse(text, hide)?
     } else {
         vec![Pattern::literal(text, hide)]
@@ -145,7 +145,9 @@ mod tests {
         let parse = |text| Location::parse(text).unwrap();
         assert!(matches!(parse("-"), Location::Stdin));
         assert!(matches!(parse("sample:"), Location::Sample(query) if query.is_empty()));
-        assert!(matches!(parse("sample:?events=9"), Location::Sample(query) if query == "events=9"));
+        assert!(
+            matches!(parse("sample:?events=9"), Location::Sample(query) if query == "events=9")
+        );
         assert!(matches!(parse("s3://b"), Location::S3(s3) if &*s3.bucket == "b"));
         assert!(matches!(parse("a/b c%20ü.json"), Location::Local(_)));
         assert!(matches!(parse("./-"), Location::Local(_)));

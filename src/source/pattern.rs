@@ -69,7 +69,7 @@ impl Pattern {
         let mut segments: Vec<&str> = trimmed.split('/').collect();
         let wild = segments.iter().position(|segment| is_glob(segment));
         // The last segment is a step even if it is literal: what it names may not exist.
-        let first = wild.unwrap_or(segments.len().saturating_sub(1));
+        let first = wild.unwrap_or_else(|| segments.len().saturating_sub(1));
         let tail = segments.split_off(first);
         let base = match segments.as_slice() {
             [""] => "/".to_owned(),
@@ -146,9 +146,11 @@ impl Pattern {
     /// Whether a match may lie any number of folders down.
     pub(super) fn is_deep(&self, progress: Progress) -> bool {
         self.takes_all(progress)
-            || self.steps.iter().enumerate().any(|(at, step)| {
-                matches!(step, Step::AnyFolders) && progress.0 & (1 << at) != 0
-            })
+            || self
+                .steps
+                .iter()
+                .enumerate()
+                .any(|(at, step)| matches!(step, Step::AnyFolders) && progress.0 & (1 << at) != 0)
     }
 
     /// The only folder in this one that can lead on, if the pattern names it.
@@ -227,6 +229,17 @@ pub(super) fn is_glob(text: &str) -> bool {
             }
             '*' | '?' | '[' | '{' => return true,
             _ => {}
+        }
+    }
+    false
+}
+
+/// Whether a backslash takes its meaning from a wildcard, so that the text is not to be taken as it is.
+pub(super) fn is_escaped(text: &str) -> bool {
+    let mut chars = text.chars();
+    while let Some(c) = chars.next() {
+        if c == '\\' && chars.next().is_some_and(|c| r"*?[]{}\".contains(c)) {
+            return true;
         }
     }
     false
@@ -328,21 +341,24 @@ mod tests {
     use super::*;
 
     fn takes(pattern: &str, path: &str) -> bool {
-        Pattern::parse(pattern, true).unwrap().iter().any(|pattern| {
-            let base = match pattern.base.as_str() {
-                "" => path,
-                base => match path.strip_prefix(base) {
-                    Some(rest) => rest.trim_start_matches('/'),
-                    None => return false,
-                },
-            };
-            let (folders, name) = base.rsplit_once('/').unwrap_or(("", base));
-            let mut progress = pattern.start();
-            for folder in folders.split('/').filter(|f| !f.is_empty()) {
-                progress = pattern.enter(progress, OsStr::new(folder));
-            }
-            pattern.takes_file(progress, OsStr::new(name))
-        })
+        Pattern::parse(pattern, true)
+            .unwrap()
+            .iter()
+            .any(|pattern| {
+                let base = match pattern.base.as_str() {
+                    "" => path,
+                    base => match path.strip_prefix(base) {
+                        Some(rest) => rest.trim_start_matches('/'),
+                        None => return false,
+                    },
+                };
+                let (folders, name) = base.rsplit_once('/').unwrap_or(("", base));
+                let mut progress = pattern.start();
+                for folder in folders.split('/').filter(|f| !f.is_empty()) {
+                    progress = pattern.enter(progress, OsStr::new(folder));
+                }
+                pattern.takes_file(progress, OsStr::new(name))
+            })
     }
 
     #[test]

@@ -90,12 +90,17 @@ impl Sources {
         while let Some((_, found)) = found.next().await {
             match found {
                 Found::Unreadable { origin, detail } => {
-                    complaint.get_or_insert(format!("{origin}: {detail}"));
+                    complaint.get_or_insert_with(|| format!("{origin}: {detail}"));
                 }
                 Found::Object(_) | Found::Again | Found::PrunedFolder => return None,
             }
         }
         Some(complaint.unwrap_or_else(|| format!("{location}: {}", nothing_at(location))))
+    }
+
+    #[cfg(test)]
+    pub(super) fn buckets(&self) -> &Buckets {
+        &self.buckets
     }
 
     fn sample(&self, query: &str) -> Result<Box<dyn Iterator<Item = Payload> + Send>> {
@@ -177,6 +182,7 @@ async fn run(sources: Sources, scan: Scan, queue: Arc<Queue>, handle: runtime::H
     let (listed, objects) = mpsc::channel(LISTED_AHEAD);
     let (begun, arriving) = mpsc::channel(PLACES);
     let buckets = Arc::clone(&sources.buckets);
+    let scan_stats = Arc::clone(&scan.stats);
     let reading = Reading {
         sources,
         stats: Arc::clone(&scan.stats),
@@ -192,7 +198,7 @@ async fn run(sources: Sources, scan: Scan, queue: Arc<Queue>, handle: runtime::H
         // Boxed for its size, as it is polled in place.
         Box::pin(list(buckets, scan, listed)),
         Box::pin(reading.all(objects)),
-        Box::pin(deliver(arriving, queue)),
+        Box::pin(deliver(arriving, queue, scan_stats)),
     );
 }
 
@@ -221,7 +227,12 @@ async fn list(buckets: Arc<Buckets>, scan: Scan, listed: mpsc::Sender<Object>) {
             Found::Again => {}
         }
     }
-    for (location, _) in scan.locations.iter().zip(has_some).filter(|(_, some)| !some) {
+    for (location, _) in scan
+        .locations
+        .iter()
+        .zip(has_some)
+        .filter(|(_, some)| !some)
+    {
         stats.reject(&Reject {
             position: Position::new(location.to_string()),
             reason: "no such file",
@@ -249,7 +260,9 @@ fn is_left_out(object: &Object, wanted: &Wanted, stats: &Stats) -> bool {
 
 fn nothing_at(location: &Location) -> &'static str {
     match location {
-        Location::S3(_) => "no object has such a key or is below it; `aws s3 ls` shows what is there",
+        Location::S3(_) => {
+            "no object has such a key or is below it; `aws s3 ls` shows what is there"
+        }
         _ => "no file is there; hidden ones (.x, _x) are read only when named",
     }
 }
@@ -258,9 +271,14 @@ fn nothing_at(location: &Location) -> &'static str {
 type Arriving = Task<Vec<Ready>>;
 
 /// Hands on what was read, in the order in which it was begun.
-async fn deliver(mut arriving: mpsc::Receiver<Arriving>, queue: Arc<Queue>) {
+async fn deliver(mut arriving: mpsc::Receiver<Arriving>, queue: Arc<Queue>, stats: Arc<Stats>) {
     while let Some(read) = arriving.recv().await {
-        queue.arrive(read.await.unwrap_or_default());
+        let ready = read.await.unwrap_or_else(|| {
+            let bug = Error::bug("reading stopped for files that are not known any more");
+            unreadable(&stats, &"?".into(), bug.to_string());
+            Vec::new()
+        });
+        queue.arrive(ready);
     }
 }
 
@@ -318,7 +336,9 @@ impl Reading {
         }
         let place = permit(&self.places).await;
         let at_once = permit(&self.files).await;
-        let sizes = objects.iter().map(|object| in_memory_kib(object.size_bytes));
+        let sizes = objects
+            .iter()
+            .map(|object| in_memory_kib(object.size_bytes));
         let mut room = self.room(sizes.sum()).await;
         let fetches: Vec<Fetch> = objects
             .into_iter()
@@ -330,7 +350,9 @@ impl Reading {
             .collect();
         let stats = Arc::clone(&self.stats);
         self.begin(Task::spawn_blocking(move || {
-            let read = fetches.into_iter().filter_map(|fetch| fetch.read_file(&stats));
+            let read = fetches
+                .into_iter()
+                .filter_map(|fetch| fetch.read_file(&stats));
             let read = placed(read.collect(), place);
             drop(at_once);
             read
@@ -386,8 +408,11 @@ impl Reading {
         if let Body::Whole(bytes) = &mut payload.body {
             *bytes = held(std::mem::replace(bytes, Bytes::new()), room);
         }
-        self.begin(Task::spawn(std::future::ready(placed(vec![payload], place))))
-            .await;
+        self.begin(Task::spawn(std::future::ready(placed(
+            vec![payload],
+            place,
+        ))))
+        .await;
     }
 
     async fn begin(&self, read: Arriving) {

@@ -157,7 +157,7 @@ fn advice(error: &CredentialsError) -> String {
         CredentialsError::CredentialsNotLoaded(_) => "no AWS credentials were found",
         CredentialsError::ProviderTimedOut(_) => "the AWS credentials did not come in time",
         CredentialsError::InvalidConfiguration(_) => "the AWS configuration is not valid",
-        _ => "the AWS credentials could not be got",
+        _ => "no usable AWS credentials were found",
     };
     format!(
         "{what}; set AWS_PROFILE or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, \
@@ -244,6 +244,9 @@ mod tests {
         });
         let error = credentials.get_credential().await.unwrap_err();
         let said = format!("{error} {error:?}");
-        assert!(said.contains("AWS_PROFILE") && !said.contains("SECRETTOKEN"), "{said}");
+        assert!(
+            said.contains("AWS_PROFILE") && !said.contains("SECRETTOKEN"),
+            "{said}"
+        );
     }
 }

@@ -16,11 +16,14 @@ pub(in crate::source) enum Doing {
 /// What went wrong with `url`, and what to do about it.
 pub(in crate::source) fn describe(error: &object_store::Error, doing: Doing, url: &str) -> String {
     let causes: Vec<&(dyn Error + 'static)> = causes(error).collect();
-    if let Some(missing) = causes.iter().find_map(|e| e.downcast_ref::<NoCredentials>()) {
+    if let Some(missing) = causes
+        .iter()
+        .find_map(|e| e.downcast_ref::<NoCredentials>())
+    {
         return missing.to_string();
     }
-    let said = causes.last().map(ToString::to_string).unwrap_or_default();
-    let said = format!("{error} {said}");
+    let said: Vec<String> = causes.iter().map(ToString::to_string).collect();
+    let said = said.join(" ");
     let bucket = bucket(url);
     let code = between(&said, "<Code>", "</Code>");
     if let Some(meaning) = code.and_then(|code| by_code(code, &said, doing, bucket)) {
@@ -53,14 +56,20 @@ fn by_code(code: &str, said: &str, doing: Doing, bucket: &str) -> Option<String>
             denied(said, doing, bucket)
         }
         "ExpiredToken" | "ExpiredTokenException" | "TokenRefreshRequired" | "RequestExpired" => {
-            "the AWS session has expired; log in again, for instance with `aws sso login`".to_owned()
+            "the AWS session has expired; log in again, for instance with `aws sso login`"
+                .to_owned()
         }
-        "InvalidAccessKeyId" | "InvalidToken" | "SignatureDoesNotMatch" | "InvalidClientTokenId" => {
+        "InvalidAccessKeyId"
+        | "InvalidToken"
+        | "SignatureDoesNotMatch"
+        | "InvalidClientTokenId" => {
             "S3 does not accept the AWS credentials; check them with `aws sts get-caller-identity`"
                 .to_owned()
         }
         "RequestTimeTooSkewed" => "this machine's clock is wrong; set it".to_owned(),
-        "PermanentRedirect" | "TemporaryRedirect" | "AuthorizationHeaderMalformed"
+        "PermanentRedirect"
+        | "TemporaryRedirect"
+        | "AuthorizationHeaderMalformed"
         | "IllegalLocationConstraintException" => elsewhere(bucket, said),
         "InvalidObjectState" => {
             "the object is in an archive (Glacier); restore it before it can be read".to_owned()
@@ -154,11 +163,21 @@ mod tests {
     #[test]
     fn each_refusal_says_what_to_do_and_shows_no_xml() {
         let xml = |code: &str| {
-            format!("Server returned non-2xx status code: 403: <Error><Code>{code}</Code><Message>AKIASECRET</Message></Error>")
+            format!(
+                "Server returned non-2xx status code: 403: <Error><Code>{code}</Code><Message>AKIASECRET</Message></Error>"
+            )
         };
         for (code, doing, expected) in [
-            ("AccessDenied", Doing::List, "s3:ListBucket on arn:aws:s3:::trails"),
-            ("AccessDenied", Doing::Get, "s3:GetObject on arn:aws:s3:::trails/*"),
+            (
+                "AccessDenied",
+                Doing::List,
+                "s3:ListBucket on arn:aws:s3:::trails",
+            ),
+            (
+                "AccessDenied",
+                Doing::Get,
+                "s3:GetObject on arn:aws:s3:::trails/*",
+            ),
             ("NoSuchBucket", Doing::List, "no bucket `trails`"),
             ("ExpiredToken", Doing::Get, "expired"),
             ("InvalidAccessKeyId", Doing::List, "get-caller-identity"),
@@ -168,9 +187,15 @@ mod tests {
         ] {
             let said = said(&xml(code), doing);
             assert!(said.contains(expected), "{code}: {said}");
-            assert!(!said.contains("AKIA") && !said.contains('<'), "{code}: {said}");
+            assert!(
+                !said.contains("AKIA") && !said.contains('<'),
+                "{code}: {said}"
+            );
         }
-        let kms = said("<Code>AccessDenied</Code> not authorized to perform: kms:Decrypt", Doing::Get);
+        let kms = said(
+            "<Code>AccessDenied</Code> not authorized to perform: kms:Decrypt",
+            Doing::Get,
+        );
         assert!(kms.contains("kms:Decrypt"), "{kms}");
         let malformed = "<Code>AuthorizationHeaderMalformed</Code><Region>eu-west-1</Region>";
         assert!(said(malformed, Doing::List).contains("AWS_REGION=eu-west-1"));

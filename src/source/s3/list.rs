@@ -181,9 +181,7 @@ impl Tree {
         listed
             .filter_map(move |listed| {
                 let found = match listed {
-                    Ok(meta) => self
-                        .takes(&key, progress, &meta)
-                        .then(|| self.object(meta)),
+                    Ok(meta) => self.takes(&key, progress, &meta).then(|| self.object(meta)),
                     Err(error) => Some(self.failed(&key, &error)),
                 };
                 std::future::ready(found)
@@ -291,9 +289,7 @@ impl Tree {
         }
         let below = self.named(below);
         match self.way(&below) {
-            Way::Pruned => {
-                std::future::ready(stream::iter([Found::PrunedFolder]).boxed()).boxed()
-            }
+            Way::Pruned => std::future::ready(stream::iter([Found::PrunedFolder]).boxed()).boxed(),
             Way::Flat => async move { pumped(self.flat(&below)) }.boxed(),
             Way::Levels => async move {
                 let listing = self.list_level(&below.key);
@@ -305,10 +301,10 @@ impl Tree {
 
     fn object(&self, meta: ObjectMeta) -> Found {
         let origin = format!("s3://{}/{}", self.bucket, meta.location);
-        if let Some(seen) = &self.seen {
-            if !seen.insert(OBJECT, &origin) {
-                return Found::Again;
-            }
+        if let Some(seen) = &self.seen
+            && !seen.insert(OBJECT, &origin)
+        {
+            return Found::Again;
         }
         Found::Object(Object {
             key: TrailKey::of_object(meta.location.as_ref()),

@@ -13,7 +13,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use object_store::aws::{AmazonS3Builder, AwsCredential, resolve_bucket_region};
-use object_store::{BackoffConfig, ClientOptions, ObjectStore, RetryConfig, StaticCredentialProvider};
+use object_store::{
+    BackoffConfig, ClientOptions, ObjectStore, RetryConfig, StaticCredentialProvider,
+};
 use tokio::sync::Mutex;
 
 use self::credentials::Account;
@@ -106,7 +108,9 @@ impl Buckets {
             None if self.settings.credentials.is_some() => None,
             None => self.account.endpoint().await,
         };
-        let allow_http = endpoint.as_deref().is_some_and(|url| url.starts_with("http://"));
+        let allow_http = endpoint
+            .as_deref()
+            .is_some_and(|url| url.starts_with("http://"));
         let client = ClientOptions::new()
             .with_allow_http(allow_http)
             .with_connect_timeout(CONNECT_TIMEOUT)

@@ -136,7 +136,11 @@ impl Source {
             if_match: self.e_tag.clone(),
             ..GetOptions::default()
         };
-        self.store.get_opts(&self.path, options).await?.bytes().await
+        self.store
+            .get_opts(&self.path, options)
+            .await?
+            .bytes()
+            .await
     }
 }
 
