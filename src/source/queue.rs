@@ -57,7 +57,7 @@ impl Queue {
     }
 
     /// Says that a read has begun, which [`Queue::arrive`] will end.
-    pub(super) fn expect(&self) {
+    pub(super) fn announce(&self) {
         self.state().coming += 1;
     }
 

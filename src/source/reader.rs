@@ -416,7 +416,7 @@ impl Reading {
     }
 
     async fn begin(&self, read: Arriving) {
-        self.queue.expect();
+        self.queue.announce();
         // It has a place, so there is room for it in the channel; and deliver() outlives this.
         let _ = self.begun.send(read).await;
     }
