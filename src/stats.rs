@@ -21,6 +21,8 @@ pub struct Stats {
     pub listing_done: std::sync::atomic::AtomicBool,
     /// Objects left alone because their key says that they cannot hold a matching event.
     pub objects_pruned: AtomicU64,
+    /// Folders not even listed, for the same reason.
+    pub folders_pruned: AtomicU64,
     /// Objects taken up for reading.
     pub objects_read: AtomicU64,
     /// Bytes read, as stored.

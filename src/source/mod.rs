@@ -1,11 +1,27 @@
 //! Where bytes come from. Knows no JSON: what is inside a payload is the envelope's business.
 
+mod fetch;
+pub mod key;
+mod listing;
+mod local;
+mod location;
+mod pattern;
+mod queue;
+mod reader;
+mod s3;
 pub mod sample;
+mod task;
+#[cfg(test)]
+mod tests;
 
 use std::io::Read;
 use std::sync::Arc;
 
 use bytes::Bytes;
+
+pub use self::location::{Local, Location, S3};
+pub use self::reader::{Reads, Scan, Sources};
+pub use self::s3::S3Settings;
 
 /// One object's bytes as they are stored, perhaps compressed.
 pub struct Payload {

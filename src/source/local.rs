@@ -1,0 +1,276 @@
+//! Lists files and folders of this machine.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::{self, FileType, Metadata};
+use std::io;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use futures::stream::{self, BoxStream, StreamExt};
+use tokio::sync::mpsc;
+
+use super::key::{TrailKey, Wanted};
+use super::listing::{Found, Handle, Object, Seen};
+use super::location::Local;
+use super::pattern::{Pattern, Progress};
+
+/// What is at `place`, sorted by name within each folder. Must run within a tokio runtime.
+pub(super) fn walk(place: Local, wanted: Arc<Wanted>, seen: Seen) -> BoxStream<'static, Found> {
+    let start = move || {
+        let (found, listed) = mpsc::channel(AHEAD);
+        tokio::task::spawn_blocking(move || {
+            for pattern in &place.patterns {
+                let mut walk = Walk {
+                    pattern,
+                    typed: &place.typed,
+                    wanted: &wanted,
+                    seen: &seen,
+                    found: &found,
+                    ancestors: Vec::new(),
+                };
+                if walk.base().is_break() {
+                    break;
+                }
+            }
+        });
+        listed
+    };
+    // Nothing is looked at before this location's turn.
+    stream::once(async move { start() })
+        .flat_map(|mut listed| stream::poll_fn(move |context| listed.poll_recv(context)))
+        .boxed()
+}
+
+/// What an error says to people, without what only programmers care for.
+pub(super) fn describe(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::NotFound => "it is gone, or a link to nothing".to_owned(),
+        io::ErrorKind::PermissionDenied => {
+            "permission denied: run as a user who may read it".to_owned()
+        }
+        io::ErrorKind::IsADirectory => "it is a folder now".to_owned(),
+        _ => error.to_string().to_lowercase(),
+    }
+}
+
+struct Walk<'a> {
+    pattern: &'a Pattern,
+    typed: &'a str,
+    wanted: &'a Wanted,
+    seen: &'a Seen,
+    found: &'a mpsc::Sender<Found>,
+    /// The folders above, resolved: a link back to one of them is a loop.
+    ancestors: Vec<PathBuf>,
+}
+
+/// An entry of a folder, links followed.
+struct Entry {
+    name: OsString,
+    is_folder: bool,
+    is_link: bool,
+    /// `None` for what is neither file nor folder.
+    size_bytes: Option<u64>,
+}
+
+impl Walk<'_> {
+    fn base(&mut self) -> ControlFlow<()> {
+        let origin = self.pattern.base.as_str();
+        let path = match origin {
+            "" => Path::new("."),
+            origin => Path::new(origin),
+        };
+        let metadata = match fs::metadata(path) {
+            Ok(metadata) => metadata,
+            Err(error) if fs::symlink_metadata(path).is_err() && is_absent(&error) => {
+                return ControlFlow::Continue(());
+            }
+            Err(error) => return self.unreadable(origin, &error),
+        };
+        if metadata.is_dir() {
+            self.folder(path, origin, self.pattern.start())
+        } else if self.pattern.is_literal() && !self.pattern.is_folder() {
+            self.named(path, &metadata)
+        } else {
+            ControlFlow::Continue(())
+        }
+    }
+
+    /// A file, pipe or device that was named itself.
+    fn named(&self, path: &Path, metadata: &Metadata) -> ControlFlow<()> {
+        // What a shell makes of `<(command)` resolves to no path, and is only itself.
+        let resolved = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+        if !self.seen.insert(FILE, &resolved) {
+            return self.send(Found::Again);
+        }
+        let is_file = metadata.is_file();
+        self.send(Found::Object(Object {
+            origin: self.typed.into(),
+            size_bytes: if is_file { metadata.len() } else { 0 },
+            key: TrailKey::of_object(self.typed),
+            handle: if is_file {
+                Handle::File(path.to_owned())
+            } else {
+                Handle::Pipe(path.to_owned())
+            },
+        }))
+    }
+
+    fn folder(&mut self, path: &Path, origin: &str, progress: Progress) -> ControlFlow<()> {
+        let key = TrailKey::of_folder(origin);
+        if key.is_some_and(|key| !self.wanted.reaches(&key)) {
+            return self.send(Found::PrunedFolder);
+        }
+        let resolved = match fs::canonicalize(path) {
+            Ok(resolved) => resolved,
+            Err(error) => return self.unreadable(origin, &error),
+        };
+        if self.ancestors.contains(&resolved) {
+            return ControlFlow::Continue(());
+        }
+        if self.pattern.takes_all(progress) && !self.seen.insert(FOLDER, &resolved) {
+            return self.send(Found::Again);
+        }
+        self.ancestors.push(resolved);
+        let flow = match self.entries(path, progress) {
+            Ok(entries) => self.each(path, origin, progress, entries),
+            Err(error) => self.unreadable(origin, &error),
+        };
+        self.ancestors.pop();
+        flow
+    }
+
+    fn each(
+        &mut self,
+        path: &Path,
+        origin: &str,
+        progress: Progress,
+        entries: Vec<Entry>,
+    ) -> ControlFlow<()> {
+        for entry in entries {
+            if self.found.is_closed() {
+                return ControlFlow::Break(());
+            }
+            let path = path.join(&entry.name);
+            let origin = joined(origin, &entry.name);
+            if entry.is_folder {
+                let progress = self.pattern.enter(progress, &entry.name);
+                self.folder(&path, &origin, progress)?;
+            } else {
+                self.file(path, origin, &entry)?;
+            }
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn file(&self, path: PathBuf, origin: String, entry: &Entry) -> ControlFlow<()> {
+        let Some(size_bytes) = entry.size_bytes else {
+            return ControlFlow::Continue(());
+        };
+        let resolved = match self.ancestors.last() {
+            Some(folder) if !entry.is_link => folder.join(&entry.name),
+            _ => fs::canonicalize(&path).unwrap_or_else(|_| path.clone()),
+        };
+        if !self.seen.insert(FILE, &resolved) {
+            return self.send(Found::Again);
+        }
+        let key = TrailKey::of_object(&origin);
+        self.send(Found::Object(Object {
+            origin: origin.into(),
+            size_bytes,
+            key,
+            handle: Handle::File(path),
+        }))
+    }
+
+    /// What of a folder the pattern leads to, in the order that object stores list in.
+    fn entries(&self, path: &Path, progress: Progress) -> io::Result<Vec<Entry>> {
+        let mut entries = Vec::new();
+        for entry in fs::read_dir(path)? {
+            let entry = entry?;
+            let name = entry.file_name();
+            if self.pattern.enter(progress, &name).is_empty() {
+                continue;
+            }
+            let listed = Entry::of(name, entry.file_type()?, &entry.path(), || entry.metadata());
+            if listed.is_folder || self.pattern.takes_file(progress, &listed.name) {
+                entries.push(listed);
+            }
+        }
+        entries.sort_by(|a, b| a.sort_key().cmp(b.sort_key()));
+        Ok(entries)
+    }
+
+    fn unreadable(&self, origin: &str, error: &io::Error) -> ControlFlow<()> {
+        self.send(Found::Unreadable {
+            origin: if origin.is_empty() { "." } else { origin }.into(),
+            detail: describe(error),
+        })
+    }
+
+    /// Breaks when nobody wants to know any more.
+    fn send(&self, found: Found) -> ControlFlow<()> {
+        match self.found.blocking_send(found) {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(_) => ControlFlow::Break(()),
+        }
+    }
+}
+
+impl Entry {
+    fn of(
+        name: OsString,
+        kind: FileType,
+        path: &Path,
+        metadata: impl Fn() -> io::Result<Metadata>,
+    ) -> Self {
+        let is_link = kind.is_symlink();
+        let metadata = if is_link {
+            fs::metadata(path)
+        } else {
+            metadata()
+        };
+        let is_folder = match &metadata {
+            Ok(metadata) => metadata.is_dir(),
+            Err(_) => kind.is_dir(),
+        };
+        let size_bytes = match &metadata {
+            Ok(metadata) => metadata.is_file().then_some(metadata.len()),
+            // Reading it will fail, and say why.
+            Err(_) => Some(0),
+        };
+        Self {
+            name,
+            is_folder,
+            is_link,
+            size_bytes,
+        }
+    }
+
+    fn sort_key(&self) -> impl Iterator<Item = u8> {
+        let slash = self.is_folder.then_some(b'/');
+        self.name.as_encoded_bytes().iter().copied().chain(slash)
+    }
+}
+
+fn is_absent(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory | io::ErrorKind::InvalidInput
+    )
+}
+
+fn joined(folder: &str, name: &OsStr) -> String {
+    let name = name.to_string_lossy();
+    match folder {
+        "" => name.into_owned(),
+        folder if folder.ends_with('/') => format!("{folder}{name}"),
+        folder => format!("{folder}/{name}"),
+    }
+}
+
+/// How many objects the walk may be ahead of whoever takes them.
+const AHEAD: usize = 1024;
+/// Kinds of what was seen.
+const FILE: u8 = 1;
+const FOLDER: u8 = 2;

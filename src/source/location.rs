@@ -1,0 +1,185 @@
+//! What people write to say where events are.
+
+use std::sync::Arc;
+
+use super::pattern::{Pattern, is_escaped, is_glob};
+use crate::error::{Error, Result};
+
+/// One place to read from, as it was named.
+#[derive(Clone, Debug)]
+pub enum Location {
+    /// `-`: standard input.
+    Stdin,
+    /// `sample:` or `sample:?events=N`: made-up events. What follows `sample:`, without the `?`.
+    Sample(String),
+    /// A file, folder or glob on this machine.
+    Local(Local),
+    /// `s3://bucket/…`: an object, everything below a prefix, or a glob.
+    S3(S3),
+}
+
+/// A file, folder or glob on this machine.
+#[derive(Clone, Debug)]
+pub struct Local {
+    pub(super) typed: Arc<str>,
+    pub(super) patterns: Vec<Arc<Pattern>>,
+}
+
+/// Objects of one bucket.
+#[derive(Clone, Debug)]
+pub struct S3 {
+    pub(super) typed: Arc<str>,
+    pub(super) bucket: Arc<str>,
+    pub(super) patterns: Vec<Arc<Pattern>>,
+}
+
+impl Location {
+    /// Understands a path or URL.
+    ///
+    /// A local path that exists is taken as it is; else `*`, `?`, `[a-z]`, `{a,b}` and `**` are
+    /// wildcards, and `\` before one makes it literal. Below a local folder, names that begin with `.` or `_` are left out unless named.
+    ///
+    /// ```
+    /// use auroratrail::source::Location;
+    ///
+    /// let location = Location::parse("s3://trails/AWSLogs/*/CloudTrail/").unwrap();
+    /// assert_eq!(location.to_string(), "s3://trails/AWSLogs/*/CloudTrail/");
+    /// assert!(Location::parse("ftp://host/x").is_err());
+    /// ```
+    ///
+    /// # Errors
+    /// Config, for schemes that cannot be read and patterns that are none.
+    pub fn parse(text: &str) -> Result<Self> {
+        if text == "-" {
+            return Ok(Self::Stdin);
+        }
+        if let Some(query) = text.strip_prefix("sample:") {
+            return Ok(Self::Sample(query.trim_start_matches('?').to_owned()));
+        }
+        match scheme(text) {
+            Some(("s3", rest)) => S3::parse(text, rest).map(Self::S3),
+            Some((live @ ("kinesis" | "logs" | "cloudtrail"), _)) => Err(Error::config(format!(
+                "`{text}` cannot be read: live sources ({live}://) are not there yet"
+            ))),
+            Some((other, _)) => Err(Error::config(format!(
+                "`{text}` cannot be read: `{other}://` is unknown; \
+                 give a path, s3://bucket/prefix/, sample: or - for standard input"
+            ))),
+            None => Local::parse(text).map(Self::Local),
+        }
+    }
+}
+
+impl std::fmt::Display for Location {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Stdin => f.write_str("-"),
+            Self::Sample(query) if query.is_empty() => f.write_str("sample:"),
+            Self::Sample(query) => write!(f, "sample:?{query}"),
+            Self::Local(local) => f.write_str(&local.typed),
+            Self::S3(s3) => f.write_str(&s3.typed),
+        }
+    }
+}
+
+impl Local {
+    fn parse(text: &str) -> Result<Self> {
+        if text.is_empty() {
+            return Err(Error::config("the path is empty; use . for this folder"));
+        }
+        let exists = std::fs::symlink_metadata(text).is_ok();
+        Ok(Self {
+            typed: text.into(),
+            patterns: patterns(text, !exists, true)?,
+        })
+    }
+}
+
+impl S3 {
+    fn parse(text: &str, rest: &str) -> Result<Self> {
+        let (bucket, key) = rest.split_once('/').unwrap_or((rest, ""));
+        let is_name = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_');
+        if bucket.is_empty() || !bucket.bytes().all(is_name) {
+            return Err(Error::config(format!(
+                "`{text}` names no bucket: write s3://bucket/prefix/, wildcards only after the bucket"
+            )));
+        }
+        Ok(Self {
+            typed: text.into(),
+            bucket: bucket.into(),
+            // Objects appear whole: nothing is in progress, so nothing is hidden.
+            patterns: patterns(key, true, false)?,
+        })
+    }
+}
+
+fn patterns(text: &str, may_glob: bool, hide: bool) -> Result<Vec<Arc<Pattern>>> {
+    let patterns = if may_glob && (is_glob(text) || is_escaped(text)) {
+        Pattern::parse(text, hide)?
+    } else {
+        vec![Pattern::literal(text, hide)]
+    };
+    Ok(patterns.into_iter().map(Arc::new).collect())
+}
+
+/// Splits `scheme://rest`.
+fn scheme(text: &str) -> Option<(&str, &str)> {
+    let (scheme, rest) = text.split_once("://")?;
+    let is_scheme = scheme.starts_with(|c: char| c.is_ascii_alphabetic())
+        && scheme
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.'));
+    is_scheme.then_some((scheme, rest))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(text: &str) -> String {
+        Location::parse(text).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn each_kind_of_place_is_told_by_how_it_is_written() {
+        let parse = |text| Location::parse(text).unwrap();
+        assert!(matches!(parse("-"), Location::Stdin));
+        assert!(matches!(parse("sample:"), Location::Sample(query) if query.is_empty()));
+        assert!(
+            matches!(parse("sample:?events=9"), Location::Sample(query) if query == "events=9")
+        );
+        assert!(matches!(parse("s3://b"), Location::S3(s3) if &*s3.bucket == "b"));
+        assert!(matches!(parse("a/b c%20ü.json"), Location::Local(_)));
+        assert!(matches!(parse("./-"), Location::Local(_)));
+        for text in ["-", "sample:", "sample:?events=9", "s3://b/*/x", "a/**"] {
+            assert_eq!(parse(text).to_string(), text);
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_read_yet_says_so() {
+        assert!(error("kinesis://stream").contains("not there yet"));
+        assert!(error("logs://group").contains("not there yet"));
+        assert!(error("cloudtrail://").contains("not there yet"));
+        assert!(error("https://host/x").contains("`https://` is unknown"));
+        assert!(error("s3://").contains("names no bucket"));
+        assert!(error("s3://my*/x").contains("names no bucket"));
+        assert!(error("").contains("empty"));
+    }
+
+    #[test]
+    fn a_path_that_exists_is_no_glob() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a[1]*.json");
+        std::fs::write(&path, "{}").unwrap();
+        let Location::Local(local) = Location::parse(path.to_str().unwrap()).unwrap() else {
+            panic!("not local");
+        };
+        assert!(local.patterns[0].is_literal());
+        let glob = folder.path().join("b[1]*.json");
+        let Location::Local(local) = Location::parse(glob.to_str().unwrap()).unwrap() else {
+            panic!("not local");
+        };
+        assert!(!local.patterns[0].is_literal());
+    }
+}

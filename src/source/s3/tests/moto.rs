@@ -1,0 +1,245 @@
+//! The S3 client against moto, a server that speaks enough of S3. It is installed once, into a
+//! virtual environment in the cache folder.
+
+use std::net::{TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, Instant};
+
+use object_store::ObjectStoreExt;
+use object_store::aws::AmazonS3Builder;
+use object_store::path::Path;
+
+use super::{block_on, everything, large, set};
+use crate::source::key::Wanted;
+use crate::source::tests::{Reading, names, parse};
+use crate::source::{S3Settings, Sources};
+
+struct Moto {
+    server: Child,
+    endpoint: String,
+}
+
+impl Moto {
+    fn start() -> Self {
+        // Another process may take the port between these lines; nothing better is on offer.
+        let free = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = free.local_addr().unwrap();
+        drop(free);
+        let server = Command::new(installed().join("bin/moto_server"))
+            .args(["-H", "127.0.0.1", "-p", &address.port().to_string()])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("moto_server starts");
+        let mut moto = Self {
+            server,
+            endpoint: format!("http://{address}"),
+        };
+        let start = Instant::now();
+        while TcpStream::connect(address).is_err() {
+            let exited = moto.server.try_wait().unwrap();
+            assert!(exited.is_none(), "moto_server ended: {exited:?}");
+            assert!(
+                start.elapsed() < Duration::from_secs(60),
+                "moto_server does not answer"
+            );
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        moto
+    }
+
+    fn settings(&self) -> S3Settings {
+        S3Settings {
+            endpoint: Some(self.endpoint.clone()),
+            region: Some("eu-west-1".to_owned()),
+            credentials: Some(("AKIATEST".to_owned(), "verysecret".to_owned())),
+            ..S3Settings::default()
+        }
+    }
+
+    fn create(&self, bucket: &str, objects: &[(&str, Vec<u8>)]) {
+        let store = AmazonS3Builder::new()
+            .with_endpoint(&self.endpoint)
+            .with_allow_http(true)
+            .with_access_key_id("AKIATEST")
+            .with_secret_access_key("verysecret")
+            .with_bucket_name(bucket)
+            .build()
+            .unwrap();
+        block_on(async {
+            // The bucket itself is not object_store's business: a PUT of its bare path makes it.
+            self.put(&format!("/{bucket}"), "");
+            for (key, bytes) in objects {
+                let path = Path::parse(key).unwrap();
+                store.put(&path, bytes.clone().into()).await.unwrap();
+            }
+        });
+    }
+
+    fn put(&self, path: &str, body: &str) {
+        use std::io::{Read, Write};
+        let address = self.endpoint.trim_start_matches("http://");
+        let mut stream = TcpStream::connect(address).unwrap();
+        write!(
+            stream,
+            "PUT {path} HTTP/1.1\r\nHost: {address}\r\nContent-Length: {}\r\n\
+             Authorization: AWS4-HMAC-SHA256 Credential=AKIATEST/20250101/us-east-1/s3/aws4_request\r\n\
+             Connection: close\r\n\r\n{body}",
+            body.len()
+        )
+        .unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 20"), "{answer}");
+    }
+}
+
+impl Drop for Moto {
+    fn drop(&mut self) {
+        let _ = self.server.kill();
+        let _ = self.server.wait();
+    }
+}
+
+/// The virtual environment with moto in it, made when it is not there.
+fn installed() -> PathBuf {
+    let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
+    let cache = cache
+        .or_else(|| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache")))
+        .expect("XDG_CACHE_HOME or HOME is set");
+    let venv = cache.join("auroratrail/venv");
+    if venv.join("bin/moto_server").exists() {
+        return venv;
+    }
+    run(Command::new("python3").args(["-m", "venv"]).arg(&venv));
+    run(Command::new(venv.join("bin/pip")).args(["install", "-q", "moto[server]==5.2.5"]));
+    venv
+}
+
+fn run(command: &mut Command) {
+    let advice = "this test needs python3 with venv, and PyPI for moto[server]==5.2.5";
+    match command.status() {
+        Ok(status) => assert!(status.success(), "{command:?} failed: {status}; {advice}"),
+        Err(error) => panic!("{command:?} cannot run: {error}; {advice}"),
+    }
+}
+
+const EARLY: &str = "AWSLogs/111122223333/CloudTrail/us-east-1/2025/01/01/\
+    111122223333_CloudTrail_us-east-1_20250101T0000Z_u.json.gz";
+const LATE: &str = "AWSLogs/111122223333/CloudTrail/us-east-1/2025/02/01/\
+    111122223333_CloudTrail_us-east-1_20250201T0000Z_u.json.gz";
+const ELSEWHERE: &str = "AWSLogs/111122223333/CloudTrail/eu-west-1/2025/02/01/\
+    111122223333_CloudTrail_eu-west-1_20250201T0000Z_u.json.gz";
+
+const PUBLIC: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":"*",
+    "Action":["s3:ListBucket","s3:GetObject"],
+    "Resource":["arn:aws:s3:::trails","arn:aws:s3:::trails/*"]}]}"#;
+
+fn anonymous(moto: &Moto) -> Sources {
+    Sources::new(S3Settings {
+        credentials: None,
+        skip_signature: true,
+        ..moto.settings()
+    })
+}
+
+fn check_with(sources: &Sources, location: &str) -> Result<(), String> {
+    let checked = block_on(sources.check(&parse(&[location])));
+    checked.map_err(|error| error.to_string())
+}
+
+#[test]
+fn a_bucket_is_read_over_the_wire() {
+    let moto = Moto::start();
+    let odd = "odd/a b+c%20ü&=[1].json";
+    let many: Vec<String> = (0..1500)
+        .map(|number| format!("many/{number:04}"))
+        .collect();
+    let mut objects = vec![
+        (EARLY, b"early".to_vec()),
+        (LATE, b"late".to_vec()),
+        (ELSEWHERE, b"elsewhere".to_vec()),
+        (odd, b"odd".to_vec()),
+        ("large.json", large()),
+        ("empty", Vec::new()),
+    ];
+    objects.extend(many.iter().map(|key| (key.as_str(), Vec::new())));
+    moto.create("trails", &objects);
+    let sources = Sources::new(moto.settings());
+    let read = |location: &str, wanted: Wanted| {
+        let reading = Reading::start(&sources, &[location], wanted);
+        let read = reading.all();
+        assert_eq!(reading.stats.rejects(), 0, "{location}");
+        read
+    };
+
+    let all = read("s3://trails/AWSLogs/", everything());
+    let urls = [ELSEWHERE, EARLY, LATE].map(|key| format!("s3://trails/{key}"));
+    assert_eq!(names(&all), urls);
+    assert_eq!(all[1].1, b"early");
+    let wanted = Wanted {
+        regions: set(&["us-east-1"]),
+        from_micros: Some(1_738_281_600_000_000), // 2025-01-31
+        ..everything()
+    };
+    assert_eq!(names(&read("s3://trails", wanted.clone()))[0], urls[2]);
+    assert_eq!(
+        names(&read("s3://trails/AWSLogs/*/CloudTrail/", wanted)),
+        [&urls[2]]
+    );
+    assert_eq!(
+        read(
+            &format!("s3://trails/{}", odd.replace('[', "\\[")),
+            everything()
+        )[0]
+        .1,
+        b"odd"
+    );
+    assert_eq!(read("s3://trails/many/", everything()).len(), 1500);
+    assert_eq!(read("s3://trails/many/*7", everything()).len(), 150);
+    assert!(read("s3://trails/large.json", everything())[0].1 == large());
+    assert_eq!(read("s3://trails/empty", everything())[0].1, b"");
+
+    let missing = Reading::start(&sources, &["s3://trails/none", "s3://none/x"], everything());
+    assert!(missing.next().is_none());
+    assert_eq!(missing.stats.rejects(), 2);
+    assert_eq!(missing.stats.objects_listed.load(Relaxed), 0);
+    let check = |location| check_with(&sources, location);
+    assert_eq!(check("s3://trails/odd/"), Ok(()));
+    assert!(check("s3://trails/none").unwrap_err().contains("no object"));
+    assert!(
+        check("s3://none/")
+            .unwrap_err()
+            .contains("no bucket `none`")
+    );
+
+    let refused = Reading::start(&anonymous(&moto), &["s3://trails/AWSLogs/"], everything());
+    assert!(refused.next().is_none());
+    assert_eq!(refused.stats.rejects_by_reason(), [("unreadable file", 3)]);
+    moto.put("/trails?policy", PUBLIC);
+    // Public buckets are read without credentials, and none are looked for.
+    let reading = Reading::start(&anonymous(&moto), &["s3://trails/AWSLogs/"], everything());
+    assert_eq!(reading.all().len(), 3);
+}
+
+#[test]
+fn a_server_that_is_not_there_is_named_within_seconds() {
+    let closed = TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    let sources = Sources::new(S3Settings {
+        endpoint: Some(format!("http://{closed}")),
+        region: Some("us-east-1".to_owned()),
+        credentials: Some(("AKIATEST".to_owned(), "verysecret".to_owned())),
+        ..S3Settings::default()
+    });
+    let start = Instant::now();
+    let error = block_on(sources.check(&parse(&["s3://trails/"]))).unwrap_err();
+    let error = error.to_string();
+    assert!(error.contains("AWS_ENDPOINT_URL"), "{error}");
+    assert!(!error.contains("verysecret"), "{error}");
+    assert!(start.elapsed() < Duration::from_secs(40));
+}
