@@ -29,14 +29,20 @@ pub struct Stats {
     pub bytes_read: AtomicU64,
     /// Bytes after decompression.
     pub bytes_inflated: AtomicU64,
-    /// CloudTrail records out of whole documents.
+    /// CloudTrail records of calls and service events, out of whole documents.
     pub events: AtomicU64,
+    /// Insights events out of whole documents. Rows too.
+    pub insights: AtomicU64,
+    /// Aggregated events out of whole documents. Rows too.
+    pub aggregated: AtomicU64,
     /// CloudTrail records that could still be framed in damaged documents. They are rows too.
     pub salvaged: AtomicU64,
     /// Events left out because the same event had been seen (only when asked for).
     pub duplicates: AtomicU64,
     /// Values that did not fit the type of their flattened column and are NULL there.
     pub misfits: AtomicU64,
+    /// Objects with damage in them, which also gave a reject for each damaged stretch.
+    pub damaged_objects: AtomicU64,
     /// Objects without a byte in them, or without a value.
     pub empty_objects: AtomicU64,
     counts: Mutex<Counts>,

@@ -1,3 +1,212 @@
-//! The command line: what was typed in, what is shown out.
+//! The command line: what was typed becomes a plan once, and nothing later reads a flag.
+//!
+//! Exit status: 0 done; 1 done, but something was rejected and `--strict` was given; 2 could not;
+//! 130 interrupted.
 
 pub mod output;
+mod progress;
+mod query;
+mod report;
+mod scan;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::error::{Error, Result};
+use crate::source::sample::Sample;
+use crate::source::{Location, S3Settings, Sources};
+use crate::stats::Stats;
+use output::Format;
+
+/// Ask SQL of the CloudTrail events of Amazon Aurora
+///
+/// Reads trail files, folders of them, S3, standard input and most other forms that CloudTrail
+/// events come in, and answers SQL over the table `events`. Nothing is loaded or set up first.
+#[derive(Debug, Parser)]
+#[command(version, max_term_width = 100, arg_required_else_help = true)]
+pub struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Query(QueryArguments),
+    Scan(ScanArguments),
+}
+
+/// Answer a SQL query over events
+///
+/// The table is `events`, one row a record; `aurora_events` has those of RDS, the Data API and
+/// DSQL alone. Names need no quotes and no case: userIdentity.userName, or
+/// requestParameters.dBInstanceIdentifier. `DESCRIBE events` lists all columns.
+#[derive(Debug, Args)]
+#[command(after_long_help = QUERY_EXAMPLES)]
+struct QueryArguments {
+    /// The query, then where to read: files, folders, globs, s3://bucket/prefix, - for standard
+    /// input, sample:?events=N for made-up events. With -f all of them are sources. Without a
+    /// source, made-up events are read
+    #[arg(value_name = "SQL] [SOURCE", required_unless_present = "file")]
+    words: Vec<String>,
+
+    /// Read the query from a file
+    #[arg(short, long, value_name = "FILE")]
+    file: Option<PathBuf>,
+
+    /// How to write the rows; by default a table, or what the name given with -o ends in
+    #[arg(long, value_enum)]
+    format: Option<Format>,
+
+    /// Write the rows to a file
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+
+    /// Leave CSV cells as they are, also those that a spreadsheet would run as a formula
+    #[arg(long)]
+    raw_csv: bool,
+
+    /// Count the same event (event ID and content) once; holds some 30 bytes an event in memory
+    #[arg(long)]
+    dedup: bool,
+
+    /// Memory for sorting, joining and grouping, in MiB; beyond it they use the disk
+    #[arg(long, value_name = "MIB", default_value_t = 1024, value_parser = clap::value_parser!(u64).range(16..))]
+    memory: u64,
+
+    #[command(flatten)]
+    input: InputArguments,
+}
+
+/// Tell what is in files: events, duplicates, what is not CloudTrail, and what is damaged
+#[derive(Debug, Args)]
+struct ScanArguments {
+    /// Where to read, as in query
+    #[arg(value_name = "SOURCE")]
+    sources: Vec<String>,
+
+    /// How to write it
+    #[arg(long, value_enum, default_value_t = ScanFormat::Text)]
+    format: ScanFormat,
+
+    #[command(flatten)]
+    input: InputArguments,
+}
+
+/// How `scan` writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum ScanFormat {
+    /// For people
+    Text,
+    /// One JSON object
+    Json,
+}
+
+#[derive(Debug, Args)]
+struct InputArguments {
+    /// Keep what could not be read as an event: a line of JSON each, with its content
+    #[arg(long, value_name = "FILE")]
+    rejects: Option<PathBuf>,
+
+    /// Exit with 1 if anything was rejected
+    #[arg(long)]
+    strict: bool,
+
+    /// Threads that read and decode; by default one for each core
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=512))]
+    threads: Option<u16>,
+}
+
+const QUERY_EXAMPLES: &str = "\
+Examples:
+  auroratrail query \"SELECT eventName, count(*) FROM events GROUP BY 1 ORDER BY 2 DESC\" logs/
+  auroratrail query \"SELECT eventTime, actor, eventName, db_identifier FROM aurora_events
+                     WHERE NOT readOnly ORDER BY eventTime\" 's3://bucket/AWSLogs/*/CloudTrail/'
+  zcat x.json.gz | auroratrail query -f question.sql - --format ndjson
+
+Exit status: 0 done; 1 done, but --strict was given and something was rejected; 2 could not.";
+
+/// Does what was asked; gives the exit status.
+///
+/// # Errors
+/// What kept it from being done.
+pub fn run(arguments: Arguments) -> Result<ExitCode> {
+    let threads = match &arguments.command {
+        Command::Query(query) => query.input.threads,
+        Command::Scan(scan) => scan.input.threads,
+    };
+    let threads = threads.map_or_else(
+        || std::thread::available_parallelism().map_or(2, usize::from),
+        usize::from,
+    );
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(threads)
+        .enable_all()
+        .build()
+        .map_err(|error| Error::io(format!("starting threads: {error}")))?;
+    let code = runtime.block_on(async {
+        let work = async {
+            match arguments.command {
+                Command::Query(query) => Box::pin(query::run(query, threads)).await,
+                Command::Scan(scan) => scan::run(scan, threads).await,
+            }
+        };
+        tokio::select! {
+            done = work => done,
+            _ = tokio::signal::ctrl_c() => Ok(ExitCode::from(130)),
+        }
+    });
+    // A thread may hang in a read that nobody waits for any more, of a terminal say.
+    runtime.shutdown_background();
+    code
+}
+
+/// What is read, from whichever command.
+struct Opened {
+    sources: Sources,
+    locations: Vec<Location>,
+    stats: Arc<Stats>,
+}
+
+impl InputArguments {
+    /// Finds out what the words mean and whether there is anything there.
+    async fn open(&self, words: &[String]) -> Result<Opened> {
+        let sources = Sources::new(S3Settings::from_env())
+            .with_sample(|query| Ok(Sample::parse(query)?.payloads()));
+        let mut locations = Vec::new();
+        for word in words {
+            locations.push(Location::parse(word)?);
+        }
+        if locations.is_empty() {
+            let events = Sample::parse("")?.events();
+            eprintln!(
+                "auroratrail: no source given, so this is about {} made-up events (sample:)",
+                report::count(events)
+            );
+            locations.push(Location::parse("sample:")?);
+        }
+        sources.check(&locations).await?;
+        let stats = Arc::new(Stats::default());
+        if let Some(path) = &self.rejects {
+            let file = std::fs::File::create(path)
+                .map_err(|error| Error::io(format!("writing to {}: {error}", path.display())))?;
+            stats.keep_rejects(Box::new(std::io::BufWriter::new(file)));
+        }
+        Ok(Opened {
+            sources,
+            locations,
+            stats,
+        })
+    }
+
+    /// What the command ends with, once all is read.
+    fn finish(&self, stats: &Stats) -> Result<ExitCode> {
+        stats
+            .finish_rejects()
+            .map_err(|error| Error::io(format!("writing the rejects: {error}")))?;
+        let strict = self.strict && stats.rejects() > 0;
+        Ok(ExitCode::from(u8::from(strict)))
+    }
+}

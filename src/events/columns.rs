@@ -136,6 +136,20 @@ impl Catalog {
 }
 
 impl Kind {
+    /// The type as SQL calls it.
+    pub fn sql_name(self) -> &'static str {
+        match self {
+            Kind::Text => "varchar",
+            Kind::Json => "json (varchar)",
+            Kind::Boolean => "boolean",
+            Kind::Integer => "bigint",
+            Kind::Double => "double",
+            Kind::Time => "timestamp",
+            Kind::Texts => "array(varchar)",
+            Kind::Resources => "array(row(arn, accountid, type))",
+        }
+    }
+
     /// The Arrow type.
     pub fn data_type(self) -> DataType {
         match self {

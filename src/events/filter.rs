@@ -81,6 +81,35 @@ impl RowFilter {
     }
 }
 
+impl std::fmt::Display for RowFilter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut parts = Vec::new();
+        for (name, wanted) in [
+            ("eventSource", &self.event_sources),
+            ("eventName", &self.event_names),
+            ("awsRegion", &self.regions),
+            ("recipientAccountId", &self.accounts),
+        ] {
+            if let Some(wanted) = wanted {
+                let wanted: Vec<&str> = wanted.iter().map(String::as_str).collect();
+                parts.push(format!("{name} in ({})", wanted.join(", ")));
+            }
+        }
+        if let Some(wanted) = self.read_only {
+            parts.push(format!("readOnly = {wanted}"));
+        }
+        for (sign, micros) in [(">=", self.from_micros), ("<=", self.until_micros)] {
+            if let Some(micros) = micros {
+                parts.push(format!(
+                    "eventTime {sign} {}",
+                    super::time::canonical(micros)
+                ));
+            }
+        }
+        f.write_str(&parts.join(" and "))
+    }
+}
+
 /// The first member for the field, in any case, as the column takes it.
 fn find<'a>(text: &'a str, members: &[Member], field: Field) -> Option<Value<'a>> {
     let name = match field {

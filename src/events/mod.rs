@@ -119,6 +119,11 @@ impl Decoder {
         &self.schema
     }
 
+    /// Rows since the last batch.
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
     /// Values so far that did not fit their column's type.
     pub fn misfits(&self) -> u64 {
         self.misfits

@@ -361,7 +361,9 @@ impl ScalarUDFImpl for JsonGetPath {
             return Ok(ColumnarValue::Scalar(ScalarValue::Utf8(None)));
         };
         let Some(steps) = decode(steps) else {
-            return exec_err!("{JSON_GET_PATH} takes a path like [\"tags\",1,\"key\"], not {steps}");
+            return exec_err!(
+                "{JSON_GET_PATH} takes a path like [\"tags\",1,\"key\"], not {steps}"
+            );
         };
         match text {
             ColumnarValue::Scalar(scalar) => {
@@ -375,7 +377,7 @@ impl ScalarUDFImpl for JsonGetPath {
 }
 
 /// Whether values of this type are text, in whichever of Arrow's encodings.
-pub(super) fn is_text(data_type: &DataType) -> bool {
+pub(in crate::query) fn is_text(data_type: &DataType) -> bool {
     matches!(
         data_type,
         DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View

@@ -8,9 +8,7 @@ use datafusion::sql::sqlparser::ast::{
 
 use super::columns::Column;
 use super::lambda;
-use super::path::{
-    Part, column_expr, dots_to_keys, is_json_call, json_call_path, parts_of,
-};
+use super::path::{Part, column_expr, dots_to_keys, is_json_call, json_call_path, parts_of};
 use super::scope::Found;
 use super::suggest;
 use super::walk::{Place, Rewriter, refuse};
@@ -243,4 +241,3 @@ pub(super) fn typed(expr: &Expr) -> String {
         other => other.to_string(),
     }
 }
-

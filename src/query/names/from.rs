@@ -231,10 +231,14 @@ fn unnested(alias: &TableAlias, types: Vec<Option<DataType>>) -> Option<Arc<Colu
     if alias.columns.len() != types.len() {
         return None;
     }
-    let columns = alias.columns.iter().zip(types).map(|(column, data_type)| Column {
-        data_type,
-        ..Column::named(&normal(&column.name), &column.name.value)
-    });
+    let columns = alias
+        .columns
+        .iter()
+        .zip(types)
+        .map(|(column, data_type)| Column {
+            data_type,
+            ..Column::named(&normal(&column.name), &column.name.value)
+        });
     Some(Arc::new(Columns::new(columns.collect(), true)))
 }
 

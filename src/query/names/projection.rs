@@ -330,7 +330,12 @@ impl Changes {
         for name in excluded {
             changes.excluded.insert(known(&name, relations)?);
         }
-        for item in options.opt_replace.take().into_iter().flat_map(|it| it.items) {
+        for item in options
+            .opt_replace
+            .take()
+            .into_iter()
+            .flat_map(|it| it.items)
+        {
             let name = known(&item.column_name.value, relations)?;
             changes.replaced.push((name, item.expr));
         }

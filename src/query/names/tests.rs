@@ -282,10 +282,7 @@ impl Session {
             Some(message) => message,
             None => format!("{error}\n  {rewritten}"),
         };
-        let plan = state
-            .statement_to_plan(statement)
-            .await
-            .map_err(explain)?;
+        let plan = state.statement_to_plan(statement).await.map_err(explain)?;
         let frame = self
             .context
             .execute_logical_plan(plan)
@@ -669,7 +666,8 @@ async fn a_wildcard_gives_the_record_and_no_more() {
         titles("SELECT * FROM people p JOIN events e ON true").await,
         format!("id|Label|{record}")
     );
-    let short = "eventname|eventsource|eventid|recipientaccountid|awsregion|eventtime|readonly|resources";
+    let short =
+        "eventname|eventsource|eventid|recipientaccountid|awsregion|eventtime|readonly|resources";
     assert_eq!(
         titles("SELECT * EXCLUDE (userIdentity, requestParameters, RESPONSEELEMENTS) FROM events")
             .await,
@@ -832,13 +830,19 @@ async fn statements_around_a_query_are_rewritten_too() {
     assert!(plan.starts_with("plan_type|plan;"), "{plan}");
     assert!(plan.contains("useridentity_username"), "{plan}");
     for (sql, expected) in [
-        ("PREPARE q AS SELECT userIdentity.userName FROM events WHERE eventID = $1", ""),
+        (
+            "PREPARE q AS SELECT userIdentity.userName FROM events WHERE eventID = $1",
+            "",
+        ),
         ("EXECUTE q('x')", "useridentity_username; bob"),
         (
             "CREATE TABLE t AS SELECT userIdentity.userName, requestParameters.bucketName FROM events",
             "count; 3",
         ),
-        ("DESCRIBE t", "column_name|data_type|is_nullable; useridentity_username|Utf8|YES; requestParameters.bucketName|Utf8|YES"),
+        (
+            "DESCRIBE t",
+            "column_name|data_type|is_nullable; useridentity_username|Utf8|YES; requestParameters.bucketName|Utf8|YES",
+        ),
         (
             "SELECT count(*) FROM information_schema.columns WHERE table_name = 'events'",
             "count(*); 24",
@@ -848,7 +852,10 @@ async fn statements_around_a_query_are_rewritten_too() {
         let found = if expected.is_empty() { "" } else { &found };
         assert_eq!(found, expected, "{sql}");
     }
-    assert_eq!(session.ask("DESCRIBE events").await.matches("; ").count(), 24);
+    assert_eq!(
+        session.ask("DESCRIBE events").await.matches("; ").count(),
+        24
+    );
     let file = std::env::temp_dir().join(format!("names-{}.csv", std::process::id()));
     let sql = format!(
         "COPY (SELECT userIdentity.userName, requestParameters.bucketName FROM events) TO '{}'",
@@ -867,7 +874,10 @@ async fn statements_around_a_query_are_rewritten_too() {
 async fn a_view_is_open_to_paths_and_shows_what_it_named() {
     let mut session = Session::new();
     for (view, sql) in [
-        ("all_rds", "CREATE VIEW all_rds AS SELECT * FROM events WHERE eventSource LIKE 'rds%'"),
+        (
+            "all_rds",
+            "CREATE VIEW all_rds AS SELECT * FROM events WHERE eventSource LIKE 'rds%'",
+        ),
         (
             "who",
             "CREATE VIEW who AS SELECT userIdentity.userName, requestParameters.bucketName, actor AS A FROM events",

@@ -79,7 +79,9 @@ pub(super) fn relabel(columns: Columns, list: &[TableAliasColumnDef]) -> Columns
     if list.is_empty() {
         return columns;
     }
-    let names = list.iter().map(|it| (normal(&it.name), it.name.value.clone()));
+    let names = list
+        .iter()
+        .map(|it| (normal(&it.name), it.name.value.clone()));
     columns.relabelled(&names.collect::<Vec<_>>())
 }
 
@@ -132,8 +134,7 @@ impl<'a> Rewriter<'a> {
         let recursive = with.recursive;
         for Cte { alias, query, .. } in &mut with.cte_tables {
             let name = normal(&alias.name);
-            let refers_to_itself =
-                recursive && matches!(*query.body, SetExpr::SetOperation { .. });
+            let refers_to_itself = recursive && matches!(*query.body, SetExpr::SetOperation { .. });
             if refers_to_itself {
                 self.ctes.push((name.clone(), None));
             }
@@ -272,7 +273,9 @@ impl<'a> Rewriter<'a> {
                     let left = select.projection.len() - output.hidden;
                     select.projection.truncate(left);
                 }
-                output.columns.truncate(output.columns.len() - output.hidden);
+                output
+                    .columns
+                    .truncate(output.columns.len() - output.hidden);
                 output.hidden = 0;
             }
         }
