@@ -37,11 +37,27 @@ pub(super) fn parts_of(expr: &Expr) -> Option<Vec<Part>> {
         Expr::CompoundIdentifier(idents) => Some(idents.iter().cloned().map(Part::Name).collect()),
         Expr::Nested(inner) => parts_of(inner),
         Expr::CompoundFieldAccess { root, access_chain } => {
-            let mut parts = parts_of(root)?;
+            let mut parts = match keyword(root) {
+                Some(ident) => vec![Part::Name(ident.clone())],
+                None => parts_of(root)?,
+            };
             for access in access_chain {
                 parts.push(part_of(access)?);
             }
             Some(parts)
+        }
+        _ => None,
+    }
+}
+
+/// The word that the parser took for a function without parentheses: `user`, `current_date`.
+pub(super) fn keyword(expr: &Expr) -> Option<&Ident> {
+    let Expr::Function(function) = expr else {
+        return None;
+    };
+    match function.name.0.as_slice() {
+        [name] if function.args == FunctionArguments::None && function.over.is_none() => {
+            name.as_ident()
         }
         _ => None,
     }

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use datafusion::sql::sqlparser::ast::{
-    ExcludeSelectItem, Expr, GroupByExpr, Ident, ObjectName, ObjectNamePart, RenameSelectItem,
+    Distinct, ExcludeSelectItem, Expr, GroupByExpr, Ident, ObjectName, ObjectNamePart, RenameSelectItem,
     Select, SelectItem, SelectItemQualifiedWildcardKind, WildcardAdditionalOptions,
 };
 
@@ -28,6 +28,7 @@ struct Projected {
     hidden: Vec<(SelectItem, Column)>,
     /// Names and texts of the items so far: the planner takes none twice.
     seen: HashSet<String>,
+    is_joined: bool,
 }
 
 impl Projected {
@@ -39,7 +40,13 @@ impl Projected {
 
     /// Adds a column; under another name if it is there already, as in `SELECT *, eventName`.
     fn push_column(&mut self, expr: Expr, title: String, mut column: Column) {
-        let text = expr.to_string();
+        let text = match &expr {
+            // One relation's column is the same with its qualifier and without.
+            Expr::Identifier(_) | Expr::CompoundIdentifier(_) if !self.is_joined => {
+                column.name.clone()
+            }
+            expr => expr.to_string(),
+        };
         if self.seen.insert(text.clone()) {
             return self.push(SelectItem::UnnamedExpr(expr), title, column);
         }
@@ -69,7 +76,16 @@ impl Rewriter<'_> {
         // More columns are no harm unless rows are told apart by them.
         let hides =
             place.hidden && select.distinct.is_none() && !is_grouped && !self.mentions.natural;
-        let mut out = Projected::default();
+        let mut out = Projected {
+            is_joined: self.scope().relations.len() > 1,
+            ..Projected::default()
+        };
+        let is_distinct = matches!(select.distinct, Some(Distinct::Distinct));
+        let place = Place {
+            // ORDER BY behind DISTINCT finds only what has a name.
+            alias: place.alias || is_distinct,
+            ..place
+        };
         for item in std::mem::take(&mut select.projection) {
             match item {
                 SelectItem::UnnamedExpr(expr) => self.unnamed(expr, place, &mut out)?,
@@ -80,7 +96,10 @@ impl Rewriter<'_> {
                         Some(column) => column.renamed(&name, &alias.value),
                         None => Column::named(&name, &alias.value),
                     };
-                    out.seen.insert(quoted(&name).to_string());
+                    out.seen.insert(match out.is_joined {
+                        true => quoted(&name).to_string(),
+                        false => name.clone(),
+                    });
                     let title = alias.value.clone();
                     out.push(SelectItem::ExprWithAlias { expr, alias }, title, column);
                 }
@@ -142,10 +161,15 @@ impl Rewriter<'_> {
                 // A path keeps its name without the alias of the table before it.
                 let is_json = is_json_call(&expr);
                 let path = found.as_ref().filter(|_| is_json).map(|it| &it.path);
-                let name = match path {
-                    Some(path) if !out.columns.iter().any(|it| it.name == *path) => path.clone(),
-                    _ => title.clone(),
-                };
+                let mut name = path.unwrap_or(&title).clone();
+                let mut count = 0;
+                while out.columns.iter().any(|it| it.name == name) {
+                    name = match count {
+                        0 => title.clone(),
+                        _ => format!("{title}:{count}"),
+                    };
+                    count += 1;
+                }
                 let column = found.map_or_else(
                     || Column::named(&name, &title),
                     |found| Column {
@@ -200,7 +224,6 @@ impl Rewriter<'_> {
         out: &mut Projected,
     ) -> Result<()> {
         let relations = self.starred(qualifier.as_ref());
-        let is_joined = self.scope().relations.len() > 1;
         let is_unknown = relations.iter().all(Relation::is_open);
         let cannot_qualify = qualifier.is_none()
             && relations
@@ -229,7 +252,7 @@ impl Rewriter<'_> {
                 out.push_as_is(wildcard_item(all, options.clone()));
                 continue;
             };
-            let prefix = if is_joined || qualifier.is_some() {
+            let prefix = if out.is_joined || qualifier.is_some() {
                 relation.qualifier.as_slice()
             } else {
                 &[]

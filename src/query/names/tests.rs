@@ -2,7 +2,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use datafusion::arrow::array::{
-    ArrayRef, BooleanArray, Int64Array, ListBuilder, RecordBatch, StringArray, StringBuilder,
+    Array, ArrayRef, BooleanArray, Int64Array, ListArray, ListBuilder, RecordBatch, StringArray, StringBuilder,
     StructArray, TimestampMicrosecondArray,
 };
 use datafusion::arrow::buffer::OffsetBuffer;
@@ -180,7 +180,7 @@ fn resources() -> ArrayRef {
     let items = StructArray::new(fields.clone(), columns, None);
     let item = Arc::new(Field::new("item", DataType::Struct(fields), true));
     let offsets = OffsetBuffer::from_lengths([1, 1, 0]);
-    Arc::new(datafusion::arrow::array::ListArray::new(
+    Arc::new(ListArray::new(
         item,
         offsets,
         Arc::new(items),
@@ -488,8 +488,8 @@ async fn every_clause_takes_paths_and_aliases() {
             "actor|r; app/s|1; bob|1; alice|2",
         ),
         (
-            "SELECT actor FROM events QUALIFY rank() OVER w = 1 WINDOW w AS (ORDER BY eventTime)",
-            "actor; alice",
+            "SELECT actor, rank() OVER w r FROM events QUALIFY R = 1 WINDOW w AS (ORDER BY eventTime)",
+            "actor|r; alice|1",
         ),
         (
             "SELECT CASE userIdentity.type WHEN 'IAMUser' THEN userIdentity.userName ELSE actor END who FROM events",
@@ -615,8 +615,8 @@ async fn joins_and_unions_find_their_columns() {
             "p.id|p.Label|userIdentity.type; alice|admin|IAMUser; bob|dev|IAMUser",
         ),
         (
-            "SELECT p.* FROM events e LEFT SEMI JOIN people p ON p.id = e.actor",
-            "error: no column",
+            "SELECT actor FROM events e LEFT SEMI JOIN people p ON p.id = e.userIdentity.userName",
+            "actor; alice; bob",
         ),
         (
             "SELECT userIdentity.userName FROM events UNION ALL SELECT eventName FROM events ORDER BY userIdentity.userName LIMIT 2",
@@ -836,7 +836,7 @@ async fn statements_around_a_query_are_rewritten_too() {
         ("EXECUTE q('x')", "useridentity_username; bob"),
         (
             "CREATE TABLE t AS SELECT userIdentity.userName, requestParameters.bucketName FROM events",
-            "count; 3",
+            "",
         ),
         ("DESCRIBE t", "column_name|data_type|is_nullable; useridentity_username|Utf8|YES; requestParameters.bucketName|Utf8|YES"),
         (

@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use datafusion::sql::sqlparser::ast::{
-    Cte, Distinct, Expr, OrderBy, PipeOperator, Query, Select, SelectFlavor, SelectItem, SetExpr,
+    Cte, Distinct, Expr, OrderBy, OrderByExpr, OrderByKind, PipeOperator, Query, Select, SelectFlavor, SelectItem, SetExpr,
     SetOperator, SetQuantifier, TableAliasColumnDef, Values, VisitMut, WildcardAdditionalOptions,
     With,
 };
@@ -311,6 +311,9 @@ impl<'a> Rewriter<'a> {
         }
         if let Some(order_by) = order_by {
             self.visit(order_by)?;
+            if let Some(Distinct::Distinct) = select.distinct {
+                order_by_names(order_by, &select.projection);
+            }
         }
         self.scopes.pop();
         Ok(output)
@@ -327,6 +330,23 @@ impl<'a> Rewriter<'a> {
     /// The SELECT that is being rewritten.
     pub fn scope(&mut self) -> &mut Scope {
         self.scopes.last_mut().expect("a SELECT has a scope")
+    }
+}
+
+/// Names the items of the SELECT list that ORDER BY repeats: behind DISTINCT the planner has
+/// nothing else to order by.
+fn order_by_names(order_by: &mut OrderBy, projection: &[SelectItem]) {
+    let OrderByKind::Expressions(exprs) = &mut order_by.kind else {
+        return;
+    };
+    for OrderByExpr { expr, .. } in exprs {
+        let same = projection.iter().find_map(|item| match item {
+            SelectItem::ExprWithAlias { expr: it, alias } if it == expr => Some(alias),
+            _ => None,
+        });
+        if let Some(alias) = same {
+            *expr = Expr::Identifier(alias.clone());
+        }
     }
 }
 
