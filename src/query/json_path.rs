@@ -361,7 +361,9 @@ impl ScalarUDFImpl for JsonGetPath {
             return Ok(ColumnarValue::Scalar(ScalarValue::Utf8(None)));
         };
         let Some(steps) = decode(steps) else {
-            return exec_err!("{JSON_GET_PATH} takes a path like [\"tags\",1,\"key\"], not {steps}");
+            return exec_err!(
+                "{JSON_GET_PATH} takes a path like [\"tags\",1,\"key\"], not {steps}"
+            );
         };
         match text {
             ColumnarValue::Scalar(scalar) => {

@@ -235,4 +235,3 @@ pub(super) fn typed(expr: &Expr) -> String {
         other => other.to_string(),
     }
 }
-

@@ -3,8 +3,9 @@
 use std::collections::HashSet;
 
 use datafusion::sql::sqlparser::ast::{
-    Distinct, ExcludeSelectItem, Expr, GroupByExpr, Ident, ObjectName, ObjectNamePart, RenameSelectItem,
-    Select, SelectItem, SelectItemQualifiedWildcardKind, WildcardAdditionalOptions,
+    Distinct, ExcludeSelectItem, Expr, GroupByExpr, Ident, ObjectName, ObjectNamePart,
+    RenameSelectItem, Select, SelectItem, SelectItemQualifiedWildcardKind,
+    WildcardAdditionalOptions,
 };
 
 use super::columns::Column;
@@ -87,32 +88,7 @@ impl Rewriter<'_> {
             ..place
         };
         for item in std::mem::take(&mut select.projection) {
-            match item {
-                SelectItem::UnnamedExpr(expr) => self.unnamed(expr, place, &mut out)?,
-                SelectItem::ExprWithAlias { mut expr, alias } => {
-                    let column = self.item(&mut expr)?;
-                    let name = normal(&alias);
-                    let column = match column {
-                        Some(column) => column.renamed(&name, &alias.value),
-                        None => Column::named(&name, &alias.value),
-                    };
-                    out.seen.insert(match out.is_joined {
-                        true => quoted(&name).to_string(),
-                        false => name.clone(),
-                    });
-                    let title = alias.value.clone();
-                    out.push(SelectItem::ExprWithAlias { expr, alias }, title, column);
-                }
-                SelectItem::Wildcard(options) => self.wildcard(None, options, &mut out)?,
-                SelectItem::QualifiedWildcard(
-                    SelectItemQualifiedWildcardKind::ObjectName(name),
-                    options,
-                ) => self.wildcard(Some(name), options, &mut out)?,
-                mut other => {
-                    self.visit(&mut other)?;
-                    out.push_as_is(other);
-                }
-            }
+            self.select_item(item, place, &mut out)?;
         }
         if place.titles {
             self.titles = out.titles;
@@ -135,6 +111,46 @@ impl Rewriter<'_> {
         })
     }
 
+    fn select_item(&mut self, item: SelectItem, place: Place, out: &mut Projected) -> Result<()> {
+        match item {
+            SelectItem::UnnamedExpr(expr) => self.unnamed(expr, place, out)?,
+            SelectItem::ExprWithAlias { mut expr, alias } => {
+                let column = self.item(&mut expr)?;
+                let name = normal(&alias);
+                let title = alias.value.clone();
+                let column = match column {
+                    // The planner takes no alias that is the column's name anyway.
+                    Some(column) if is_column(&expr) && column.name == name => {
+                        let column = Column {
+                            shown: true,
+                            title: title.clone(),
+                            ..column
+                        };
+                        out.push_column(expr, title, column);
+                        return Ok(());
+                    }
+                    Some(column) => column.renamed(&name, &alias.value),
+                    None => Column::named(&name, &alias.value),
+                };
+                out.seen.insert(match out.is_joined {
+                    true => quoted(&name).to_string(),
+                    false => name.clone(),
+                });
+                out.push(SelectItem::ExprWithAlias { expr, alias }, title, column);
+            }
+            SelectItem::Wildcard(options) => self.wildcard(None, options, out)?,
+            SelectItem::QualifiedWildcard(
+                SelectItemQualifiedWildcardKind::ObjectName(name),
+                options,
+            ) => self.wildcard(Some(name), options, out)?,
+            mut other => {
+                self.visit(&mut other)?;
+                out.push_as_is(other);
+            }
+        }
+        Ok(())
+    }
+
     /// Rewrites an item and tells which column it is, if it is one.
     fn item(&mut self, expr: &mut Expr) -> Result<Option<Column>> {
         if parts_of(expr).is_some() {
@@ -148,7 +164,7 @@ impl Rewriter<'_> {
         let title = typed(&expr);
         let unnests = is_unnest(&expr);
         match self.item(&mut expr)? {
-            Some(column) if matches!(expr, Expr::Identifier(_) | Expr::CompoundIdentifier(_)) => {
+            Some(column) if is_column(&expr) => {
                 let column = Column {
                     shown: true,
                     leaf: true,
@@ -178,14 +194,11 @@ impl Rewriter<'_> {
                         ..found.renamed(&name, &title)
                     },
                 );
-                match &expr {
-                    Expr::Identifier(_) | Expr::CompoundIdentifier(_) => {
-                        self.unresolved(expr, title, out);
-                    }
-                    _ => {
-                        let alias = quoted(&name);
-                        out.push(SelectItem::ExprWithAlias { expr, alias }, title, column);
-                    }
+                if is_column(&expr) {
+                    unresolved(expr, title, out);
+                } else {
+                    let alias = quoted(&name);
+                    out.push(SelectItem::ExprWithAlias { expr, alias }, title, column);
                 }
             }
             _ if unnests => {
@@ -199,21 +212,6 @@ impl Rewriter<'_> {
             }
         }
         Ok(())
-    }
-
-    /// Adds a path that only the planner knows.
-    fn unresolved(&self, expr: Expr, title: String, out: &mut Projected) {
-        let name = match &expr {
-            Expr::Identifier(ident) => normal(ident),
-            Expr::CompoundIdentifier(idents) => {
-                // It may be a field of a struct, which is called otherwise.
-                out.is_open = true;
-                idents.last().map(normal).unwrap_or_default()
-            }
-            _ => title.clone(),
-        };
-        let column = Column::named(&name, &title);
-        out.push(SelectItem::UnnamedExpr(expr), title, column);
     }
 
     /// Replaces a wildcard by the columns that it stands for, where those are known.
@@ -353,7 +351,12 @@ impl Changes {
         for name in excluded {
             changes.excluded.insert(known(&name, relations)?);
         }
-        for item in options.opt_replace.take().into_iter().flat_map(|it| it.items) {
+        for item in options
+            .opt_replace
+            .take()
+            .into_iter()
+            .flat_map(|it| it.items)
+        {
             let name = known(&item.column_name.value, relations)?;
             changes.replaced.push((name, item.expr));
         }
@@ -399,6 +402,25 @@ fn wildcard_item(qualifier: Option<ObjectName>, options: WildcardAdditionalOptio
         }
         None => SelectItem::Wildcard(options),
     }
+}
+
+/// Adds a path that only the planner knows.
+fn unresolved(expr: Expr, title: String, out: &mut Projected) {
+    let name = match &expr {
+        Expr::Identifier(ident) => normal(ident),
+        Expr::CompoundIdentifier(idents) => {
+            // It may be a field of a struct, which is called otherwise.
+            out.is_open = true;
+            idents.last().map(normal).unwrap_or_default()
+        }
+        _ => title.clone(),
+    };
+    let column = Column::named(&name, &title);
+    out.push(SelectItem::UnnamedExpr(expr), title, column);
+}
+
+fn is_column(expr: &Expr) -> bool {
+    matches!(expr, Expr::Identifier(_) | Expr::CompoundIdentifier(_))
 }
 
 fn is_unnest(expr: &Expr) -> bool {

@@ -88,7 +88,10 @@ pub(super) fn unknown(parts: &[Part], scopes: &[Scope]) -> String {
     let columns = relations()
         .filter_map(|relation| relation.columns.as_ref())
         .flat_map(|columns| columns.iter());
-    let near = nearest(unqualified(&typed, parts, inner.unwrap_or_default()), columns);
+    let near = nearest(
+        unqualified(&typed, parts, inner.unwrap_or_default()),
+        columns,
+    );
     let near: Vec<&str> = near.iter().map(|column| column.path.as_str()).collect();
     if let Some(question) = did_you_mean(&near) {
         return format!("{start}; {question}");

@@ -2,8 +2,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use datafusion::arrow::array::{
-    Array, ArrayRef, BooleanArray, Int64Array, ListArray, ListBuilder, RecordBatch, StringArray, StringBuilder,
-    StructArray, TimestampMicrosecondArray,
+    Array, ArrayRef, BooleanArray, Int64Array, ListArray, ListBuilder, RecordBatch, StringArray,
+    StringBuilder, StructArray, TimestampMicrosecondArray,
 };
 use datafusion::arrow::buffer::OffsetBuffer;
 use datafusion::arrow::datatypes::{DataType, Field, Fields, Schema, TimeUnit};
@@ -180,12 +180,7 @@ fn resources() -> ArrayRef {
     let items = StructArray::new(fields.clone(), columns, None);
     let item = Arc::new(Field::new("item", DataType::Struct(fields), true));
     let offsets = OffsetBuffer::from_lengths([1, 1, 0]);
-    Arc::new(ListArray::new(
-        item,
-        offsets,
-        Arc::new(items),
-        None,
-    ))
+    Arc::new(ListArray::new(item, offsets, Arc::new(items), None))
 }
 
 fn events() -> RecordBatch {
@@ -282,10 +277,7 @@ impl Session {
             Some(message) => message,
             None => format!("{error}\n  {rewritten}"),
         };
-        let plan = state
-            .statement_to_plan(statement)
-            .await
-            .map_err(explain)?;
+        let plan = state.statement_to_plan(statement).await.map_err(explain)?;
         let frame = self
             .context
             .execute_logical_plan(plan)
@@ -441,6 +433,19 @@ async fn lists_and_structs_are_the_engines_own() {
         (
             "SELECT eventName, r.ARN FROM events CROSS JOIN UNNEST(RESOURCES) AS t(r)",
             "eventName|r.ARN; CreateDBInstance|arn:1; GetObject|arn:2",
+        ),
+        (
+            "SELECT e.actor, t.* FROM events e, UNNEST(e.resources) AS t(a, Account, kind) WHERE e.userIdentity.type = 'IAMUser'",
+            "e.actor|a|Account|kind; alice|arn:1|11|AWS::RDS::DBInstance",
+        ),
+        (
+            "SELECT e.eventID, T.sg, f.eventID, r.accountId FROM events e JOIN events f ON f.eventID = e.eventID \
+             CROSS JOIN UNNEST(e.requestParameters.vpcSecurityGroupIds) t(SG) CROSS JOIN UNNEST(e.resources) AS u(r) ORDER BY sg",
+            "e.eventID|T.sg|f.eventID|r.accountId; 1|sg-1|1|11; 1|sg-2|1|11",
+        ),
+        (
+            "SELECT x + 1 y FROM UNNEST(ARRAY[1, 2]) AS t(X)",
+            "y; 2; 3",
         ),
         (
             "SELECT array_any_match(requestParameters.vpcSecurityGroupIds, g -> g = 'sg-2' AND g <> eventName) m FROM events",
@@ -669,7 +674,8 @@ async fn a_wildcard_gives_the_record_and_no_more() {
         titles("SELECT * FROM people p JOIN events e ON true").await,
         format!("id|Label|{record}")
     );
-    let short = "eventname|eventsource|eventid|recipientaccountid|awsregion|eventtime|readonly|resources";
+    let short =
+        "eventname|eventsource|eventid|recipientaccountid|awsregion|eventtime|readonly|resources";
     assert_eq!(
         titles("SELECT * EXCLUDE (userIdentity, requestParameters, RESPONSEELEMENTS) FROM events")
             .await,
@@ -832,13 +838,19 @@ async fn statements_around_a_query_are_rewritten_too() {
     assert!(plan.starts_with("plan_type|plan;"), "{plan}");
     assert!(plan.contains("useridentity_username"), "{plan}");
     for (sql, expected) in [
-        ("PREPARE q AS SELECT userIdentity.userName FROM events WHERE eventID = $1", ""),
+        (
+            "PREPARE q AS SELECT userIdentity.userName FROM events WHERE eventID = $1",
+            "",
+        ),
         ("EXECUTE q('x')", "useridentity_username; bob"),
         (
             "CREATE TABLE t AS SELECT userIdentity.userName, requestParameters.bucketName FROM events",
             "",
         ),
-        ("DESCRIBE t", "column_name|data_type|is_nullable; useridentity_username|Utf8|YES; requestParameters.bucketName|Utf8|YES"),
+        (
+            "DESCRIBE t",
+            "column_name|data_type|is_nullable; useridentity_username|Utf8|YES; requestParameters.bucketName|Utf8|YES",
+        ),
         (
             "SELECT count(*) FROM information_schema.columns WHERE table_name = 'events'",
             "count(*); 24",
@@ -848,7 +860,10 @@ async fn statements_around_a_query_are_rewritten_too() {
         let found = if expected.is_empty() { "" } else { &found };
         assert_eq!(found, expected, "{sql}");
     }
-    assert_eq!(session.ask("DESCRIBE events").await.matches("; ").count(), 24);
+    assert_eq!(
+        session.ask("DESCRIBE events").await.matches("; ").count(),
+        24
+    );
     let file = std::env::temp_dir().join(format!("names-{}.csv", std::process::id()));
     let sql = format!(
         "COPY (SELECT userIdentity.userName, requestParameters.bucketName FROM events) TO '{}'",
@@ -867,7 +882,10 @@ async fn statements_around_a_query_are_rewritten_too() {
 async fn a_view_is_open_to_paths_and_shows_what_it_named() {
     let mut session = Session::new();
     for (view, sql) in [
-        ("all_rds", "CREATE VIEW all_rds AS SELECT * FROM events WHERE eventSource LIKE 'rds%'"),
+        (
+            "all_rds",
+            "CREATE VIEW all_rds AS SELECT * FROM events WHERE eventSource LIKE 'rds%'",
+        ),
         (
             "who",
             "CREATE VIEW who AS SELECT userIdentity.userName, requestParameters.bucketName, actor AS A FROM events",
@@ -909,6 +927,82 @@ async fn a_query_with_thousands_of_conditions_is_rewritten() {
             .to_string()
             .contains("\"useridentity_username\" = 'u2999'")
     );
+}
+
+#[tokio::test]
+async fn odd_corners_hold() {
+    check(&[
+        (
+            "SELECT userIdentity.type, count(*) FROM events GROUP BY ROLLUP(userIdentity.type) ORDER BY 2, 1",
+            "userIdentity.type|count(*); AssumedRole|1; IAMUser|2; NULL|3",
+        ),
+        (
+            "FROM events |> WHERE userIdentity.type = 'AssumedRole' |> SELECT actor",
+            "actor; app/s",
+        ),
+        (
+            "SELECT actor FROM events |> WHERE Actor = 'bob' |> LIMIT 1",
+            "actor; bob",
+        ),
+        (
+            r#"WITH c AS (SELECT count(*) AS "Calls", actor AS Who FROM events GROUP BY 2) SELECT calls, c."WHO" FROM c ORDER BY who LIMIT 1"#,
+            "calls|c.WHO; 1|alice",
+        ),
+        (
+            r#"SELECT "E".actor, "e"."ACTOR" FROM events AS "E" LIMIT 1"#,
+            "E.actor|e.ACTOR; alice|alice",
+        ),
+        (
+            "SELECT eventName, EVENTNAME, events.eventName AS eventName FROM events LIMIT 1",
+            "eventName|EVENTNAME|eventName; CreateDBInstance|CreateDBInstance|CreateDBInstance",
+        ),
+        (
+            "SELECT substr(userIdentity.userName, 1, 2), upper(e.userIdentity.userName) || '!' FROM events e WHERE userIdentity.userName LIKE 'a%'",
+            "SUBSTR(userIdentity.userName, 1, 2)|upper(e.userIdentity.userName) || '!'; al|ALICE!",
+        ),
+        (
+            "SELECT array_agg(actor ORDER BY userIdentity.userName NULLS FIRST) a FROM events",
+            "a; [app/s, alice, bob]",
+        ),
+        (
+            "SELECT extract(year FROM eventTime) y, date_trunc('hour', eventTime) AS eventTime, count(*) FROM events GROUP BY 1, 2 ORDER BY eventtime",
+            "y|eventTime|count(*); 1970|1970-01-01T00:00:00Z|3",
+        ),
+        (
+            "SELECT actor FROM events WHERE (SELECT max(f.eventTime) FROM events f) = eventTime AND userIdentity.arn IS NULL",
+            "actor; bob",
+        ),
+        (
+            "SELECT * FROM (VALUES (1, 'a')) AS v(Num, \"Txt\") WHERE NUM = 1 AND txt = 'a'",
+            "Num|Txt; 1|a",
+        ),
+        (
+            "SELECT label FROM people",
+            "error: no column label in people; did you mean Label?",
+        ),
+        (
+            "WITH a AS (SELECT actor, eventID FROM events), b AS (SELECT eventID, eventName FROM events) \
+             SELECT * FROM a NATURAL JOIN b ORDER BY eventID LIMIT 1",
+            "actor|eventid|eventname; alice|1|CreateDBInstance",
+        ),
+        (
+            "SELECT x.n FROM (SELECT userIdentity.userName AS n FROM events UNION SELECT requestParameters.bucketName FROM events) AS x ORDER BY X.N LIMIT 1",
+            "x.n; alice",
+        ),
+        (
+            "SELECT count(*), sum(CASE WHEN userIdentity.type = 'IAMUser' THEN 1 ELSE 0 END) OVER () FROM events GROUP BY userIdentity.type LIMIT 1",
+            "count(*)|sum(CASE WHEN userIdentity.type = 'IAMUser' THEN 1 ELSE 0 END) OVER (); 2|1",
+        ),
+        (
+            "SELECT requestParameters.tags[n] FROM events, (SELECT 1 AS n)",
+            "error: requestParameters.tags is JSON, whose indexes are constants from 1, as in requestParameters.tags[1]",
+        ),
+        (
+            "SELECT resources[N].arn FROM events, (SELECT 1 AS n) LIMIT 1",
+            "resources[N].arn; arn:1",
+        ),
+    ])
+    .await;
 }
 
 #[test]

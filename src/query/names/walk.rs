@@ -6,9 +6,9 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use datafusion::sql::sqlparser::ast::{
-    Cte, Distinct, Expr, OrderBy, OrderByExpr, OrderByKind, PipeOperator, Query, Select, SelectFlavor, SelectItem, SetExpr,
-    SetOperator, SetQuantifier, TableAliasColumnDef, Values, VisitMut, WildcardAdditionalOptions,
-    With,
+    Cte, Distinct, Expr, OrderBy, OrderByExpr, OrderByKind, PipeOperator, Query, Select,
+    SelectFlavor, SelectItem, SetExpr, SetOperator, SetQuantifier, TableAliasColumnDef, Values,
+    VisitMut, WildcardAdditionalOptions, With,
 };
 
 use super::Names;
@@ -17,6 +17,7 @@ use super::mentions::Mentions;
 use super::path::normal;
 use super::scope::{Aliases, Relation, Scope};
 use super::titles::Title;
+use super::unnest;
 use crate::error::{Error, Result};
 
 /// Rewrites one statement.
@@ -79,7 +80,9 @@ pub(super) fn relabel(columns: Columns, list: &[TableAliasColumnDef]) -> Columns
     if list.is_empty() {
         return columns;
     }
-    let names = list.iter().map(|it| (normal(&it.name), it.name.value.clone()));
+    let names = list
+        .iter()
+        .map(|it| (normal(&it.name), it.name.value.clone()));
     columns.relabelled(&names.collect::<Vec<_>>())
 }
 
@@ -114,14 +117,23 @@ impl<'a> Rewriter<'a> {
         if let Some(with) = &mut query.with {
             self.with(with)?;
         }
-        let mut place = place;
-        place.hidden &= query.pipe_operators.is_empty();
-        place.alias |= !query.pipe_operators.is_empty();
+        let operators = &mut query.pipe_operators;
+        let is_piped = !operators.is_empty();
+        let is_reshaped = !operators.iter().all(keeps_columns);
+        let place = Place {
+            titles: place.titles && !is_reshaped,
+            alias: place.alias || is_piped,
+            hidden: place.hidden && !is_piped,
+        };
+        // What a later `|> SELECT` may take, an earlier `*` must not leave out.
+        let kept = self.keep_wildcards;
+        self.keep_wildcards |= is_reshaped;
         let mut output = self.body(&mut query.body, query.order_by.as_mut(), place)?;
-        if !query.pipe_operators.is_empty() {
-            output = self.pipes(&mut query.pipe_operators, output)?;
-            if place.titles {
-                self.titles = vec![Title::Rest];
+        self.keep_wildcards = kept;
+        for operator in operators {
+            self.in_output(&output, |this| this.visit(operator))?;
+            if !keeps_columns(operator) {
+                output = Output::default();
             }
         }
         self.ctes.truncate(ctes);
@@ -132,8 +144,7 @@ impl<'a> Rewriter<'a> {
         let recursive = with.recursive;
         for Cte { alias, query, .. } in &mut with.cte_tables {
             let name = normal(&alias.name);
-            let refers_to_itself =
-                recursive && matches!(*query.body, SetExpr::SetOperation { .. });
+            let refers_to_itself = recursive && matches!(*query.body, SetExpr::SetOperation { .. });
             if refers_to_itself {
                 self.ctes.push((name.clone(), None));
             }
@@ -204,23 +215,6 @@ impl<'a> Rewriter<'a> {
         Ok(())
     }
 
-    /// The first operators behind `|>`; what a later one makes of the columns is the planner's to know.
-    fn pipes(&mut self, operators: &mut [PipeOperator], output: Output) -> Result<Output> {
-        for operator in operators {
-            match operator {
-                PipeOperator::Where { expr } => {
-                    self.in_output(&output, |this| this.visit(expr))?;
-                }
-                PipeOperator::OrderBy { exprs } => {
-                    self.in_output(&output, |this| this.visit(exprs))?;
-                }
-                PipeOperator::Limit { .. } => {}
-                _ => return Ok(Output::default()),
-            }
-        }
-        Ok(output)
-    }
-
     fn values(&mut self, values: &mut Values) -> Result<Output> {
         for row in &mut values.rows {
             self.visit(&mut row.content)?;
@@ -272,7 +266,9 @@ impl<'a> Rewriter<'a> {
                     let left = select.projection.len() - output.hidden;
                     select.projection.truncate(left);
                 }
-                output.columns.truncate(output.columns.len() - output.hidden);
+                output
+                    .columns
+                    .truncate(output.columns.len() - output.hidden);
                 output.hidden = 0;
             }
         }
@@ -291,6 +287,7 @@ impl<'a> Rewriter<'a> {
             select.flavor = SelectFlavor::Standard;
         }
         self.scopes.push(Scope::default());
+        unnest::commas_to_joins(&mut select.from);
         for from in &mut select.from {
             self.from(from)?;
         }
@@ -331,6 +328,15 @@ impl<'a> Rewriter<'a> {
     pub fn scope(&mut self) -> &mut Scope {
         self.scopes.last_mut().expect("a SELECT has a scope")
     }
+}
+
+/// Whether the rows behind `|>` have the columns before it; else what they have is the planner's
+/// to know.
+fn keeps_columns(operator: &PipeOperator) -> bool {
+    matches!(
+        operator,
+        PipeOperator::Where { .. } | PipeOperator::OrderBy { .. } | PipeOperator::Limit { .. }
+    )
 }
 
 /// Names the items of the SELECT list that ORDER BY repeats: behind DISTINCT the planner has
