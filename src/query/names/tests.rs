@@ -444,6 +444,10 @@ async fn lists_and_structs_are_the_engines_own() {
             "e.eventID|T.sg|f.eventID|r.accountId; 1|sg-1|1|11; 1|sg-2|1|11",
         ),
         (
+            "SELECT count(*), max(unnest.arn), max(r.arn) FROM events, UNNEST(resources) JOIN (SELECT eventID, resources[1] r FROM events) s USING (eventID)",
+            "count(*)|max(unnest.arn)|max(r.arn); 2|arn:2|arn:2",
+        ),
+        (
             "SELECT x + 1 y FROM UNNEST(ARRAY[1, 2]) AS t(X)",
             "y; 2; 3",
         ),

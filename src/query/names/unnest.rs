@@ -137,14 +137,14 @@ impl Unnest {
         };
         match &join.relation {
             TableFactor::UNNEST {
-                alias: Some(alias),
+                alias,
                 array_exprs,
                 with_offset: false,
                 with_ordinality: false,
                 ..
             } if is_cross => Some(Self {
                 arrays: array_exprs.clone(),
-                alias: alias.clone(),
+                alias: alias.clone().unwrap_or_else(|| alias_named("unnest")),
             }),
             _ => None,
         }
@@ -297,13 +297,17 @@ fn derived(subquery: Box<Query>, name: &str) -> TableFactor {
     TableFactor::Derived {
         lateral: false,
         subquery,
-        alias: Some(TableAlias {
-            explicit: true,
-            name: quoted(name),
-            columns: vec![],
-            at: None,
-        }),
+        alias: Some(alias_named(name)),
         sample: None,
+    }
+}
+
+fn alias_named(name: &str) -> TableAlias {
+    TableAlias {
+        explicit: true,
+        name: quoted(name),
+        columns: vec![],
+        at: None,
     }
 }
 
