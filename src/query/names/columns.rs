@@ -73,7 +73,9 @@ impl Columns {
             let class = metadata.get(CLASS_KEY).map_or("record", String::as_str);
             Column {
                 name: field.name().clone(),
-                path: metadata.get(PATH_KEY).unwrap_or(field.name()).clone(),
+                path: metadata
+                    .get(PATH_KEY)
+                    .map_or_else(|| field.name().clone(), Clone::clone),
                 title: field.name().clone(),
                 shown: class == "record" || also_shown.contains(field.name()),
                 json: metadata.get(JSON_KEY).is_some_and(|json| json == "true"),

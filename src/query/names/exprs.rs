@@ -3,12 +3,14 @@
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    AccessExpr, Expr, FunctionArguments, ObjectNamePart, Query, SetExpr, Value, Values, VisitorMut,
+    AccessExpr, Expr, Query, SetExpr, Value, Values, VisitorMut,
 };
 
 use super::columns::Column;
 use super::lambda;
-use super::path::{Part, column_expr, dots_to_keys, is_json_call, json_call_path, parts_of};
+use super::path::{
+    Part, column_expr, dots_to_keys, is_json_call, json_call_path, keyword, parts_of,
+};
 use super::scope::Found;
 use super::suggest;
 use super::walk::{Place, Rewriter, refuse};
@@ -24,7 +26,7 @@ impl Rewriter<'_> {
                     self.visit(subscript)?;
                 }
             }
-            if parts_of(root).is_none() {
+            if parts_of(root).is_none() && keyword(root).is_none() {
                 self.visit(root)?;
                 dots_to_keys(access_chain);
                 return Ok(None);
@@ -127,15 +129,7 @@ impl Rewriter<'_> {
     /// Whether this is one of the words that are functions without parentheses, such as `user`,
     /// and also the name of a column or alias here.
     fn is_shadowed_keyword(&self, expr: &Expr) -> Option<Expr> {
-        let Expr::Function(function) = expr else {
-            return None;
-        };
-        let [ObjectNamePart::Identifier(ident)] = function.name.0.as_slice() else {
-            return None;
-        };
-        if function.args != FunctionArguments::None || function.over.is_some() {
-            return None;
-        }
+        let ident = keyword(expr)?;
         match self.lookup(&[Part::Name(ident.clone())])? {
             Found::Column(_) | Found::Alias(_) => Some(Expr::Identifier(ident.clone())),
             _ => None,

@@ -18,9 +18,24 @@ use crate::error::Result;
 impl Rewriter<'_> {
     /// Rewrites one item of a FROM clause and adds its relations to the scope.
     pub fn from(&mut self, from: &mut TableWithJoins) -> Result<()> {
+        let base = self.scope().relations.len();
         self.relation(&mut from.relation)?;
-        for join in &mut from.joins {
-            self.join(join)?;
+        // Rows of the first relation may be multiplied before a join that keeps them all.
+        let mut keeps_rows = true;
+        for mut join in std::mem::take(&mut from.joins) {
+            if keeps_rows && self.unnest(&mut from.relation, base, &join)? {
+                continue;
+            }
+            self.join(&mut join)?;
+            keeps_rows &= matches!(
+                join.join_operator,
+                JoinOperator::Join(_)
+                    | JoinOperator::Inner(_)
+                    | JoinOperator::Left(_)
+                    | JoinOperator::LeftOuter(_)
+                    | JoinOperator::CrossJoin(_)
+            );
+            from.joins.push(join);
         }
         Ok(())
     }
@@ -188,7 +203,8 @@ impl Rewriter<'_> {
             .cloned()
     }
 
-    fn element_type(&self, array: &Expr) -> Option<DataType> {
+    /// The type of an array's elements, if the array is a column.
+    pub fn element_type(&self, array: &Expr) -> Option<DataType> {
         let column = self.peek(&parts_of(array)?)?;
         match column.data_type? {
             DataType::List(item) | DataType::LargeList(item) => Some(item.data_type().clone()),

@@ -30,6 +30,7 @@ mod projection;
 mod scope;
 mod suggest;
 mod titles;
+mod unnest;
 mod walk;
 
 #[cfg(test)]

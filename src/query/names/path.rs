@@ -1,6 +1,6 @@
 //! Dotted paths as the parser gives them, and the expressions they become.
 
-use datafusion::arrow::datatypes::DataType as ArrowType;
+use datafusion::arrow::datatypes::{DataType as ArrowType, FieldRef, Fields};
 use datafusion::sql::sqlparser::ast::{
     AccessExpr, CastKind, DataType, ExactNumberInfo, Expr, Function, FunctionArg, FunctionArgExpr,
     FunctionArgumentList, FunctionArguments, Ident, ObjectName, Subscript, Value,
@@ -17,7 +17,7 @@ pub(super) enum Part {
     /// `[1]`.
     Index(u64),
     /// `[i + 1]`, `[1:2]`.
-    Other(Subscript),
+    Other(Box<Subscript>),
 }
 
 impl Part {
@@ -37,11 +37,27 @@ pub(super) fn parts_of(expr: &Expr) -> Option<Vec<Part>> {
         Expr::CompoundIdentifier(idents) => Some(idents.iter().cloned().map(Part::Name).collect()),
         Expr::Nested(inner) => parts_of(inner),
         Expr::CompoundFieldAccess { root, access_chain } => {
-            let mut parts = parts_of(root)?;
+            let mut parts = match keyword(root) {
+                Some(ident) => vec![Part::Name(ident.clone())],
+                None => parts_of(root)?,
+            };
             for access in access_chain {
                 parts.push(part_of(access)?);
             }
             Some(parts)
+        }
+        _ => None,
+    }
+}
+
+/// The word that the parser took for a function without parentheses: `user`, `current_date`.
+pub(super) fn keyword(expr: &Expr) -> Option<&Ident> {
+    let Expr::Function(function) = expr else {
+        return None;
+    };
+    match function.name.0.as_slice() {
+        [name] if function.args == FunctionArguments::None && function.over.is_none() => {
+            name.as_ident()
         }
         _ => None,
     }
@@ -58,7 +74,7 @@ fn part_of(access: &AccessExpr) -> Option<Part> {
             Value::Number(number, _) => number.to_string().parse().ok().map(Part::Index),
             _ => None,
         },
-        AccessExpr::Subscript(subscript) => Some(Part::Other(subscript.clone())),
+        AccessExpr::Subscript(subscript) => Some(Part::Other(Box::new(subscript.clone()))),
     }
 }
 
@@ -106,7 +122,7 @@ pub(super) fn column_expr(qualifier: &[String], name: &str) -> Expr {
 /// What a path leads to below a column.
 pub(super) enum Below {
     /// A value: how to get it, and what it is.
-    Value(Expr, Column),
+    Value(Box<(Expr, Column)>),
     /// Nothing: the column's values have no parts.
     Scalar,
     /// Something that cannot be got this way.
@@ -141,19 +157,14 @@ pub(super) fn below(mut expr: Expr, column: &Column, rest: &[Part]) -> Below {
                 item.data_type().clone()
             }
             (ArrowType::List(item) | ArrowType::LargeList(item), Part::Other(other)) => {
-                expr = subscript(expr, other.clone());
-                match other {
+                expr = subscript(expr, (**other).clone());
+                match **other {
                     Subscript::Index { .. } => item.data_type().clone(),
                     Subscript::Slice { .. } => data_type,
                 }
             }
             (ArrowType::Struct(fields), Part::Name(name)) => {
-                let exact = fields.iter().find(|field| *field.name() == name.value);
-                let any = || {
-                    let mut fields = fields.iter();
-                    fields.find(|field| field.name().eq_ignore_ascii_case(&name.value))
-                };
-                let Some(field) = exact.or_else(any) else {
+                let Some(field) = field(fields, &name.value) else {
                     let fields: Vec<_> = fields.iter().map(|field| field.name().as_str()).collect();
                     return Below::Refused(format!(
                         "{path} has no field {}; its fields are {}",
@@ -168,7 +179,7 @@ pub(super) fn below(mut expr: Expr, column: &Column, rest: &[Part]) -> Below {
             (ArrowType::Map(..), Part::Name(name)) => {
                 path = format!("{path}.{}", name.value);
                 expr = subscript(expr, key(&name.value));
-                return Below::Value(expr, Column::named(&path, &path));
+                return Below::Value(Box::new((expr, Column::named(&path, &path))));
             }
             _ => return Below::Scalar,
         };
@@ -178,7 +189,16 @@ pub(super) fn below(mut expr: Expr, column: &Column, rest: &[Part]) -> Below {
         data_type: Some(data_type),
         ..Column::named(&path, &path)
     };
-    Below::Value(expr, found)
+    Below::Value(Box::new((expr, found)))
+}
+
+/// The field of a struct: the one with that spelling, else one in another case.
+fn field<'a>(fields: &'a Fields, name: &str) -> Option<&'a FieldRef> {
+    let exact = fields.iter().find(|field| field.name() == name);
+    exact.or_else(|| {
+        let mut fields = fields.iter();
+        fields.find(|field| field.name().eq_ignore_ascii_case(name))
+    })
 }
 
 /// Leaves it to the planner what the parts of an expression's value are.
@@ -189,13 +209,13 @@ fn below_unknown(mut expr: Expr, column: &Column, rest: &[Part]) -> Below {
             Part::Index(index) => Subscript::Index {
                 index: Expr::value(Value::Number(index.to_string(), false)),
             },
-            Part::Other(other) => other.clone(),
+            Part::Other(other) => (**other).clone(),
         };
         expr = subscript(expr, step);
     }
     let path = text_of(rest).unwrap_or_default();
     let path = format!("{}.{path}", column.path);
-    Below::Value(expr, Column::named(&path, &path))
+    Below::Value(Box::new((expr, Column::named(&path, &path))))
 }
 
 fn json(expr: Expr, path: &str, rest: &[Part]) -> Below {
@@ -223,7 +243,7 @@ fn json(expr: Expr, path: &str, rest: &[Part]) -> Below {
         data_type: Some(ArrowType::Utf8),
         ..Column::named(&full, &full)
     };
-    Below::Value(json_call(expr, encode(&steps)), found)
+    Below::Value(Box::new((json_call(expr, encode(&steps)), found)))
 }
 
 fn json_call(text: Expr, path: String) -> Expr {

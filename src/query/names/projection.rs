@@ -3,8 +3,9 @@
 use std::collections::HashSet;
 
 use datafusion::sql::sqlparser::ast::{
-    ExcludeSelectItem, Expr, GroupByExpr, Ident, ObjectName, ObjectNamePart, RenameSelectItem,
-    Select, SelectItem, SelectItemQualifiedWildcardKind, WildcardAdditionalOptions,
+    Distinct, ExcludeSelectItem, Expr, GroupByExpr, Ident, ObjectName, ObjectNamePart,
+    RenameSelectItem, Select, SelectItem, SelectItemQualifiedWildcardKind,
+    WildcardAdditionalOptions,
 };
 
 use super::columns::Column;
@@ -28,6 +29,7 @@ struct Projected {
     hidden: Vec<(SelectItem, Column)>,
     /// Names and texts of the items so far: the planner takes none twice.
     seen: HashSet<String>,
+    is_joined: bool,
 }
 
 impl Projected {
@@ -39,7 +41,13 @@ impl Projected {
 
     /// Adds a column; under another name if it is there already, as in `SELECT *, eventName`.
     fn push_column(&mut self, expr: Expr, title: String, mut column: Column) {
-        let text = expr.to_string();
+        let text = match &expr {
+            // One relation's column is the same with its qualifier and without.
+            Expr::Identifier(_) | Expr::CompoundIdentifier(_) if !self.is_joined => {
+                column.name.clone()
+            }
+            expr => expr.to_string(),
+        };
         if self.seen.insert(text.clone()) {
             return self.push(SelectItem::UnnamedExpr(expr), title, column);
         }
@@ -69,31 +77,18 @@ impl Rewriter<'_> {
         // More columns are no harm unless rows are told apart by them.
         let hides =
             place.hidden && select.distinct.is_none() && !is_grouped && !self.mentions.natural;
-        let mut out = Projected::default();
+        let mut out = Projected {
+            is_joined: self.scope().relations.len() > 1,
+            ..Projected::default()
+        };
+        let is_distinct = matches!(select.distinct, Some(Distinct::Distinct));
+        let place = Place {
+            // ORDER BY behind DISTINCT finds only what has a name.
+            alias: place.alias || is_distinct,
+            ..place
+        };
         for item in std::mem::take(&mut select.projection) {
-            match item {
-                SelectItem::UnnamedExpr(expr) => self.unnamed(expr, place, &mut out)?,
-                SelectItem::ExprWithAlias { mut expr, alias } => {
-                    let column = self.item(&mut expr)?;
-                    let name = normal(&alias);
-                    let column = match column {
-                        Some(column) => column.renamed(&name, &alias.value),
-                        None => Column::named(&name, &alias.value),
-                    };
-                    out.seen.insert(quoted(&name).to_string());
-                    let title = alias.value.clone();
-                    out.push(SelectItem::ExprWithAlias { expr, alias }, title, column);
-                }
-                SelectItem::Wildcard(options) => self.wildcard(None, options, &mut out)?,
-                SelectItem::QualifiedWildcard(
-                    SelectItemQualifiedWildcardKind::ObjectName(name),
-                    options,
-                ) => self.wildcard(Some(name), options, &mut out)?,
-                mut other => {
-                    self.visit(&mut other)?;
-                    out.push_as_is(other);
-                }
-            }
+            self.select_item(item, place, &mut out)?;
         }
         if place.titles {
             self.titles = out.titles;
@@ -116,6 +111,46 @@ impl Rewriter<'_> {
         })
     }
 
+    fn select_item(&mut self, item: SelectItem, place: Place, out: &mut Projected) -> Result<()> {
+        match item {
+            SelectItem::UnnamedExpr(expr) => self.unnamed(expr, place, out)?,
+            SelectItem::ExprWithAlias { mut expr, alias } => {
+                let column = self.item(&mut expr)?;
+                let name = normal(&alias);
+                let title = alias.value.clone();
+                let column = match column {
+                    // The planner takes no alias that is the column's name anyway.
+                    Some(column) if is_column(&expr) && column.name == name => {
+                        let column = Column {
+                            shown: true,
+                            title: title.clone(),
+                            ..column
+                        };
+                        out.push_column(expr, title, column);
+                        return Ok(());
+                    }
+                    Some(column) => column.renamed(&name, &alias.value),
+                    None => Column::named(&name, &alias.value),
+                };
+                out.seen.insert(match out.is_joined {
+                    true => quoted(&name).to_string(),
+                    false => name.clone(),
+                });
+                out.push(SelectItem::ExprWithAlias { expr, alias }, title, column);
+            }
+            SelectItem::Wildcard(options) => self.wildcard(None, options, out)?,
+            SelectItem::QualifiedWildcard(
+                SelectItemQualifiedWildcardKind::ObjectName(name),
+                options,
+            ) => self.wildcard(Some(name), options, out)?,
+            mut other => {
+                self.visit(&mut other)?;
+                out.push_as_is(other);
+            }
+        }
+        Ok(())
+    }
+
     /// Rewrites an item and tells which column it is, if it is one.
     fn item(&mut self, expr: &mut Expr) -> Result<Option<Column>> {
         if parts_of(expr).is_some() {
@@ -129,7 +164,7 @@ impl Rewriter<'_> {
         let title = typed(&expr);
         let unnests = is_unnest(&expr);
         match self.item(&mut expr)? {
-            Some(column) if matches!(expr, Expr::Identifier(_) | Expr::CompoundIdentifier(_)) => {
+            Some(column) if is_column(&expr) => {
                 let column = Column {
                     shown: true,
                     leaf: true,
@@ -142,10 +177,15 @@ impl Rewriter<'_> {
                 // A path keeps its name without the alias of the table before it.
                 let is_json = is_json_call(&expr);
                 let path = found.as_ref().filter(|_| is_json).map(|it| &it.path);
-                let name = match path {
-                    Some(path) if !out.columns.iter().any(|it| it.name == *path) => path.clone(),
-                    _ => title.clone(),
-                };
+                let mut name = path.unwrap_or(&title).clone();
+                let mut count = 0;
+                while out.columns.iter().any(|it| it.name == name) {
+                    name = match count {
+                        0 => title.clone(),
+                        _ => format!("{title}:{count}"),
+                    };
+                    count += 1;
+                }
                 let column = found.map_or_else(
                     || Column::named(&name, &title),
                     |found| Column {
@@ -154,14 +194,11 @@ impl Rewriter<'_> {
                         ..found.renamed(&name, &title)
                     },
                 );
-                match &expr {
-                    Expr::Identifier(_) | Expr::CompoundIdentifier(_) => {
-                        self.unresolved(expr, title, out);
-                    }
-                    _ => {
-                        let alias = quoted(&name);
-                        out.push(SelectItem::ExprWithAlias { expr, alias }, title, column);
-                    }
+                if is_column(&expr) {
+                    unresolved(expr, title, out);
+                } else {
+                    let alias = quoted(&name);
+                    out.push(SelectItem::ExprWithAlias { expr, alias }, title, column);
                 }
             }
             _ if unnests => {
@@ -177,21 +214,6 @@ impl Rewriter<'_> {
         Ok(())
     }
 
-    /// Adds a path that only the planner knows.
-    fn unresolved(&self, expr: Expr, title: String, out: &mut Projected) {
-        let name = match &expr {
-            Expr::Identifier(ident) => normal(ident),
-            Expr::CompoundIdentifier(idents) => {
-                // It may be a field of a struct, which is called otherwise.
-                out.is_open = true;
-                idents.last().map(normal).unwrap_or_default()
-            }
-            _ => title.clone(),
-        };
-        let column = Column::named(&name, &title);
-        out.push(SelectItem::UnnamedExpr(expr), title, column);
-    }
-
     /// Replaces a wildcard by the columns that it stands for, where those are known.
     fn wildcard(
         &mut self,
@@ -200,7 +222,6 @@ impl Rewriter<'_> {
         out: &mut Projected,
     ) -> Result<()> {
         let relations = self.starred(qualifier.as_ref());
-        let is_joined = self.scope().relations.len() > 1;
         let is_unknown = relations.iter().all(Relation::is_open);
         let cannot_qualify = qualifier.is_none()
             && relations
@@ -229,7 +250,7 @@ impl Rewriter<'_> {
                 out.push_as_is(wildcard_item(all, options.clone()));
                 continue;
             };
-            let prefix = if is_joined || qualifier.is_some() {
+            let prefix = if out.is_joined || qualifier.is_some() {
                 relation.qualifier.as_slice()
             } else {
                 &[]
@@ -381,6 +402,25 @@ fn wildcard_item(qualifier: Option<ObjectName>, options: WildcardAdditionalOptio
         }
         None => SelectItem::Wildcard(options),
     }
+}
+
+/// Adds a path that only the planner knows.
+fn unresolved(expr: Expr, title: String, out: &mut Projected) {
+    let name = match &expr {
+        Expr::Identifier(ident) => normal(ident),
+        Expr::CompoundIdentifier(idents) => {
+            // It may be a field of a struct, which is called otherwise.
+            out.is_open = true;
+            idents.last().map(normal).unwrap_or_default()
+        }
+        _ => title.clone(),
+    };
+    let column = Column::named(&name, &title);
+    out.push(SelectItem::UnnamedExpr(expr), title, column);
+}
+
+fn is_column(expr: &Expr) -> bool {
+    matches!(expr, Expr::Identifier(_) | Expr::CompoundIdentifier(_))
 }
 
 fn is_unnest(expr: &Expr) -> bool {

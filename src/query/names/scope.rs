@@ -177,7 +177,8 @@ fn find_path(columns: &Arc<Columns>, qualifier: &[String], path: &[Part]) -> Fou
             }));
         }
         match below(expr, column, &path[length..]) {
-            Below::Value(expr, column) => {
+            Below::Value(found) => {
+                let (expr, column) = *found;
                 return Found::Column(Box::new(Resolved {
                     expr,
                     column,

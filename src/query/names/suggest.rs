@@ -25,7 +25,10 @@ pub(super) fn nearest<'a>(
             (distance <= limit).then_some((distance, column))
         })
         .collect();
-    near.sort_by(|(a, left), (b, right)| (a, !left.shown).cmp(&(b, !right.shown)));
+    near.sort_by(|(a, left), (b, right)| {
+        (a, !left.shown, &left.path).cmp(&(b, !right.shown, &right.path))
+    });
+    near.dedup_by(|(_, left), (_, right)| left.path == right.path);
     let best = near.first().map_or(0, |(distance, _)| *distance);
     near.into_iter()
         .take_while(|(distance, _)| *distance <= best + 1)

@@ -6,9 +6,9 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use datafusion::sql::sqlparser::ast::{
-    Cte, Distinct, Expr, OrderBy, PipeOperator, Query, Select, SelectFlavor, SelectItem, SetExpr,
-    SetOperator, SetQuantifier, TableAliasColumnDef, Values, VisitMut, WildcardAdditionalOptions,
-    With,
+    Cte, Distinct, Expr, OrderBy, OrderByExpr, OrderByKind, PipeOperator, Query, Select,
+    SelectFlavor, SelectItem, SetExpr, SetOperator, SetQuantifier, TableAliasColumnDef, Values,
+    VisitMut, WildcardAdditionalOptions, With,
 };
 
 use super::Names;
@@ -17,6 +17,7 @@ use super::mentions::Mentions;
 use super::path::normal;
 use super::scope::{Aliases, Relation, Scope};
 use super::titles::Title;
+use super::unnest;
 use crate::error::{Error, Result};
 
 /// Rewrites one statement.
@@ -116,14 +117,23 @@ impl<'a> Rewriter<'a> {
         if let Some(with) = &mut query.with {
             self.with(with)?;
         }
-        let mut place = place;
-        place.hidden &= query.pipe_operators.is_empty();
-        place.alias |= !query.pipe_operators.is_empty();
+        let operators = &mut query.pipe_operators;
+        let is_piped = !operators.is_empty();
+        let is_reshaped = !operators.iter().all(keeps_columns);
+        let place = Place {
+            titles: place.titles && !is_reshaped,
+            alias: place.alias || is_piped,
+            hidden: place.hidden && !is_piped,
+        };
+        // What a later `|> SELECT` may take, an earlier `*` must not leave out.
+        let kept = self.keep_wildcards;
+        self.keep_wildcards |= is_reshaped;
         let mut output = self.body(&mut query.body, query.order_by.as_mut(), place)?;
-        if !query.pipe_operators.is_empty() {
-            output = self.pipes(&mut query.pipe_operators, output)?;
-            if place.titles {
-                self.titles = vec![Title::Rest];
+        self.keep_wildcards = kept;
+        for operator in operators {
+            self.in_output(&output, |this| this.visit(operator))?;
+            if !keeps_columns(operator) {
+                output = Output::default();
             }
         }
         self.ctes.truncate(ctes);
@@ -205,23 +215,6 @@ impl<'a> Rewriter<'a> {
         Ok(())
     }
 
-    /// The first operators behind `|>`; what a later one makes of the columns is the planner's to know.
-    fn pipes(&mut self, operators: &mut [PipeOperator], output: Output) -> Result<Output> {
-        for operator in operators {
-            match operator {
-                PipeOperator::Where { expr } => {
-                    self.in_output(&output, |this| this.visit(expr))?;
-                }
-                PipeOperator::OrderBy { exprs } => {
-                    self.in_output(&output, |this| this.visit(exprs))?;
-                }
-                PipeOperator::Limit { .. } => {}
-                _ => return Ok(Output::default()),
-            }
-        }
-        Ok(output)
-    }
-
     fn values(&mut self, values: &mut Values) -> Result<Output> {
         for row in &mut values.rows {
             self.visit(&mut row.content)?;
@@ -294,6 +287,7 @@ impl<'a> Rewriter<'a> {
             select.flavor = SelectFlavor::Standard;
         }
         self.scopes.push(Scope::default());
+        unnest::commas_to_joins(&mut select.from);
         for from in &mut select.from {
             self.from(from)?;
         }
@@ -314,6 +308,9 @@ impl<'a> Rewriter<'a> {
         }
         if let Some(order_by) = order_by {
             self.visit(order_by)?;
+            if let Some(Distinct::Distinct) = select.distinct {
+                order_by_names(order_by, &select.projection);
+            }
         }
         self.scopes.pop();
         Ok(output)
@@ -330,6 +327,32 @@ impl<'a> Rewriter<'a> {
     /// The SELECT that is being rewritten.
     pub fn scope(&mut self) -> &mut Scope {
         self.scopes.last_mut().expect("a SELECT has a scope")
+    }
+}
+
+/// Whether the rows behind `|>` have the columns before it; else what they have is the planner's
+/// to know.
+fn keeps_columns(operator: &PipeOperator) -> bool {
+    matches!(
+        operator,
+        PipeOperator::Where { .. } | PipeOperator::OrderBy { .. } | PipeOperator::Limit { .. }
+    )
+}
+
+/// Names the items of the SELECT list that ORDER BY repeats: behind DISTINCT the planner has
+/// nothing else to order by.
+fn order_by_names(order_by: &mut OrderBy, projection: &[SelectItem]) {
+    let OrderByKind::Expressions(exprs) = &mut order_by.kind else {
+        return;
+    };
+    for OrderByExpr { expr, .. } in exprs {
+        let same = projection.iter().find_map(|item| match item {
+            SelectItem::ExprWithAlias { expr: it, alias } if it == expr => Some(alias),
+            _ => None,
+        });
+        if let Some(alias) = same {
+            *expr = Expr::Identifier(alias.clone());
+        }
     }
 }
 
