@@ -222,7 +222,7 @@ fn engine<'a>(fields: &Fields<'a>) -> Option<Cow<'a, str>> {
     fields.get(5).or_else(|| fields.get(6))
 }
 
-const SUBJECT: [&str; 9] = [
+const SUBJECT: [&str; 10] = [
     "eventSource",
     "eventName",
     "requestParameters.resourceArn",
@@ -232,6 +232,7 @@ const SUBJECT: [&str; 9] = [
     "responseElements.identifier",
     "resources",
     "requestParameters.clusterIdentifier",
+    "errorMessage",
 ];
 
 /// Names of things in requests and responses, and what they name; requests first, as they are there for
@@ -312,7 +313,8 @@ const SUBJECTS: [(&str, &str); 22] = [
 ];
 
 /// Kind and name of what the call is about: by the call's name and the field that goes with it; else
-/// by the ARN that it was given; else by the first name there is. Only of calls of the Aurora family.
+/// by the ARN that it was given; else by the first name there is; else, as denied calls have no
+/// parameters, by the ARN in the error's message. Only of calls of the Aurora family.
 fn subject<'a>(fields: &Fields<'a>) -> Option<(&'static str, Cow<'a, str>)> {
     let source = fields.get(0)?;
     if source == "dsql.amazonaws.com" {
@@ -322,7 +324,8 @@ fn subject<'a>(fields: &Fields<'a>) -> Option<(&'static str, Cow<'a, str>)> {
             .or_else(|| fields.get(8));
         return name
             .map(|name| ("dsql_cluster", name))
-            .or_else(|| by_arn(fields));
+            .or_else(|| by_arn(fields))
+            .or_else(|| refused_subject(&fields.get(9)?));
     }
     if !matches!(
         &*source,
@@ -348,6 +351,15 @@ fn subject<'a>(fields: &Fields<'a>) -> Option<(&'static str, Cow<'a, str>)> {
         .and_then(|kind| named(Some(kind)))
         .or_else(|| by_arn(fields))
         .or_else(|| named(None))
+        .or_else(|| refused_subject(&fields.get(9)?))
+}
+
+/// What `... is not authorized to perform: rds:DeleteDBCluster on resource: arn:... because ...` was
+/// about; nothing if that was all of a kind.
+fn refused_subject(message: &str) -> Option<(&'static str, Cow<'static, str>)> {
+    let (_, rest) = message.split_once(" on resource: ")?;
+    let arn = rest.split_whitespace().next()?;
+    arn_subject(arn).filter(|(_, name)| !name.contains('*'))
 }
 
 /// By the ARN in the request, or the first of the record's resources.
