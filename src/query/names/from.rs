@@ -11,7 +11,7 @@ use datafusion::sql::sqlparser::ast::{
 use super::columns::{Column, Columns};
 use super::path::{normal, parts_of, quoted};
 use super::scope::Relation;
-use super::walk::{Place, Rewriter, relabel};
+use super::walk::{Place, Rewriter, refuse, relabel};
 use super::{DEFAULT_CATALOG, DEFAULT_SCHEMA};
 use crate::error::Result;
 
@@ -97,6 +97,15 @@ impl Rewriter<'_> {
 
     fn relation(&mut self, factor: &mut TableFactor) -> Result<()> {
         let relation = match factor {
+            // The planner would pass over it and give all rows.
+            TableFactor::Table {
+                sample: Some(_), ..
+            } => {
+                return refuse(
+                    "there is no TABLESAMPLE; a tenth of the rows is WHERE random() < 0.1"
+                        .to_owned(),
+                );
+            }
             TableFactor::Table {
                 name,
                 alias,

@@ -289,7 +289,9 @@ impl Names {
 
     fn explain_table(&self, name: &str) -> String {
         let home = format!("{DEFAULT_CATALOG}.{DEFAULT_SCHEMA}.");
+        let catalog = format!("{DEFAULT_CATALOG}.");
         let name = name.strip_prefix(&home).unwrap_or(name);
+        let name = name.strip_prefix(&catalog).unwrap_or(name);
         let tables: Vec<Column> = self
             .tables
             .values()

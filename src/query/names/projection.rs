@@ -1,10 +1,11 @@
 //! The SELECT list: what its items are called, and what `*` stands for.
 
 use std::collections::HashSet;
+use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    Distinct, ExcludeSelectItem, Expr, GroupByExpr, Ident, ObjectName, ObjectNamePart,
-    RenameSelectItem, Select, SelectItem, SelectItemQualifiedWildcardKind,
+    Distinct, ExcludeSelectItem, Expr, GroupByExpr, Ident, ObjectName, ObjectNamePart, Query,
+    RenameSelectItem, Select, SelectItem, SelectItemQualifiedWildcardKind, Visit, Visitor,
     WildcardAdditionalOptions,
 };
 
@@ -46,6 +47,8 @@ impl Projected {
             Expr::Identifier(_) | Expr::CompoundIdentifier(_) if !self.is_joined => {
                 column.name.clone()
             }
+            // The planner calls all subqueries the same.
+            expr if has_query(expr) => "(subquery)".to_owned(),
             expr => expr.to_string(),
         };
         if self.seen.insert(text.clone()) {
@@ -320,6 +323,18 @@ impl Rewriter<'_> {
                 .collect(),
         }
     }
+}
+
+fn has_query(expr: &Expr) -> bool {
+    struct Look;
+    impl Visitor for Look {
+        type Break = ();
+
+        fn pre_visit_query(&mut self, _: &Query) -> ControlFlow<()> {
+            ControlFlow::Break(())
+        }
+    }
+    expr.visit(&mut Look).is_break()
 }
 
 /// What the options behind a wildcard do to its columns, by the plan's names for them.

@@ -25,8 +25,10 @@ pub(super) fn nearest<'a>(
             (distance <= limit).then_some((distance, column))
         })
         .collect();
+    let depth = |column: &Column| column.path.matches('.').count();
     near.sort_by(|(a, left), (b, right)| {
-        (a, !left.shown, &left.path).cmp(&(b, !right.shown, &right.path))
+        let left = (a, !left.shown, depth(left), &left.path);
+        left.cmp(&(b, !right.shown, depth(right), &right.path))
     });
     near.dedup_by(|(_, left), (_, right)| left.path == right.path);
     let best = near.first().map_or(0, |(distance, _)| *distance);

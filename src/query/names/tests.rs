@@ -1,3 +1,5 @@
+//! Names in every place of a statement, through a session with a small table.
+
 use std::collections::HashMap;
 use std::sync::Arc;
 
