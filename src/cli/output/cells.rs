@@ -73,9 +73,14 @@ impl<'a> Cells<'a> {
         })
     }
 
+    /// Whether there is no value.
+    pub(super) fn is_null(&self, row: usize) -> bool {
+        self.nulls.as_ref().is_some_and(|nulls| nulls.is_null(row))
+    }
+
     /// The cell's text, empty for NULL.
     pub(super) fn text<'s>(&'s mut self, row: usize, scratch: &'s mut String) -> &'s str {
-        if self.nulls.as_ref().is_some_and(|nulls| nulls.is_null(row)) {
+        if self.is_null(row) {
             return "";
         }
         scratch.clear();

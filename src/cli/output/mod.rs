@@ -35,6 +35,7 @@ use tokio::time::{Instant, timeout_at};
 pub use destination::{Destination, destination, terminal_width};
 
 use crate::error::{Error, Result};
+use crate::query::short;
 
 /// How a result is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -91,6 +92,8 @@ pub struct Options {
     pub raw_csv: bool,
     /// Columns of the terminal that is written to; `None` where it is none: nothing is cut then.
     pub width: Option<usize>,
+    /// Whether NULL may be dimmed with an escape sequence in a table.
+    pub color: bool,
 }
 
 /// Writes all of `stream` to `out`, and returns the number of rows in the batches that were
@@ -159,7 +162,7 @@ fn sink(
     out: Destination,
 ) -> io::Result<Box<dyn Sink>> {
     Ok(match options.format {
-        Format::Table => Box::new(table::Table::new(schema, titles, options.width, out)),
+        Format::Table => Box::new(table::Table::new(schema, titles, options, out)),
         Format::Csv => Box::new(delimited::Delimited::try_new(b',', titles, options, out)?),
         Format::Tsv => Box::new(delimited::Delimited::try_new(b'\t', titles, options, out)?),
         Format::Json => Box::new(json::Json::array(titles, out)),
@@ -228,7 +231,7 @@ fn of_query(error: DataFusionError) -> Error {
             Ok(ours) => *ours,
             Err(other) => Error::query(other.to_string()),
         },
-        other => Error::query(other.strip_backtrace()),
+        other => Error::query(short(&other)),
     }
 }
 

@@ -15,12 +15,13 @@ use tokio::time::Instant;
 use super::cells::{Cells, is_number, unpacked};
 use super::layout::{self, GAP, Wish};
 use super::screen::{Cut, ELLIPSIS, Fitted, fit, fit_end, printable, width};
-use super::{Destination, Sink};
+use super::{Destination, Options, Sink};
 
 /// Writes rows as a table.
 pub(super) struct Table {
     out: Destination,
     terminal: Option<usize>,
+    color: bool,
     columns: Vec<Column>,
     state: State,
     rows: u64,
@@ -50,7 +51,7 @@ impl Table {
     pub(super) fn new(
         schema: &SchemaRef,
         titles: &[String],
-        terminal: Option<usize>,
+        options: &Options,
         out: Destination,
     ) -> Self {
         let mut scratch = String::new();
@@ -69,7 +70,8 @@ impl Table {
         };
         Self {
             out,
-            terminal,
+            terminal: options.width,
+            color: options.color,
             columns: titles.iter().zip(schema.fields()).map(column).collect(),
             state: State::Holding {
                 batches: Vec::new(),
@@ -139,11 +141,15 @@ impl Table {
         let arrays = unpacked(batch)?;
         let mut cells = Cells::all(&arrays)?;
         let (mut scratch, mut screen) = (String::new(), String::new());
-        let mut line = Line::default();
+        let mut line = Line::new(self.color);
         for row in 0..batch.num_rows() {
             for (index, cells) in cells.iter_mut().enumerate() {
-                let text = printable(cells.text(row, &mut scratch), &mut screen);
                 let limit = self.limit(index, widths[index], line.columns());
+                if cells.is_null(row) {
+                    line.null(limit, widths[index], self.columns[index].number);
+                    continue;
+                }
+                let text = printable(cells.text(row, &mut scratch), &mut screen);
                 line.cell(&fit(text, limit), widths[index], self.columns[index].number);
             }
             line.write(&mut self.out)?;
@@ -173,7 +179,7 @@ impl Table {
         let names = widest.unwrap_or_default().min(terminal / 2);
         let values = terminal.saturating_sub(names + GAP).max(1);
         let (mut scratch, mut screen) = (String::new(), String::new());
-        let mut line = Line::default();
+        let mut line = Line::new(self.color);
         for row in 0..batch.num_rows() {
             self.rows += 1;
             let heading = format!("─[ row {} ]", self.rows);
@@ -183,8 +189,12 @@ impl Table {
             line.write(&mut self.out)?;
             for (column, cells) in self.columns.iter().zip(&mut cells) {
                 line.cell(&fit_end(&column.title, names), names, false);
-                let text = printable(cells.text(row, &mut scratch), &mut screen);
-                line.cell(&fit(text, values), 0, false);
+                if cells.is_null(row) {
+                    line.null(values, 0, false);
+                } else {
+                    let text = printable(cells.text(row, &mut scratch), &mut screen);
+                    line.cell(&fit(text, values), 0, false);
+                }
                 line.write(&mut self.out)?;
             }
         }
@@ -238,8 +248,11 @@ fn measure(batch: &RecordBatch, columns: &mut [Column]) -> io::Result<()> {
     let (mut scratch, mut screen) = (String::new(), String::new());
     for (mut cells, column) in Cells::all(&arrays)?.into_iter().zip(columns) {
         for row in 0..batch.num_rows() {
-            let text = printable(cells.text(row, &mut scratch), &mut screen);
-            column.wish.cells = column.wish.cells.max(width(text));
+            let cell = match cells.is_null(row) {
+                true => NULL,
+                false => printable(cells.text(row, &mut scratch), &mut screen),
+            };
+            column.wish.cells = column.wish.cells.max(width(cell));
         }
     }
     Ok(())
@@ -260,9 +273,29 @@ struct Line {
     width: usize,
     /// Blanks to write before what comes next.
     blanks: usize,
+    /// Whether NULL is dimmed.
+    color: bool,
 }
 
 impl Line {
+    fn new(color: bool) -> Self {
+        Self {
+            color,
+            ..Self::default()
+        }
+    }
+
+    /// A cell without a value, told apart from an empty text.
+    fn null(&mut self, limit: usize, width: usize, right: bool) {
+        let start = self.text.len();
+        self.cell(&fit(NULL, limit), width, right);
+        if self.color {
+            let blanks = self.text[start..].len() - self.text[start..].trim_start().len();
+            self.text.insert_str(start + blanks, DIM);
+            self.text.push_str(NOT_DIM);
+        }
+    }
+
     fn cell(&mut self, fitted: &Fitted<'_>, width: usize, right: bool) {
         let padding = width.saturating_sub(fitted.width);
         if right {
@@ -304,6 +337,13 @@ impl Line {
         outcome
     }
 }
+
+/// What stands for no value. In a list of groups, nothing at all would look like a mistake.
+const NULL: &str = "NULL";
+
+/// How a terminal is told to show what follows faintly, and to stop that.
+const DIM: &str = "\u{1b}[2m";
+const NOT_DIM: &str = "\u{1b}[22m";
 
 /// Rows that say enough about the widths of all.
 const ROWS_TO_MEASURE: usize = 1_000;

@@ -84,6 +84,7 @@ fn options(format: Format, width: Option<usize>) -> Options {
         format,
         raw_csv: false,
         width,
+        color: false,
     }
 }
 
@@ -272,8 +273,8 @@ fn a_table_in_a_pipe_is_not_cut_and_has_no_footer() {
     eventtime                 eventname           actor                                                       calls
     ────────────────────────  ──────────────────  ──────────────────────────────────────────────────────────  ─────
     2026-01-01T00:00:00Z      DescribeDBClusters  arn:aws:sts::123456789012:assumed-role/Administrator/alice     12
-    2026-01-01T00:00:00.250Z  DeleteDBCluster                                                                     1
-                              ModifyDBInstance    bob                                                            -3
+    2026-01-01T00:00:00.250Z  DeleteDBCluster     NULL                                                            1
+    NULL                      ModifyDBInstance    bob                                                            -3
     ");
 }
 
@@ -283,8 +284,8 @@ fn a_table_fits_the_terminal() {
     eventtime                 eventname           actor                        calls
     ────────────────────────  ──────────────────  ───────────────────────────  ─────
     2026-01-01T00:00:00Z      DescribeDBClusters  arn:aws:sts::123456789012:…     12
-    2026-01-01T00:00:00.250Z  DeleteDBCluster                                      1
-                              ModifyDBInstance    bob                             -3
+    2026-01-01T00:00:00.250Z  DeleteDBCluster     NULL                             1
+    NULL                      ModifyDBInstance    bob                             -3
     (3 rows)
     ");
     for terminal in [20, 40, 80, 200] {
@@ -307,10 +308,10 @@ fn rows_that_would_be_stubs_are_lists() {
     ─[ row 2 ]──────────────────────────────
     eventtime  2026-01-01T00:00:00.250Z
     eventname  DeleteDBCluster
-    actor
+    actor      NULL
     calls      1
     ─[ row 3 ]──────────────────────────────
-    eventtime
+    eventtime  NULL
     eventname  ModifyDBInstance
     actor      bob
     calls      -3
@@ -325,10 +326,10 @@ fn rows_that_would_be_stubs_are_lists() {
     ─[ row 2 ]──────────
     eventtime  2026-01-…
     eventname  DeleteDB…
-    actor
+    actor      NULL
     calls      1
     ─[ row 3 ]──────────
-    eventtime
+    eventtime  NULL
     eventname  ModifyDB…
     actor      bob
     calls      -3
@@ -463,7 +464,7 @@ fn json_is_one_array_and_ndjson_an_object_a_line() {
 fn every_type_has_a_text() {
     assert_snapshot!(text(&every_type(), Format::Table, Some(60)), @r#"
     ─[ row 1 ]──────────────────────────────
-    null
+    null        NULL
     boolean     true
     int         -5
     uint        18446744073709551615
@@ -486,28 +487,28 @@ fn every_type_has_a_text() {
     struct      {"a":"x\"y","t":"1970-01-01T00:00:00Z"}
     map         {"7":null}
     ─[ row 2 ]──────────────────────────────
-    null
-    boolean
-    int
-    uint
-    float
-    nan
-    decimal
-    date
-    time
-    nanos
-    zoned
-    beyond
-    interval
-    duration
-    binary
-    large
-    view
-    dictionary
-    times
-    list
-    struct
-    map
+    null        NULL
+    boolean     NULL
+    int         NULL
+    uint        NULL
+    float       NULL
+    nan         NULL
+    decimal     NULL
+    date        NULL
+    time        NULL
+    nanos       NULL
+    zoned       NULL
+    beyond      NULL
+    interval    NULL
+    duration    NULL
+    binary      NULL
+    large       NULL
+    view        NULL
+    dictionary  NULL
+    times       NULL
+    list        NULL
+    struct      NULL
+    map         NULL
     (2 rows)
     "#);
 }
@@ -907,4 +908,19 @@ fn the_writing_can_be_spawned() {
         &options,
         Destination::new(io::sink(), "sink"),
     ));
+}
+
+#[test]
+fn null_is_dimmed_where_that_is_welcome_and_takes_four_columns_all_the_same() {
+    let options = Options {
+        color: true,
+        ..options(Format::Table, Some(30))
+    };
+    let plain = text(&calls(), Format::Table, Some(30));
+    let dimmed = String::from_utf8(bytes(&calls(), &options)).unwrap();
+    assert!(dimmed.contains("\u{1b}[2mNULL\u{1b}[22m"), "{dimmed}");
+    assert_eq!(
+        dimmed.replace("\u{1b}[2m", "").replace("\u{1b}[22m", ""),
+        plain
+    );
 }
