@@ -46,11 +46,14 @@ enum Command {
 #[derive(Debug, Args)]
 #[command(after_long_help = QUERY_EXAMPLES)]
 struct QueryArguments {
-    /// The query, then where to read: files, folders, globs, s3://bucket/prefix, - for standard
-    /// input, sample:?events=N for made-up events. With -f all of them are sources. Without a
-    /// source, made-up events are read
-    #[arg(value_name = "SQL] [SOURCE", required_unless_present = "file")]
-    words: Vec<String>,
+    /// The query; with -f there is none here, and all words are sources
+    #[arg(value_name = "SQL", required_unless_present = "file")]
+    sql: Option<String>,
+
+    /// Where to read: files, folders, globs, s3://bucket/prefix, - for standard input,
+    /// sample:?events=N for made-up events. Without a source, made-up events are read
+    #[arg(value_name = "SOURCE")]
+    sources: Vec<String>,
 
     /// Read the query from a file
     #[arg(short, long, value_name = "FILE")]
@@ -167,38 +170,49 @@ pub fn run(arguments: Arguments) -> Result<ExitCode> {
 struct Opened {
     sources: Sources,
     locations: Vec<Location>,
+    /// Whether nobody said where.
+    by_default: bool,
     stats: Arc<Stats>,
 }
 
 impl InputArguments {
-    /// Finds out what the words mean and whether there is anything there.
-    async fn open(&self, words: &[String]) -> Result<Opened> {
+    /// Finds out what the words mean. Nothing is looked for yet.
+    fn open<'a>(&self, words: impl IntoIterator<Item = &'a String>) -> Result<Opened> {
         let sources = Sources::new(S3Settings::from_env())
             .with_sample(|query| Ok(Sample::parse(query)?.payloads()));
         let mut locations = Vec::new();
         for word in words {
             locations.push(Location::parse(word)?);
         }
-        if locations.is_empty() {
+        let by_default = locations.is_empty();
+        if by_default {
+            locations.push(Location::parse("sample:")?);
+        }
+        Ok(Opened {
+            sources,
+            locations,
+            by_default,
+            stats: Arc::new(Stats::default()),
+        })
+    }
+
+    /// Looks whether there is anything to read, and gets ready for it.
+    async fn begin(&self, opened: &Opened) -> Result<()> {
+        opened.sources.check(&opened.locations).await?;
+        if opened.by_default {
             let events = Sample::parse("")?.events();
             eprintln!(
                 "auroratrail: no source given, so this is about {} made-up events (sample:)",
                 report::count(events)
             );
-            locations.push(Location::parse("sample:")?);
         }
-        sources.check(&locations).await?;
-        let stats = Arc::new(Stats::default());
         if let Some(path) = &self.rejects {
             let file = std::fs::File::create(path)
-                .map_err(|error| Error::io(format!("writing to {}: {error}", path.display())))?;
-            stats.keep_rejects(Box::new(std::io::BufWriter::new(file)));
+                .map_err(|error| Error::io(format!("cannot create {}: {error}", path.display())))?;
+            let out = Box::new(std::io::BufWriter::new(file));
+            opened.stats.keep_rejects(out);
         }
-        Ok(Opened {
-            sources,
-            locations,
-            stats,
-        })
+        Ok(())
     }
 
     /// What the command ends with, once all is read.

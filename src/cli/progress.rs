@@ -44,11 +44,6 @@ impl Progress {
         Self { bar, done, task }
     }
 
-    /// Writes a message, above the line if there is one.
-    pub(super) fn say(&self, message: &str) {
-        say(&self.bar, message);
-    }
-
     /// Takes the line away when the first row is written to the terminal that it is on.
     pub(super) fn give_way(&self, out: Destination) -> Destination {
         let name = out.name().to_owned();

@@ -11,22 +11,21 @@ use crate::query::table::Input;
 use crate::query::{Options, Session};
 
 pub(super) async fn run(arguments: QueryArguments, threads: usize) -> Result<ExitCode> {
-    let (sql, words) = match &arguments.file {
-        Some(path) => {
+    let (sql, first_source) = match (&arguments.file, &arguments.sql) {
+        (Some(path), first) => {
             let sql = std::fs::read_to_string(path)
                 .map_err(|error| Error::config(format!("reading {}: {error}", path.display())))?;
-            (sql, &arguments.words[..])
+            (sql, first.as_ref())
         }
-        None => match arguments.words.split_first() {
-            Some((sql, words)) => (sql.clone(), words),
-            None => return Err(Error::config("give a query")),
-        },
+        (None, Some(sql)) => (sql.clone(), None),
+        (None, None) => return Err(Error::config("give a query")),
     };
-    let opened = arguments.input.open(words).await?;
+    let words = first_source.into_iter().chain(&arguments.sources);
+    let opened = arguments.input.open(words)?;
     let stats = Arc::clone(&opened.stats);
     let input = Input {
-        sources: opened.sources,
-        locations: opened.locations,
+        sources: opened.sources.clone(),
+        locations: opened.locations.clone(),
         dedup: arguments.dedup,
         stats: Arc::clone(&stats),
     };
@@ -35,24 +34,30 @@ pub(super) async fn run(arguments: QueryArguments, threads: usize) -> Result<Exi
         memory_bytes: (arguments.memory as usize).saturating_mul(1 << 20),
     };
     let session = Session::new(input, options)?;
-    let progress = Progress::start(&stats);
-    let answer = session.query(&sql).await?;
-    for note in &answer.notes {
-        progress.say(&format!("note: {note}"));
+    let plan = session.plan(&sql).await?;
+    for note in plan.notes() {
+        eprintln!("auroratrail: note: {note}");
+    }
+    if plan.reads_events() {
+        arguments.input.begin(&opened).await?;
     }
     let path = arguments.output.as_deref();
     let format = arguments
         .format
         .or_else(|| path.and_then(Format::of_path))
         .unwrap_or(Format::Table);
+    let width = match path {
+        None => output::terminal_width(),
+        Some(_) => None,
+    };
     let options = output::Options {
         format,
         raw_csv: arguments.raw_csv,
-        width: match path {
-            None => output::terminal_width(),
-            Some(_) => None,
-        },
+        width,
+        color: width.is_some() && std::env::var_os("NO_COLOR").is_none_or(|it| it.is_empty()),
     };
+    let progress = Progress::start(&stats);
+    let answer = plan.start().await?;
     let mut out = output::destination(path, format)?;
     if options.width.is_some() {
         out = progress.give_way(out);

@@ -23,7 +23,8 @@ use crate::stats::{Reject, Stats};
 const LISTED_FILES: usize = 1000;
 
 pub(super) async fn run(arguments: ScanArguments, threads: usize) -> Result<ExitCode> {
-    let opened = arguments.input.open(&arguments.sources).await?;
+    let opened = arguments.input.open(&arguments.sources)?;
+    arguments.input.begin(&opened).await?;
     let stats = opened.stats;
     let progress = Progress::start(&stats);
     let scan = Scan {
@@ -75,7 +76,7 @@ fn work(reads: &Reads, stats: &Stats, files: &Files, seen: &Seen) {
     while let Some(payload) = reads.next_blocking() {
         let origin = Arc::clone(&payload.origin);
         let outcome = unwrapper.unwrap(payload, &mut counter);
-        stats.add(&outcome);
+        outcome.add_to(stats);
         for (list, is_one) in [
             (&files.damaged, outcome.damaged),
             (&files.empty, outcome.empty),

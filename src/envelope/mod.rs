@@ -26,11 +26,12 @@ mod wrapper;
 
 use std::io::Read;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 
 use crate::json::{Member, Span, Tape};
 use crate::position::Position;
 use crate::source::{Body, Payload};
-use crate::stats::Reject;
+use crate::stats::{Reject, Stats};
 
 pub use classify::RecordKind;
 
@@ -125,6 +126,22 @@ pub struct Outcome {
     pub damaged_stretches: u64,
     /// Whether the sink had enough before the end.
     pub stopped: bool,
+}
+
+impl Outcome {
+    /// Adds all that to the counts of the whole input.
+    pub fn add_to(&self, stats: &Stats) {
+        stats.events.fetch_add(self.events, Relaxed);
+        stats.insights.fetch_add(self.insights, Relaxed);
+        stats.aggregated.fetch_add(self.aggregated, Relaxed);
+        stats.salvaged.fetch_add(self.salvaged, Relaxed);
+        stats.duplicates.fetch_add(self.duplicates, Relaxed);
+        stats.bytes_inflated.fetch_add(self.inflated_bytes, Relaxed);
+        stats.empty_objects.fetch_add(self.empty.into(), Relaxed);
+        stats
+            .damaged_objects
+            .fetch_add(self.damaged.into(), Relaxed);
+    }
 }
 
 /// Takes wrappers off. Keeps its buffers from payload to payload; one for each thread.

@@ -1,3 +1,5 @@
+//! The scanner and the tape against serde_json.
+
 use proptest::prelude::*;
 
 use super::*;

@@ -1,28 +1,32 @@
 //! SQL over batches: the session, its tables, and names as people write them.
 
+mod catalog;
 pub mod json_path;
+mod messages;
 pub mod names;
+mod plan;
 mod pushdown;
 pub mod table;
 
 use std::sync::Arc;
 
-use datafusion::arrow::array::{ArrayRef, RecordBatch, StringArray};
-use datafusion::arrow::datatypes::{DataType, Field, Schema};
 use datafusion::common::DataFusionError;
-use datafusion::datasource::{MemTable, ViewTable};
+use datafusion::datasource::{ViewTable, provider_as_source};
+use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
-use datafusion::execution::{SendableRecordBatchStream, SessionStateBuilder};
-use datafusion::logical_expr::{LogicalPlan, col, lit};
+use datafusion::logical_expr::{LogicalPlanBuilder, col, lit};
 use datafusion::prelude::{SQLOptions, SessionConfig, SessionContext};
 use datafusion::sql::parser::{DFParser, Statement};
-use datafusion::sql::sqlparser::ast::{ObjectName, Statement as SqlStatement};
+use datafusion::sql::sqlparser::ast::Statement as SqlStatement;
 
 use crate::error::{Error, Result};
-use crate::events::columns::{Class, catalog};
-use names::{Names, Titles};
+use crate::events::columns;
+use names::Names;
 use table::{EventsTable, Input};
+
+pub use messages::short;
+pub use plan::{Answer, Plan};
 
 /// Event sources of the Aurora family: the control plane, the two Data APIs, and Aurora DSQL.
 pub const AURORA_SOURCES: [&str; 4] = [
@@ -48,16 +52,6 @@ pub struct Options {
 pub struct Session {
     context: SessionContext,
     names: Names,
-}
-
-/// The answer to a query, still to come.
-pub struct Answer {
-    /// The rows.
-    pub rows: SendableRecordBatchStream,
-    /// What its columns are called, one each.
-    pub titles: Vec<String>,
-    /// Remarks for the one who asked.
-    pub notes: Vec<String>,
 }
 
 impl Session {
@@ -94,8 +88,9 @@ impl Session {
     }
 
     fn add_tables(&mut self, input: Input) -> Result<(), DataFusionError> {
-        let schema = Arc::clone(catalog().schema());
+        let schema = Arc::clone(columns::catalog().schema());
         let events = Arc::new(EventsTable::new(input));
+        let source = provider_as_source(Arc::clone(&events) as _);
         self.context.register_table("events", events)?;
         let sources = AURORA_SOURCES.map(lit).to_vec();
         let others = OTHER_ENGINES.map(lit).to_vec();
@@ -103,9 +98,9 @@ impl Session {
         let aurora = col("eventsource")
             .in_list(sources, false)
             .and(engine.clone().is_null().or(engine.in_list(others, true)));
-        let plan = futures::executor::block_on(self.context.table("events"))?
+        let plan = LogicalPlanBuilder::scan("events", source, None)?
             .filter(aurora)?
-            .into_unoptimized_plan();
+            .build()?;
         let view = ViewTable::new(plan, None);
         self.context
             .register_table("aurora_events", Arc::new(view))?;
@@ -119,18 +114,19 @@ impl Session {
     /// # Errors
     /// Query errors: what is wrong with the statement, and where that is known, what to write instead.
     pub async fn query(&self, sql: &str) -> Result<Answer> {
-        let mut statement = parse(sql)?;
-        if let Some(table) = described(&statement)
-            && let Some(batch) = self.describe(table).map_err(plan_error)?
-        {
-            return self.answer_with(batch).await;
-        }
-        let titles = self.names.rewrite(&mut statement)?;
-        let plan = self.plan(statement).await?;
-        self.execute(plan, &titles).await
+        self.plan(sql).await?.start().await
     }
 
-    async fn plan(&self, statement: Statement) -> Result<LogicalPlan> {
+    /// Understands `sql`, and reads nothing yet.
+    ///
+    /// # Errors
+    /// Query errors, as of [`Session::query`].
+    pub async fn plan(&self, sql: &str) -> Result<Plan<'_>> {
+        let mut statement = parse(sql)?;
+        if let Some(rows) = catalog::answer(&statement)? {
+            return Ok(Plan::of_rows(self, rows));
+        }
+        let titles = self.names.rewrite(&mut statement)?;
         let plan = self
             .context
             .state()
@@ -143,80 +139,8 @@ impl Session {
             .with_allow_dml(false)
             .with_allow_statements(false)
             .verify_plan(&plan)
-            .map_err(|_| {
-                Error::query(
-                    "only queries can be asked here: SELECT, WITH, EXPLAIN, DESCRIBE, SHOW",
-                )
-            })?;
-        Ok(plan)
-    }
-
-    async fn execute(&self, plan: LogicalPlan, titles: &Titles) -> Result<Answer> {
-        let frame = self
-            .context
-            .execute_logical_plan(plan)
-            .await
-            .map_err(|error| self.explain(&error))?;
-        let rows = frame
-            .execute_stream()
-            .await
-            .map_err(|error| self.explain(&error))?;
-        Ok(Answer {
-            titles: titles.apply(&rows.schema()),
-            notes: titles.notes().to_vec(),
-            rows,
-        })
-    }
-
-    async fn answer_with(&self, batch: RecordBatch) -> Result<Answer> {
-        let schema = batch.schema();
-        let table = MemTable::try_new(schema, vec![vec![batch]]).map_err(plan_error)?;
-        let frame = self
-            .context
-            .read_table(Arc::new(table))
-            .map_err(plan_error)?;
-        let rows = frame.execute_stream().await.map_err(plan_error)?;
-        let titles = Titles::default();
-        Ok(Answer {
-            titles: titles.apply(&rows.schema()),
-            notes: vec![],
-            rows,
-        })
-    }
-
-    /// `DESCRIBE events`: every column with its path, type and meaning. `None` for other tables.
-    fn describe(&self, table: &ObjectName) -> Result<Option<RecordBatch>, DataFusionError> {
-        let name = table.to_string().replace('"', "").to_lowercase();
-        let name = name.rsplit('.').next().unwrap_or_default();
-        if !matches!(name, "events" | "aurora_events") {
-            return Ok(None);
-        }
-        let columns = catalog().columns();
-        let class = |class| match class {
-            Class::Record => "record",
-            Class::Flattened => "flattened",
-            Class::Derived => "derived",
-        };
-        let texts = |titles: Vec<String>| Arc::new(StringArray::from(titles)) as ArrayRef;
-        let arrays = vec![
-            texts(columns.iter().map(|c| c.path.clone()).collect()),
-            texts(
-                columns
-                    .iter()
-                    .map(|c| c.kind.sql_name().to_owned())
-                    .collect(),
-            ),
-            texts(columns.iter().map(|c| class(c.class).to_owned()).collect()),
-            texts(columns.iter().map(|c| c.about.clone()).collect()),
-        ];
-        let fields: Vec<Field> = ["column", "type", "class", "meaning"]
-            .into_iter()
-            .map(|name| Field::new(name, DataType::Utf8, false))
-            .collect();
-        Ok(Some(RecordBatch::try_new(
-            Arc::new(Schema::new(fields)),
-            arrays,
-        )?))
+            .map_err(|_| only_queries())?;
+        Ok(Plan::of_query(self, plan, titles))
     }
 
     /// The error that the one who asked can use.
@@ -240,7 +164,8 @@ fn parse(sql: &str) -> Result<Statement> {
     let count = statements.len();
     let mut statements = statements.into_iter();
     match (statements.next(), count) {
-        (Some(statement), 1) => Ok(statement),
+        (Some(statement), 1) if is_query(&statement) => Ok(statement),
+        (Some(_), 1) => Err(only_queries()),
         (None, _) => Err(Error::query("there is no statement in the SQL")),
         (Some(_), _) => Err(Error::query(format!(
             "one statement at a time: here are {count}"
@@ -248,42 +173,30 @@ fn parse(sql: &str) -> Result<Statement> {
     }
 }
 
-/// The table of a DESCRIBE.
-fn described(statement: &Statement) -> Option<&ObjectName> {
+/// Whether the statement asks something, so that it is worth planning.
+fn is_query(statement: &Statement) -> bool {
     match statement {
-        Statement::Statement(statement) => match &**statement {
-            SqlStatement::ExplainTable { table_name, .. } => Some(table_name),
-            _ => None,
-        },
-        _ => None,
+        Statement::Statement(statement) => matches!(
+            &**statement,
+            SqlStatement::Query(_)
+                | SqlStatement::Explain { .. }
+                | SqlStatement::ExplainTable { .. }
+                | SqlStatement::ShowTables { .. }
+                | SqlStatement::ShowColumns { .. }
+                | SqlStatement::ShowFunctions { .. }
+                | SqlStatement::ShowVariable { .. }
+        ),
+        Statement::Explain(explain) => is_query(&explain.statement),
+        _ => false,
     }
+}
+
+fn only_queries() -> Error {
+    Error::query(
+        "only queries can be asked here: SELECT, WITH, VALUES, EXPLAIN, DESCRIBE events, SHOW TABLES",
+    )
 }
 
 fn plan_error(error: DataFusionError) -> Error {
     Error::query(short(&error))
-}
-
-/// The error's message without the engine's own headings.
-pub fn short(error: &DataFusionError) -> String {
-    let root = error.find_root();
-    let text = root.strip_backtrace();
-    let headings = [
-        "Error during planning: ",
-        "SQL error: ",
-        "Schema error: ",
-        "Arrow error: ",
-        "Execution error: ",
-        "Optimizer rule 'simplify_expressions' failed",
-        "External error: ",
-    ];
-    let mut text = text.trim();
-    while let Some(rest) = headings
-        .iter()
-        .find_map(|heading| text.strip_prefix(heading))
-    {
-        text = rest.trim();
-    }
-    text.trim_start_matches("ParserError(\"")
-        .trim_end_matches("\")")
-        .to_owned()
 }

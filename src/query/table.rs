@@ -23,7 +23,7 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc::Sender;
 
 use super::pushdown;
-use crate::envelope::{Outcome, Record, Sink, Taken, Unwrapper};
+use crate::envelope::{Record, Sink, Taken, Unwrapper};
 use crate::events::columns::catalog;
 use crate::events::{Decoder, RowFilter, Seen};
 use crate::source::{Location, Reads, Scan, Sources};
@@ -276,7 +276,7 @@ impl Rows {
         let mut unwrapper = Unwrapper::default();
         while let Some(payload) = reads.next_blocking() {
             let outcome = unwrapper.unwrap(payload, &mut self);
-            self.stats.add(&outcome);
+            outcome.add_to(&self.stats);
             if outcome.stopped {
                 return Ok(());
             }
@@ -321,21 +321,5 @@ impl Sink for Rows {
 
     fn reject(&mut self, reject: &Reject<'_>) {
         self.stats.reject(reject);
-    }
-}
-
-impl Stats {
-    /// Adds what was in a payload.
-    pub fn add(&self, outcome: &Outcome) {
-        self.events.fetch_add(outcome.events, Relaxed);
-        self.insights.fetch_add(outcome.insights, Relaxed);
-        self.aggregated.fetch_add(outcome.aggregated, Relaxed);
-        self.salvaged.fetch_add(outcome.salvaged, Relaxed);
-        self.duplicates.fetch_add(outcome.duplicates, Relaxed);
-        self.bytes_inflated
-            .fetch_add(outcome.inflated_bytes, Relaxed);
-        self.empty_objects.fetch_add(outcome.empty.into(), Relaxed);
-        self.damaged_objects
-            .fetch_add(outcome.damaged.into(), Relaxed);
     }
 }

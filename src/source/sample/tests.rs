@@ -1,3 +1,5 @@
+//! The sample is the same everywhere, and true to what AWS writes.
+
 use std::collections::{HashMap, HashSet};
 use std::io::Read;
 
