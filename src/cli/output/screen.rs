@@ -69,13 +69,13 @@ pub(super) fn width(text: &str) -> usize {
 
 /// The start of a [`printable`] text that fits `limit` columns.
 pub(super) fn fit(text: &str, limit: usize) -> Fitted<'_> {
-    fit_with(text, limit, Cut::End, |room| {
-        let mut end = 0;
-        for cluster in clusters(text).take_while(fitting(room)) {
-            end += cluster.len();
-        }
-        &text[..end]
-    })
+    fit_with(text, limit, Cut::End, |room| split(text, room).0)
+}
+
+/// The start of a [`printable`] text that takes up to `room` columns, and the rest.
+pub(super) fn split(text: &str, room: usize) -> (&str, &str) {
+    let start = clusters(text).take_while(fitting(room));
+    text.split_at(start.map(str::len).sum())
 }
 
 /// The end of a [`printable`] text that fits `limit` columns: of a path, the part that tells it

@@ -3,7 +3,8 @@
 //!
 //! The first rows are held to decide the widths: a thousand, or what has come a quarter of a
 //! second after the first. From then on rows are shown as they come, with these widths. On a
-//! terminal longer texts are cut; numbers and times, and all in a pipe, push the rest of their line.
+//! terminal longer texts are cut (in a list they go on below); numbers and times, and all in a pipe,
+//! push the rest of their line.
 
 use std::io::{self, Write};
 use std::time::Duration;
@@ -14,7 +15,7 @@ use tokio::time::Instant;
 
 use super::cells::{Cells, is_number, unpacked};
 use super::layout::{self, GAP, Wish};
-use super::screen::{Cut, ELLIPSIS, Fitted, fit, fit_end, printable, width};
+use super::screen::{Cut, ELLIPSIS, Fitted, fit, fit_end, printable, split, width};
 use super::{Destination, Options, Sink};
 
 /// Writes rows as a table.
@@ -191,10 +192,22 @@ impl Table {
                 line.cell(&fit_end(&column.title, names), names, false);
                 if cells.is_null(row) {
                     line.null(values, 0, false);
-                } else {
-                    let text = printable(cells.text(row, &mut scratch), &mut screen);
-                    line.cell(&fit(text, values), 0, false);
+                    line.write(&mut self.out)?;
+                    continue;
                 }
+                let mut rest = printable(cells.text(row, &mut scratch), &mut screen);
+                // A list has room downwards.
+                for _ in 1..LIST_LINES {
+                    let (start, end) = split(rest, values);
+                    if start.is_empty() || end.is_empty() {
+                        break;
+                    }
+                    line.cell(&fit(start, values), 0, false);
+                    line.write(&mut self.out)?;
+                    line.blanks = names + GAP;
+                    rest = end;
+                }
+                line.cell(&fit(rest, values), 0, false);
                 line.write(&mut self.out)?;
             }
         }
@@ -337,6 +350,9 @@ impl Line {
         outcome
     }
 }
+
+/// Lines that a value may take in a list.
+const LIST_LINES: usize = 20;
 
 /// What stands for no value. In a list of groups, nothing at all would look like a mistake.
 const NULL: &str = "NULL";

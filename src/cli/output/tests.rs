@@ -303,7 +303,8 @@ fn rows_that_would_be_stubs_are_lists() {
     ─[ row 1 ]──────────────────────────────
     eventtime  2026-01-01T00:00:00Z
     eventname  DescribeDBClusters
-    actor      arn:aws:sts::123456789012:as…
+    actor      arn:aws:sts::123456789012:ass
+               umed-role/Administrator/alice
     calls      12
     ─[ row 2 ]──────────────────────────────
     eventtime  2026-01-01T00:00:00.250Z
@@ -319,18 +320,31 @@ fn rows_that_would_be_stubs_are_lists() {
     ");
     assert_snapshot!(text(&calls(), Format::Table, Some(20)), @r"
     ─[ row 1 ]──────────
-    eventtime  2026-01-…
-    eventname  Describe…
-    actor      arn:aws:…
+    eventtime  2026-01-0
+               1T00:00:0
+               0Z
+    eventname  DescribeD
+               BClusters
+    actor      arn:aws:s
+               ts::12345
+               6789012:a
+               ssumed-ro
+               le/Admini
+               strator/a
+               lice
     calls      12
     ─[ row 2 ]──────────
-    eventtime  2026-01-…
-    eventname  DeleteDB…
+    eventtime  2026-01-0
+               1T00:00:0
+               0.250Z
+    eventname  DeleteDBC
+               luster
     actor      NULL
     calls      1
     ─[ row 3 ]──────────
     eventtime  NULL
-    eventname  ModifyDB…
+    eventname  ModifyDBI
+               nstance
     actor      bob
     calls      -3
     (3 rows)
