@@ -10,6 +10,7 @@ mod cells;
 pub mod columns;
 mod derived;
 mod filter;
+mod keys;
 mod leftover;
 mod plan;
 mod rebuild;
