@@ -182,10 +182,6 @@ impl Unwrapper {
                 },
                 Parsed::Broken { start, fault } => (start, fault),
             };
-            if place.depth == 0 && ends_pretty(&text[..at]) {
-                // One document over many lines and something else: not one that is whole.
-                job.all_is_salvage();
-            }
             at = start;
             if fault == Fault::Incomplete && !complete {
                 self.split(job, &level, (text, start), place);
@@ -375,13 +371,6 @@ impl Unwrapper {
         reject_text(job, &text[start..end], place.ahead(start));
         end
     }
-}
-
-/// Whether the text ends with the last line of a document that has many.
-fn ends_pretty(text: &str) -> bool {
-    let text = text.trim_end();
-    let line = memchr::memrchr(b'\n', text.as_bytes()).map_or("", |at| &text[at + 1..]);
-    line.starts_with(['}', ']', ' ', '\t'])
 }
 
 /// Whether there is nothing in the text that could be JSON: then it is one thing, not a thing a line.
