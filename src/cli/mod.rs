@@ -7,6 +7,7 @@ pub mod output;
 mod progress;
 mod query;
 mod report;
+mod sample;
 mod scan;
 
 use std::path::PathBuf;
@@ -36,6 +37,7 @@ pub struct Arguments {
 enum Command {
     Query(QueryArguments),
     Scan(ScanArguments),
+    Sample(SampleArguments),
 }
 
 /// Answer a SQL query over events
@@ -98,6 +100,29 @@ struct ScanArguments {
     input: InputArguments,
 }
 
+/// Write made-up trail files, to try things on
+///
+/// The same events as the source sample:?events=N gives, gzip'ed and under the keys that CloudTrail
+/// uses. One night in them somebody takes a copy of a database; find out who.
+#[derive(Debug, Args)]
+struct SampleArguments {
+    /// A new folder
+    #[arg(value_name = "FOLDER")]
+    folder: PathBuf,
+
+    /// How many events
+    #[arg(long, value_name = "N", default_value_t = 100_000)]
+    events: u64,
+
+    /// Another number makes other events; the same makes the same
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    seed: u64,
+
+    /// Days that they are spread over, up to 31 October 2026
+    #[arg(long, value_name = "N", default_value_t = 30)]
+    days: u32,
+}
+
 /// How `scan` writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 enum ScanFormat {
@@ -139,6 +164,7 @@ pub fn run(arguments: Arguments) -> Result<ExitCode> {
     let threads = match &arguments.command {
         Command::Query(query) => query.input.threads,
         Command::Scan(scan) => scan.input.threads,
+        Command::Sample(_) => Some(1),
     };
     let threads = threads.map_or_else(
         || std::thread::available_parallelism().map_or(2, usize::from),
@@ -154,6 +180,7 @@ pub fn run(arguments: Arguments) -> Result<ExitCode> {
             match arguments.command {
                 Command::Query(query) => Box::pin(query::run(query, threads)).await,
                 Command::Scan(scan) => scan::run(scan, threads).await,
+                Command::Sample(sample) => sample::run(&sample),
             }
         };
         tokio::select! {

@@ -56,9 +56,17 @@ impl Unwrapper {
     }
 
     fn top_text(&mut self, job: &mut Job<'_>, text: &str, place: Place) {
-        if skip_space(text.as_bytes(), 0) == text.len() {
+        let start = skip_space(text.as_bytes(), 0);
+        if start == text.len() {
             job.outcome.empty = true;
-        } else if !self.foreign(job, text.as_bytes(), text, place) {
+            return;
+        }
+        if self.foreign(job, text.as_bytes(), text, place) {
+            return;
+        }
+        if is_prose(&text[start..]) {
+            prose(job, text, place.ahead(start));
+        } else {
             self.documents(job, text, place, true);
         }
     }
@@ -278,7 +286,8 @@ impl Unwrapper {
         place: Place,
         complete: bool,
     ) -> Option<usize> {
-        let looks_like_json = matches!(text.as_bytes()[start], b'{' | b'[' | b'"');
+        // A string alone on a line is JSON, but nobody's; one that is not alone is a piece of something.
+        let looks_like_json = matches!(text.as_bytes()[start], b'{' | b'[');
         if place.depth > 0 {
             let ours = memchr::memmem::find(text.as_bytes(), b"\"eventVersion\"").is_some();
             if looks_like_json && ours {
@@ -351,7 +360,7 @@ impl Unwrapper {
         while let Some(next) = text.get(end + 1..) {
             let line = &next[..memchr::memchr(b'\n', next.as_bytes()).unwrap_or(next.len())];
             if next.is_empty()
-                || line.starts_with(['{', '[', ' ', '\t'])
+                || line.trim_start().starts_with(['{', '['])
                 || line.starts_with(BREAK.trim_end())
                 || begins_with_time(line)
             {
@@ -359,22 +368,50 @@ impl Unwrapper {
             }
             end += 1 + line.len();
         }
-        let bytes = &text.as_bytes()[start..end];
-        let (reason, detail) = if bytes.contains(&NOT_UTF8) || bytes.contains(&0) {
-            (
-                "not text",
-                "these bytes are neither text nor a known compression",
-            )
-        } else {
-            (
-                "not JSON",
-                "expected a JSON document, a log line, or a compressed one",
-            )
-        };
-        let position = job.position.at_byte(place.byte + start as u64);
-        job.reject(position, reason, detail.to_owned(), bytes);
+        reject_text(job, &text[start..end], place.ahead(start));
         end
     }
+}
+
+/// Whether there is nothing in the text that could be JSON: then it is one thing, not a thing a line.
+fn is_prose(text: &str) -> bool {
+    let has = |part: &str| memchr::memmem::find(text.as_bytes(), part.as_bytes()).is_some();
+    !text.starts_with(['{', '[', '"']) && !begins_with_time(text) && !has("{\"") && !has("\"event")
+}
+
+/// Texts that lie beside log files by custom are nobody's loss; any other might have been one.
+fn prose(job: &mut Job<'_>, text: &str, place: Place) {
+    let name = job
+        .position
+        .origin
+        .rsplit(['/', '\\'])
+        .next()
+        .unwrap_or_default();
+    let beside = ["LICENSE", "README", "NOTICE", "aws-logs-write-test"]
+        .iter()
+        .any(|known| name.starts_with(known));
+    if beside || name.ends_with(".md") {
+        job.sink.not_cloudtrail("text beside the log files", 1);
+    } else {
+        reject_text(job, text, place);
+    }
+}
+
+fn reject_text(job: &mut Job<'_>, text: &str, place: Place) {
+    let bytes = text.as_bytes();
+    let (reason, detail) = if bytes.contains(&NOT_UTF8) || bytes.contains(&0) {
+        (
+            "not text",
+            "these bytes are neither text nor a known compression",
+        )
+    } else {
+        (
+            "not JSON",
+            "expected a JSON document, a log line, or a compressed one",
+        )
+    };
+    let position = job.position.at_byte(place.byte);
+    job.reject(position, reason, detail.to_owned(), bytes);
 }
 
 /// What is wrong with how a document ends: containers end by themselves, anything else with its line.

@@ -18,6 +18,8 @@ pub(super) struct Cells {
     builder: Builder,
     rows: usize,
     bytes: usize,
+    /// Rows and bytes of the batch before: the next will be like it.
+    before: (usize, usize),
 }
 
 enum Builder {
@@ -58,6 +60,7 @@ impl Cells {
             builder,
             rows: 0,
             bytes: 0,
+            before: (0, 0),
         }
     }
 
@@ -210,9 +213,21 @@ impl Cells {
     /// Makes up for the rows before `row` that had no value.
     #[inline]
     fn pad(&mut self, row: usize) {
+        if self.rows == 0 {
+            self.make_room();
+        }
         let missing = row.saturating_sub(self.rows);
         if missing > 0 {
             self.pad_nulls(missing);
+        }
+    }
+
+    /// Once a batch: growing step by step would copy every text twice.
+    #[cold]
+    fn make_room(&mut self) {
+        if let Builder::Text(builder) = &mut self.builder {
+            let (rows, bytes) = self.before;
+            *builder = StringBuilder::with_capacity(rows, bytes + bytes / 16);
         }
     }
 
@@ -232,6 +247,7 @@ impl Cells {
     /// The column of a batch of `rows` rows; the next batch starts empty.
     pub(super) fn finish(&mut self, rows: usize) -> ArrayRef {
         self.pad(rows);
+        self.before = (rows, self.bytes);
         self.rows = 0;
         self.bytes = 0;
         match &mut self.builder {

@@ -1,6 +1,8 @@
 //! The columns that are worked out of several fields. What each means stands with its function.
 
 use std::borrow::Cow;
+use std::cell::{OnceCell, RefCell};
+use std::collections::HashMap;
 
 use super::cells::Cells;
 use super::value::Value;
@@ -11,7 +13,15 @@ use crate::json::{Elements, Members, Span};
 pub(super) struct Derived {
     column: Column,
     notes: Vec<usize>,
+    /// What calls are about, by their names, of which there are few.
+    calls: RefCell<HashMap<Box<str>, Option<&'static str>>>,
 }
+
+/// What a record is about, worked out once for the two columns that say it.
+pub(super) type Subject<'a> = OnceCell<Option<(&'static str, Cow<'a, str>)>>;
+
+/// Names of calls that are remembered; hostile input could have any number.
+const CALLS: usize = 4096;
 
 #[derive(Clone, Copy)]
 enum Column {
@@ -49,16 +59,17 @@ impl Derived {
         Self {
             column,
             notes: paths.iter().copied().chain(subjects).map(note).collect(),
+            calls: RefCell::default(),
         }
     }
 
     /// Sets the cell of row `row`.
-    pub(super) fn set(
+    pub(super) fn set<'a>(
         &self,
-        record: &Record<'_>,
+        record: &Record<'a>,
         notes: &[Option<Span>],
-        cells: &mut Cells,
-        row: usize,
+        known: &Subject<'a>,
+        (cells, row): (&mut Cells, usize),
     ) {
         let fields = Fields {
             text: record.text,
@@ -68,8 +79,14 @@ impl Derived {
         let text = match self.column {
             Column::Actor => actor(&fields),
             Column::IdentityKind => identity_kind(&fields).map(Cow::Borrowed),
-            Column::DbIdentifier => subject(&fields).map(|(_, name)| name),
-            Column::DbKind => subject(&fields).map(|(kind, _)| Cow::Borrowed(kind)),
+            Column::DbIdentifier => {
+                let known = known.get_or_init(|| subject(&fields, |call| self.call_kind(call)));
+                known.as_ref().map(|(_, name)| Cow::Borrowed(&**name))
+            }
+            Column::DbKind => {
+                let known = known.get_or_init(|| subject(&fields, |call| self.call_kind(call)));
+                known.as_ref().map(|(kind, _)| Cow::Borrowed(*kind))
+            }
             Column::Engine => engine(&fields),
             Column::SourceUri => Some(Cow::Borrowed(&**record.origin)),
             Column::Record => Some(Cow::Borrowed(record.json())),
@@ -89,14 +106,30 @@ impl Derived {
     }
 }
 
-/// The values that a derived column asked for, in the order it asked.
-struct Fields<'a> {
-    text: &'a str,
-    notes: &'a [Option<Span>],
-    asked: &'a [usize],
+impl Derived {
+    /// What the call's name says that it is about.
+    fn call_kind(&self, call: &str) -> Option<&'static str> {
+        let mut calls = self.calls.borrow_mut();
+        if let Some(kind) = calls.get(call) {
+            return *kind;
+        }
+        let said = SUBJECTS.iter().find(|(part, _)| call.contains(part));
+        let kind = said.map(|(_, kind)| *kind);
+        if calls.len() < CALLS {
+            calls.insert(call.into(), kind);
+        }
+        kind
+    }
 }
 
-impl<'a> Fields<'a> {
+/// The values that a derived column asked for, in the order it asked.
+struct Fields<'a, 'n> {
+    text: &'a str,
+    notes: &'n [Option<Span>],
+    asked: &'n [usize],
+}
+
+impl<'a> Fields<'a, '_> {
     fn value(&self, index: usize) -> Option<Value<'a>> {
         let span = self.notes[self.asked[index]]?;
         let text = self.text;
@@ -123,7 +156,7 @@ const ACTOR: [&str; 8] = [
 /// User name; else role and session, `Admin/alice`; else the service; else the ARN, the principal,
 /// the account. The session is the last part of the role session's ARN, or stands behind the colon of the
 /// principal.
-fn actor<'a>(fields: &Fields<'a>) -> Option<Cow<'a, str>> {
+fn actor<'a>(fields: &Fields<'a, '_>) -> Option<Cow<'a, str>> {
     if let Some(name) = fields.get(0) {
         return Some(name);
     }
@@ -154,7 +187,7 @@ const IDENTITY: [&str; 2] = ["userIdentity.type", "userIdentity.invokedBy"];
 
 /// `root`, `user`, `temporary_credentials` (roles), `federated`, `service`, `other_account`; `unknown`
 /// for a type that is none of these. NULL if the record has no identity.
-fn identity_kind(fields: &Fields<'_>) -> Option<&'static str> {
+fn identity_kind(fields: &Fields<'_, '_>) -> Option<&'static str> {
     let Some(kind) = fields.get(0) else {
         return fields.get(1).map(|_| "service");
     };
@@ -174,12 +207,12 @@ fn identity_kind(fields: &Fields<'_>) -> Option<&'static str> {
 const ERROR: [&str; 2] = ["errorCode", "errorMessage"];
 
 /// Whether there is an error code, or a message without one, as failed sign-ins have it.
-fn is_error(fields: &Fields<'_>) -> bool {
+fn is_error(fields: &Fields<'_, '_>) -> bool {
     fields.get(0).is_some() || fields.get(1).is_some()
 }
 
 /// Whether the error is a want of permission: `AccessDenied` and what some services call it.
-fn is_denied(fields: &Fields<'_>) -> bool {
+fn is_denied(fields: &Fields<'_, '_>) -> bool {
     let code = fields.get(0);
     let code = code.as_deref().unwrap_or_default();
     let denied = ["AccessDenied", "Unauthorized", "NotAuthorized", "Forbidden"]
@@ -204,7 +237,7 @@ const ENGINE: [&str; 7] = [
 
 /// The engine as the event names it, or the one its parameter group family belongs to. Most calls name
 /// only an identifier: NULL.
-fn engine<'a>(fields: &Fields<'a>) -> Option<Cow<'a, str>> {
+fn engine<'a>(fields: &Fields<'a, '_>) -> Option<Cow<'a, str>> {
     let source = fields.get(0);
     if source.as_deref() == Some("dsql.amazonaws.com") {
         return Some(Cow::Borrowed("aurora-dsql"));
@@ -315,7 +348,10 @@ const SUBJECTS: [(&str, &str); 22] = [
 /// Kind and name of what the call is about: by the call's name and the field that goes with it; else
 /// by the ARN that it was given; else by the first name there is; else, as denied calls have no
 /// parameters, by the ARN in the error's message. Only of calls of the Aurora family.
-fn subject<'a>(fields: &Fields<'a>) -> Option<(&'static str, Cow<'a, str>)> {
+fn subject<'a>(
+    fields: &Fields<'a, '_>,
+    call_kind: impl Fn(&str) -> Option<&'static str>,
+) -> Option<(&'static str, Cow<'a, str>)> {
     let source = fields.get(0)?;
     if source == "dsql.amazonaws.com" {
         let name = fields
@@ -343,10 +379,7 @@ fn subject<'a>(fields: &Fields<'a>) -> Option<(&'static str, Cow<'a, str>)> {
             .find_map(|(index, (kind, _))| Some((*kind, fields.get(SUBJECT.len() + index)?)))
     };
     let call = fields.get(1);
-    let about = call.as_deref().and_then(|call| {
-        let said = SUBJECTS.iter().find(|(part, _)| call.contains(part));
-        said.map(|(_, kind)| *kind)
-    });
+    let about = call.as_deref().and_then(call_kind);
     about
         .and_then(|kind| named(Some(kind)))
         .or_else(|| by_arn(fields))
@@ -363,7 +396,7 @@ fn refused_subject(message: &str) -> Option<(&'static str, Cow<'static, str>)> {
 }
 
 /// By the ARN in the request, or the first of the record's resources.
-fn by_arn<'a>(fields: &Fields<'a>) -> Option<(&'static str, Cow<'a, str>)> {
+fn by_arn<'a>(fields: &Fields<'a, '_>) -> Option<(&'static str, Cow<'a, str>)> {
     for index in [2, 3, 4] {
         if let Some(found) = fields.get(index).and_then(|arn| arn_subject(&arn)) {
             return Some(found);

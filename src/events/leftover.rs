@@ -3,14 +3,15 @@
 
 use super::cells::{Resource, exact_string};
 use super::columns::{Class, Kind, catalog};
+use super::keys::Keys;
 use super::time;
 use super::value::Value;
 use crate::json::{Elements, Member, unescape};
 
 /// The record's fields that have a column: name and kind.
-pub(super) struct Known {
+struct Known {
+    keys: Keys,
     fields: Vec<(&'static str, Kind)>,
-    lengths: u64,
 }
 
 /// Finds leftovers; keeps its lists from record to record.
@@ -35,12 +36,13 @@ impl Default for Leftovers {
             .filter(|column| !matches!(&*column.path, "unmapped" | "nullFields"))
             .map(|column| (&*column.path, column.kind))
             .collect();
-        let lengths = fields
-            .iter()
-            .fold(0, |bits, (name, _)| bits | 1 << (name.len() & 63));
+        let mut keys = Keys::default();
+        for (name, _) in &fields {
+            keys.add(name);
+        }
         Self {
             counts: vec![0; fields.len()],
-            known: Known { fields, lengths },
+            known: Known { keys, fields },
             fields: Vec::new(),
             unmapped: String::new(),
             nulls: Vec::new(),
@@ -97,20 +99,10 @@ impl Leftovers {
 impl Known {
     fn field(&self, text: &str, member: &Member) -> Option<usize> {
         let key = member.key.raw(text);
-        if member.key.escaped {
-            let key = unescape(key);
-            return self.position(&key);
+        match member.key.escaped {
+            false => self.keys.find(key.as_bytes()),
+            true => self.keys.find(unescape(key).as_bytes()),
         }
-        if self.lengths & (1 << (key.len() & 63)) == 0 {
-            return None;
-        }
-        self.position(key)
-    }
-
-    fn position(&self, key: &str) -> Option<usize> {
-        self.fields
-            .iter()
-            .position(|(name, _)| name.eq_ignore_ascii_case(key))
     }
 }
 

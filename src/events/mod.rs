@@ -10,6 +10,7 @@ mod cells;
 pub mod columns;
 mod derived;
 mod filter;
+mod keys;
 mod leftover;
 mod plan;
 mod rebuild;
@@ -28,7 +29,7 @@ use crate::envelope::Record;
 use crate::json::Span;
 use cells::{Cells, Fit};
 use columns::{Class, Column, catalog};
-use derived::Derived;
+use derived::{Derived, Subject};
 use leftover::Leftovers;
 use plan::{Node, Target};
 use value::Value;
@@ -38,7 +39,7 @@ pub use rebuild::rebuild;
 pub use seen::Seen;
 
 /// A batch is handed on when its texts have this many bytes, however few rows it has.
-const BATCH_BYTES: usize = 4 << 20;
+const BATCH_BYTES: usize = 6 << 20;
 
 /// Turns records into batches of the columns that are wanted.
 pub struct Decoder {
@@ -176,8 +177,10 @@ impl Decoder {
     }
 
     fn push_derived(&mut self, record: &Record<'_>) {
+        let subject = Subject::new();
         for (column, derived) in &self.derived {
-            derived.set(record, &self.notes, &mut self.cells[*column], self.rows);
+            let cell = (&mut self.cells[*column], self.rows);
+            derived.set(record, &self.notes, &subject, cell);
         }
         self.notes.fill(None);
     }
@@ -235,7 +238,8 @@ fn null_array(
     rows: usize,
 ) -> ArrayRef {
     match known.get(data_type) {
-        Some(array) if array.len() >= rows => array.slice(0, rows),
+        Some(array) if array.len() == rows => Arc::clone(array),
+        Some(array) if array.len() > rows => array.slice(0, rows),
         _ => {
             let array = new_null_array(data_type, rows);
             known.insert(data_type.clone(), Arc::clone(&array));

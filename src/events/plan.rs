@@ -1,5 +1,6 @@
 //! Which parts of a record go where: the paths that are asked for, as a tree of keys.
 
+use super::keys::Keys;
 use super::value::Value;
 use crate::json::{Members, Span};
 
@@ -15,17 +16,10 @@ pub(super) enum Target {
 /// The keys below one key that anybody asked for.
 #[derive(Debug, Default)]
 pub(super) struct Node {
-    /// Lengths of the children's keys, a bit each: most keys of a record are told apart by that alone.
-    lengths: u64,
-    children: Vec<Child>,
+    keys: Keys,
+    /// By the keys' numbers.
+    children: Vec<Node>,
     targets: Vec<Target>,
-}
-
-#[derive(Debug)]
-struct Child {
-    /// As CloudTrail spells it.
-    key: String,
-    node: Node,
 }
 
 impl Node {
@@ -33,25 +27,13 @@ impl Node {
     pub(super) fn add(&mut self, path: &str, target: Target) {
         let mut node = self;
         for key in path.split('.') {
-            node = node.child(key);
+            let number = node.keys.add(key);
+            if number == node.children.len() {
+                node.children.push(Node::default());
+            }
+            node = &mut node.children[number];
         }
         node.targets.push(target);
-    }
-
-    fn child(&mut self, key: &str) -> &mut Node {
-        let known = |child: &Child| child.key.eq_ignore_ascii_case(key);
-        let index = match self.children.iter().position(known) {
-            Some(index) => index,
-            None => {
-                self.lengths |= length_bit(key.len());
-                self.children.push(Child {
-                    key: key.to_owned(),
-                    node: Node::default(),
-                });
-                self.children.len() - 1
-            }
-        };
-        &mut self.children[index].node
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -80,12 +62,8 @@ impl Node {
 
     #[inline]
     fn find_key(&self, key: &[u8]) -> Option<(usize, &Node)> {
-        if self.lengths & length_bit(key.len()) == 0 {
-            return None;
-        }
-        let same = |child: &Child| child.key.as_bytes().eq_ignore_ascii_case(key);
-        let index = self.children.iter().position(same)?;
-        Some((index, &self.children[index].node))
+        let number = self.keys.find(key)?;
+        Some((number, &self.children[number]))
     }
 
     /// Walks the object that `value` is, and calls `each` for every value below that was asked for.
@@ -95,28 +73,38 @@ impl Node {
         if self.children.is_empty() || value.first() != b'{' {
             return;
         }
-        let mut seen = 0_u128;
+        let mut seen = Seen::default();
         let mut left = self.children.len();
         for (key, span) in Members::at(value.text, value.span.start as usize) {
             let Some((index, node)) = self.find(value.text, key) else {
                 continue;
             };
-            let bit = 1_u128.checked_shl(index as u32).unwrap_or(0);
-            if seen & bit != 0 {
+            if !seen.insert(index) {
                 continue;
             }
-            seen |= bit;
             let text = value.text;
             node.walk(Value { text, span }, each);
-            left -= 1;
-            // Past 128 children a key may be counted twice, so all of the object is looked at.
-            if left == 0 && self.children.len() <= 128 {
+            left = left.saturating_sub(1);
+            if left == 0 {
                 break;
             }
         }
     }
 }
 
-fn length_bit(length: usize) -> u64 {
-    1 << (length & 63)
+/// Numbers that were there before; more than the widest object of the catalog has.
+#[derive(Default)]
+struct Seen([u64; 8]);
+
+impl Seen {
+    /// Tells whether the number is new. Numbers past the set's size always are.
+    fn insert(&mut self, number: usize) -> bool {
+        let Some(word) = self.0.get_mut(number / 64) else {
+            return true;
+        };
+        let bit = 1 << (number % 64);
+        let new = *word & bit == 0;
+        *word |= bit;
+        new
+    }
 }

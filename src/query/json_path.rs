@@ -7,6 +7,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use crate::json::{Elements, Members, Span, skip_space, skip_value, unescape};
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, StringBuilder};
 use datafusion::arrow::datatypes::DataType;
 use datafusion::common::{Result, ScalarValue, exec_err, plan_datafusion_err};
@@ -60,259 +61,47 @@ pub fn decode(path: &str) -> Option<Vec<Step>> {
 ///
 /// `None` when there is none, when it is null, and when `text` as a whole is not JSON.
 pub fn find<'a>(text: &'a str, steps: &[Step]) -> Option<Cow<'a, str>> {
-    let end = Scan { text, at: 0 }.whole()?;
-    // The text is known to be JSON from here on, so the walk may stop where it found its value.
-    let mut value = text[..end].trim_ascii();
+    let mut at = skip_space(text.as_bytes(), 0);
+    let end = skip_value(text.as_bytes(), at).ok()?;
+    if skip_space(text.as_bytes(), end) != text.len() {
+        return None;
+    }
+    let mut value = &text[at..end];
     for step in steps {
-        value = match step {
-            Step::Key(key) => member(value, key)?,
-            Step::Index(index) => element(value, *index)?,
+        let span = match step {
+            Step::Key(key) => member(text, at, key)?,
+            Step::Index(index) => element(text, at, *index)?,
         };
+        at = span.start as usize;
+        value = span.raw(text);
     }
     match value.as_bytes().first()? {
-        b'"' => Some(unescape(value)),
+        b'"' => Some(unescape(&value[1..value.len() - 1])),
         b'n' => None,
         _ => Some(Cow::Borrowed(value)),
     }
 }
 
-/// The value of `key` in an object: the first with that spelling, else the first in another case.
-fn member<'a>(object: &'a str, key: &str) -> Option<&'a str> {
-    let mut scan = Scan {
-        text: object,
-        at: 0,
-    };
-    scan.eat(b'{')?;
+/// The value of `key` in the object at `at`: the first with that spelling, else the first in
+/// another case.
+fn member(text: &str, at: usize, key: &str) -> Option<Span> {
     let mut other_case = None;
-    loop {
-        scan.space();
-        let name = scan.slice(Scan::string)?;
-        scan.space();
-        scan.eat(b':')?;
-        scan.space();
-        let value = scan.slice(|scan| scan.value(0))?;
-        let name = unescape(name);
+    for (name, value) in Members::at(text, at) {
+        let name = unescape(name.raw(text));
         if name == key {
             return Some(value);
         }
         if other_case.is_none() && name.eq_ignore_ascii_case(key) {
             other_case = Some(value);
         }
-        scan.space();
-        if scan.eat(b',').is_none() {
-            return other_case;
-        }
     }
+    other_case
 }
 
-/// The `index`th element of an array, from 1.
-fn element(array: &str, index: u64) -> Option<&str> {
-    let mut scan = Scan { text: array, at: 0 };
-    scan.eat(b'[')?;
-    let mut left = index.checked_sub(1)?;
-    loop {
-        scan.space();
-        let value = scan.slice(|scan| scan.value(0))?;
-        if left == 0 {
-            return Some(value);
-        }
-        left -= 1;
-        scan.space();
-        scan.eat(b',')?;
-    }
-}
-
-/// The text of a string literal with its quotes. Half a surrogate pair becomes U+FFFD.
-fn unescape(literal: &str) -> Cow<'_, str> {
-    let inner = &literal[1..literal.len() - 1];
-    if !inner.contains('\\') {
-        return Cow::Borrowed(inner);
-    }
-    let mut out = String::with_capacity(inner.len());
-    let mut rest = inner;
-    while let Some(at) = rest.find('\\') {
-        out.push_str(&rest[..at]);
-        let escape = rest.as_bytes()[at + 1];
-        rest = &rest[at + 2..];
-        out.push(match escape {
-            b'b' => '\u{8}',
-            b'f' => '\u{c}',
-            b'n' => '\n',
-            b'r' => '\r',
-            b't' => '\t',
-            b'u' => unicode(&mut rest),
-            other => char::from(other),
-        });
-    }
-    out.push_str(rest);
-    Cow::Owned(out)
-}
-
-/// The character of the `\u` escape whose digits `rest` starts with, and of its second half.
-fn unicode(rest: &mut &str) -> char {
-    let hex = |text: &str| u32::from_str_radix(text.get(..4)?, 16).ok();
-    let high = hex(rest).unwrap_or(0xFFFD);
-    *rest = &rest[4..];
-    if !(0xD800..0xDC00).contains(&high) {
-        return char::from_u32(high).unwrap_or(char::REPLACEMENT_CHARACTER);
-    }
-    let low = rest.strip_prefix("\\u").and_then(hex);
-    match low.filter(|low| (0xDC00..0xE000).contains(low)) {
-        Some(low) => {
-            *rest = &rest[6..];
-            let code = 0x10000 + ((high - 0xD800) << 10) + (low - 0xDC00);
-            char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER)
-        }
-        None => char::REPLACEMENT_CHARACTER,
-    }
-}
-
-/// A strict reader of JSON that keeps nothing. Every method gives `None` at the first fault.
-struct Scan<'a> {
-    text: &'a str,
-    at: usize,
-}
-
-/// Arrays in arrays deeper than this are no events.
-const MAX_DEPTH: usize = 128;
-
-impl<'a> Scan<'a> {
-    /// Reads the whole text as one value and gives the offset where that ends.
-    fn whole(mut self) -> Option<usize> {
-        self.space();
-        self.value(0)?;
-        let end = self.at;
-        self.space();
-        (self.at == self.text.len()).then_some(end)
-    }
-
-    fn peek(&self) -> Option<u8> {
-        self.text.as_bytes().get(self.at).copied()
-    }
-
-    fn eat(&mut self, byte: u8) -> Option<()> {
-        (self.peek()? == byte).then(|| self.at += 1)
-    }
-
-    fn space(&mut self) {
-        while matches!(self.peek(), Some(b' ' | b'\t' | b'\n' | b'\r')) {
-            self.at += 1;
-        }
-    }
-
-    /// What `read` goes over.
-    fn slice(&mut self, read: impl FnOnce(&mut Self) -> Option<()>) -> Option<&'a str> {
-        let start = self.at;
-        read(self)?;
-        Some(&self.text[start..self.at])
-    }
-
-    fn value(&mut self, depth: usize) -> Option<()> {
-        match self.peek()? {
-            b'"' => self.string(),
-            b'{' => self.members(depth + 1),
-            b'[' => self.elements(depth + 1),
-            b't' => self.word("true"),
-            b'f' => self.word("false"),
-            b'n' => self.word("null"),
-            _ => self.number(),
-        }
-    }
-
-    fn word(&mut self, word: &str) -> Option<()> {
-        self.text[self.at..]
-            .starts_with(word)
-            .then(|| self.at += word.len())
-    }
-
-    fn string(&mut self) -> Option<()> {
-        self.eat(b'"')?;
-        loop {
-            match self.peek()? {
-                b'"' => return self.eat(b'"'),
-                b'\\' => self.escape()?,
-                0..0x20 => return None,
-                _ => self.at += 1,
-            }
-        }
-    }
-
-    fn escape(&mut self) -> Option<()> {
-        let bytes = self.text.as_bytes();
-        match bytes.get(self.at + 1)? {
-            b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => self.at += 2,
-            b'u' => {
-                let digits = bytes.get(self.at + 2..self.at + 6)?;
-                if !digits.iter().all(u8::is_ascii_hexdigit) {
-                    return None;
-                }
-                self.at += 6;
-            }
-            _ => return None,
-        }
-        Some(())
-    }
-
-    fn digits(&mut self) -> Option<()> {
-        let start = self.at;
-        while self.peek().is_some_and(|byte| byte.is_ascii_digit()) {
-            self.at += 1;
-        }
-        (self.at > start).then_some(())
-    }
-
-    fn number(&mut self) -> Option<()> {
-        let _ = self.eat(b'-');
-        if self.eat(b'0').is_none() {
-            self.digits()?;
-        }
-        if self.eat(b'.').is_some() {
-            self.digits()?;
-        }
-        if self.eat(b'e').or_else(|| self.eat(b'E')).is_some() {
-            let _ = self.eat(b'+').or_else(|| self.eat(b'-'));
-            self.digits()?;
-        }
-        Some(())
-    }
-
-    fn members(&mut self, depth: usize) -> Option<()> {
-        self.list(depth, b'}', |scan| {
-            scan.string()?;
-            scan.space();
-            scan.eat(b':')?;
-            scan.space();
-            scan.value(depth)
-        })
-    }
-
-    fn elements(&mut self, depth: usize) -> Option<()> {
-        self.list(depth, b']', |scan| scan.value(depth))
-    }
-
-    fn list(
-        &mut self,
-        depth: usize,
-        close: u8,
-        item: impl Fn(&mut Self) -> Option<()>,
-    ) -> Option<()> {
-        if depth > MAX_DEPTH {
-            return None;
-        }
-        self.at += 1;
-        self.space();
-        if self.eat(close).is_some() {
-            return Some(());
-        }
-        loop {
-            item(self)?;
-            self.space();
-            if self.eat(b',').is_none() {
-                return self.eat(close);
-            }
-            self.space();
-        }
-    }
+/// The `index`th element of the array at `at`, from 1.
+fn element(text: &str, at: usize, index: u64) -> Option<Span> {
+    let index = usize::try_from(index.checked_sub(1)?).ok()?;
+    Elements::at(text, at).nth(index)
 }
 
 /// The function, to be registered in a session.

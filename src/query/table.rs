@@ -33,7 +33,7 @@ use crate::stats::{Reject, Stats};
 const WIDE_COLUMNS: usize = 64;
 
 /// Rows of a batch that is wide.
-const WIDE_ROWS: usize = 1024;
+const WIDE_ROWS: usize = 4096;
 
 /// Where the rows of `events` come from.
 #[derive(Debug)]

@@ -36,7 +36,12 @@ impl Rewriter<'_> {
             Expr::Between {
                 expr, low, high, ..
             } => self.with_all(expr, [&**low, &**high].into_iter()),
-            Expr::InList { expr, list, .. } => self.with_all(expr, list.iter()),
+            Expr::InList { expr, list, .. } => {
+                if self.kind(expr) == Kind::Boolean {
+                    list.iter_mut().for_each(literal_truth);
+                }
+                self.with_all(expr, list.iter());
+            }
             Expr::Case {
                 operand,
                 conditions,
@@ -64,6 +69,8 @@ impl Rewriter<'_> {
         match (self.kind(left), self.kind(right)) {
             (Kind::Text, kind) => try_cast(left, kind),
             (kind, Kind::Text) => try_cast(right, kind),
+            (Kind::Boolean, _) => literal_truth(right),
+            (_, Kind::Boolean) => literal_truth(left),
             _ => {}
         }
     }
@@ -128,6 +135,17 @@ impl Rewriter<'_> {
                 data_type.map_or(Kind::Other, |data_type| kind_of(&data_type))
             }
         }
+    }
+}
+
+/// Makes a boolean of `'true'` and `'false'`: in Athena's table for CloudTrail `readonly` is text, and
+/// queries that were written for it compare it so.
+fn literal_truth(expr: &mut Expr) {
+    if let Expr::Value(value) = expr
+        && let Value::SingleQuotedString(text) = &value.value
+        && let Ok(truth) = text.to_ascii_lowercase().parse::<bool>()
+    {
+        value.value = Value::Boolean(truth);
     }
 }
 

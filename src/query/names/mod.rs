@@ -52,13 +52,10 @@ use walk::{Place, Rewriter};
 
 pub use titles::Titles;
 
-/// Field metadata: the path of the column in CloudTrail's spelling, `requestParameters.dBName`.
-/// Without it, the field's name is its path.
-pub const PATH_KEY: &str = "trail.path";
-/// Field metadata: [`CLASS_RECORD`] (the default), [`CLASS_FLATTENED`] or [`CLASS_DERIVED`].
-pub const CLASS_KEY: &str = "trail.class";
-/// Field metadata: `true` on a text column that holds JSON, of which paths may be asked.
-pub const JSON_KEY: &str = "trail.json";
+/// Field metadata that the rewriter reads: a column's path (without it, the name is the path), its
+/// class ([`CLASS_RECORD`], the default, [`CLASS_FLATTENED`] or [`CLASS_DERIVED`]), and whether it holds
+/// JSON text, of which paths may be asked.
+pub use crate::events::columns::{CLASS as CLASS_KEY, JSON as JSON_KEY, PATH as PATH_KEY};
 /// A field of the record itself, which `SELECT *` gives.
 pub const CLASS_RECORD: &str = "record";
 /// A leaf of a record field, there when named.

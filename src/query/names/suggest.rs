@@ -136,8 +136,10 @@ fn advice(relations: &[Relation]) -> String {
 pub(super) fn near_miss(path: &str, columns: &Columns) -> Option<String> {
     let typed = path.to_lowercase();
     let (root, leaf) = typed.split_once('.')?;
-    // A slip in a short key makes another key, as often as not.
-    let limit = (leaf.chars().count() / 3).min(2);
+    // A slip in a short key makes another key, as often as not; and parameters are other services' as
+    // well, with names of their own, so there only a single slip is one.
+    let open = matches!(root, "requestparameters" | "responseelements");
+    let limit = (leaf.chars().count() / 3).min(if open { 1 } else { 2 });
     let known = columns.iter().filter_map(|column| {
         let known = column.path.to_lowercase();
         let is_below = known

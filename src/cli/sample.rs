@@ -1,0 +1,38 @@
+//! `auroratrail sample`: made-up trail files to try things on.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use indicatif::HumanBytes;
+
+use super::SampleArguments;
+use super::report::count;
+use crate::error::{Error, Result};
+use crate::source::sample::Sample;
+
+pub(super) fn run(arguments: &SampleArguments) -> Result<ExitCode> {
+    let sample = Sample::parse(&format!(
+        "?events={}&seed={}&days={}",
+        arguments.events, arguments.seed, arguments.days
+    ))?;
+    if has_files(&arguments.folder) {
+        return Err(Error::config(format!(
+            "{} is not empty: name a new folder",
+            arguments.folder.display()
+        )));
+    }
+    let written = sample.write_trail(&arguments.folder)?;
+    eprintln!(
+        "auroratrail: {} made-up events in {} files, {} ({} inflated), below {}",
+        count(sample.events()),
+        count(written.files),
+        HumanBytes(written.stored_bytes),
+        HumanBytes(written.bytes),
+        arguments.folder.display(),
+    );
+    Ok(ExitCode::SUCCESS)
+}
+
+fn has_files(folder: &Path) -> bool {
+    std::fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some())
+}
