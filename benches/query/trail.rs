@@ -1,0 +1,117 @@
+//! The files that are queried: made once, kept in the system's folder for temporary files.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+use auroratrail::source::sample::Sample;
+
+/// A trail's folder.
+#[derive(Clone, Debug)]
+pub struct Trail {
+    /// Everything below is trail files.
+    pub folder: PathBuf,
+    pub files: u64,
+    pub events: u64,
+    /// Size of the files, bytes.
+    pub stored_bytes: u64,
+    /// The same, inflated.
+    pub bytes: u64,
+}
+
+impl Trail {
+    /// About `megabytes` of events, inflated.
+    pub fn of(megabytes: u64) -> Result<Self, String> {
+        let home = std::env::temp_dir().join(format!("auroratrail-bench-{megabytes}"));
+        let (folder, note) = (home.join("trail"), home.join("written.txt"));
+        if let Some(trail) = fs::read_to_string(&note)
+            .ok()
+            .and_then(|n| read(&folder, &n))
+        {
+            return Ok(trail);
+        }
+        eprintln!(
+            "writing {megabytes} MB of events to {}, once",
+            home.display()
+        );
+        let failed = |error: &dyn std::fmt::Display| format!("{}: {error}", home.display());
+        if home.exists() {
+            fs::remove_dir_all(&home).map_err(|error| failed(&error))?;
+        }
+        let sample = sample(megabytes)?;
+        let written = sample
+            .write_trail(&folder)
+            .map_err(|error| failed(&error))?;
+        let numbers = [
+            written.files,
+            sample.events(),
+            written.stored_bytes,
+            written.bytes,
+        ];
+        // Last, so that a folder that is not whole is made again.
+        fs::write(&note, numbers.map(|number| number.to_string()).join(" "))
+            .map_err(|error| failed(&error))?;
+        Self::of(megabytes)
+    }
+}
+
+fn read(folder: &Path, note: &str) -> Option<Trail> {
+    let numbers: Result<Vec<u64>, _> = note.split_whitespace().map(str::parse).collect();
+    let [files, events, stored_bytes, bytes] = numbers.ok()?[..] else {
+        return None;
+    };
+    Some(Trail {
+        folder: folder.to_owned(),
+        files,
+        events,
+        stored_bytes,
+        bytes,
+    })
+}
+
+fn sample(megabytes: u64) -> Result<Sample, String> {
+    let sample = |events: u64| {
+        Sample::parse(&format!("?events={events}&seed=7")).map_err(|error| error.to_string())
+    };
+    let few = sample(10_000)?;
+    let bytes: usize = (0..few.documents())
+        .map(|index| few.document(index).len())
+        .sum();
+    sample(megabytes * 1_000_000 * few.events() / bytes as u64)
+}
+
+/// Only inflates what is below `folder`, in as many threads, each with buffers of its own that it
+/// keeps: the least that anything can take that reads all of these files. Gives the bytes.
+pub fn inflate(folder: &Path, threads: usize) -> u64 {
+    let files: Vec<PathBuf> = walkdir::WalkDir::new(folder)
+        .into_iter()
+        .filter_map(Result::ok)
+        .filter(|entry| entry.file_type().is_file())
+        .map(walkdir::DirEntry::into_path)
+        .collect();
+    let next = AtomicUsize::new(0);
+    let work = || {
+        let mut inflater = libdeflater::Decompressor::new();
+        let (mut stored, mut buffer, mut total) = (Vec::new(), Vec::new(), 0);
+        while let Some(path) = files.get(next.fetch_add(1, Relaxed)) {
+            stored.clear();
+            let mut file = fs::File::open(path).expect("it was listed");
+            std::io::Read::read_to_end(&mut file, &mut stored).expect("it can be read");
+            let size = stored.last_chunk::<4>().expect("gzip ends with the size");
+            let size = u32::from_le_bytes(*size) as usize;
+            if buffer.len() < size {
+                buffer.resize(size, 0);
+            }
+            let inflated = inflater.gzip_decompress(&stored, &mut buffer[..size]);
+            total += inflated.expect("it is gzip");
+        }
+        total as u64
+    };
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+        threads
+            .into_iter()
+            .map(|thread| thread.join().expect("no panic"))
+            .sum()
+    })
+}
