@@ -50,7 +50,7 @@ impl RowFilter {
             && self.text(text, members, Field::Region, self.regions.as_ref())
             && self.text(text, members, Field::Account, self.accounts.as_ref())
             && self.read_only.is_none_or(|wanted| {
-                find(text, members, Field::ReadOnly).and_then(Value::as_bool) == Some(wanted)
+                find(text, members, Field::ReadOnly, Value::as_bool) == Some(wanted)
             })
             && self.time(text, members)
     }
@@ -63,9 +63,7 @@ impl RowFilter {
         wanted: Option<&BTreeSet<String>>,
     ) -> bool {
         wanted.is_none_or(|wanted| {
-            find(text, members, field)
-                .and_then(Value::as_text)
-                .is_some_and(|value| wanted.contains(&*value))
+            find(text, members, field, Value::as_text).is_some_and(|value| wanted.contains(&*value))
         })
     }
 
@@ -73,7 +71,7 @@ impl RowFilter {
         if self.from_micros.is_none() && self.until_micros.is_none() {
             return true;
         }
-        let time = find(text, members, Field::Time).and_then(Value::as_time);
+        let time = find(text, members, Field::Time, Value::as_time);
         time.is_some_and(|time| {
             self.from_micros.is_none_or(|from| time >= from)
                 && self.until_micros.is_none_or(|until| time <= until)
@@ -110,8 +108,13 @@ impl std::fmt::Display for RowFilter {
     }
 }
 
-/// The first member for the field, in any case, as the column takes it.
-fn find<'a>(text: &'a str, members: &[Member], field: Field) -> Option<Value<'a>> {
+/// What the field's column holds: the first value of members of that name, in any case, that fits it.
+fn find<'a, T>(
+    text: &'a str,
+    members: &[Member],
+    field: Field,
+    fit: impl FnMut(Value<'a>) -> Option<T>,
+) -> Option<T> {
     let name = match field {
         Field::Source => "eventSource",
         Field::Name => "eventName",
@@ -128,7 +131,5 @@ fn find<'a>(text: &'a str, members: &[Member], field: Field) -> Option<Value<'a>
         text,
         span: member.value,
     };
-    let mut found = members.iter().filter(same).map(value);
-    // A null leaves room for another spelling, as it does in the column.
-    found.find(|value| !value.is_null())
+    members.iter().filter(same).map(value).find_map(fit)
 }
