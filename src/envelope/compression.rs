@@ -3,10 +3,11 @@
 //! A damaged gzip stream gives what came before the damage, and goes on with the next member if
 //! there is one (Firehose writes many into a file); a [`BREAK`] line keeps the two sides apart.
 
-use std::io::{BufRead, BufReader, Cursor, ErrorKind, Read};
+use std::io::{Cursor, ErrorKind, Read};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::MAX_INFLATED_BYTES;
+use super::gzip::GzipMembers;
 
 /// What stands in the text where bytes were lost: no JSON text has this byte unescaped.
 pub(super) const BREAK: &str = "\u{2}\n";
@@ -87,7 +88,7 @@ pub(super) struct StreamFault {
     pub(super) byte: u64,
 }
 
-type Faults = Arc<Mutex<Vec<StreamFault>>>;
+pub(super) type Faults = Arc<Mutex<Vec<StreamFault>>>;
 
 /// The text of a payload, read piece by piece. Damage ends it early or leaves a [`BREAK`]; reading
 /// never fails, [`Stream::faults`] tells.
@@ -101,7 +102,7 @@ impl<'r> Stream<'r> {
     pub(super) fn new(reader: impl Read + 'r) -> Self {
         let faults = Faults::default();
         Self {
-            text: layer(Box::new(reader), &faults, MAX_LAYERS),
+            text: layer(Box::new(Patient(reader)), &faults, MAX_LAYERS),
             faults,
             read_bytes: 0,
         }
@@ -134,6 +135,20 @@ impl<'r> Stream<'r> {
             return true;
         }
         read < count
+    }
+}
+
+/// Reads again when a signal interrupted it: not every decoder does.
+struct Patient<R>(R);
+
+impl<R: Read> Read for Patient<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        loop {
+            match self.0.read(buffer) {
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                result => return result,
+            }
+        }
     }
 }
 
@@ -171,7 +186,8 @@ fn layer<'r>(mut reader: Box<dyn Read + 'r>, faults: &Faults, left: usize) -> Bo
     layer(inner, &faults, left - 1)
 }
 
-fn note(faults: &Faults, reason: &'static str, error: &std::io::Error, byte: u64) {
+/// Leaves word of a fault.
+pub(super) fn note(faults: &Faults, reason: &'static str, error: &std::io::Error, byte: u64) {
     let fault = StreamFault {
         reason,
         detail: error.to_string(),
@@ -184,7 +200,7 @@ fn note(faults: &Faults, reason: &'static str, error: &std::io::Error, byte: u64
 }
 
 /// Whether the data or the reading of it is at fault.
-fn reason(format: Option<Compression>, error: &std::io::Error) -> &'static str {
+pub(super) fn reason(format: Option<Compression>, error: &std::io::Error) -> &'static str {
     match (format, error.kind()) {
         (Some(Compression::Gzip), ErrorKind::UnexpectedEof) => "truncated gzip",
         (Some(Compression::Gzip), ErrorKind::InvalidData | ErrorKind::InvalidInput) => {
@@ -242,150 +258,6 @@ impl<R: Read> Read for Tolerant<R> {
                 self.read_bytes += *result.as_ref().unwrap_or(&0) as u64;
                 result
             }
-        }
-    }
-}
-
-type Source<'r> = Box<dyn Read + 'r>;
-
-/// Gzip members one after another, over damage to the next.
-struct GzipMembers<'r> {
-    state: Members<'r>,
-    faults: Faults,
-    read_bytes: u64,
-    /// What is left of a [`BREAK`] to hand out.
-    pending: &'static [u8],
-}
-
-enum Members<'r> {
-    Inside(Box<flate2::bufread::GzDecoder<Peek<'r>>>),
-    Between(Peek<'r>),
-    Done,
-}
-
-impl<'r> GzipMembers<'r> {
-    fn new(reader: Source<'r>, faults: Faults) -> Self {
-        let reader = Peek::new(reader);
-        Self {
-            state: Members::Inside(Box::new(flate2::bufread::GzDecoder::new(reader))),
-            faults,
-            read_bytes: 0,
-            pending: b"",
-        }
-    }
-
-    /// Behind a member: the next, the end, or padding and rubbish up to either.
-    fn next_member(&mut self, mut reader: Peek<'r>) -> std::io::Result<()> {
-        let mut rubbish = false;
-        loop {
-            match reader.peek(3)? {
-                [] => {
-                    self.state = Members::Done;
-                    break;
-                }
-                [0x1f, 0x8b, 0x08] => {
-                    let decoder = flate2::bufread::GzDecoder::new(reader);
-                    self.state = Members::Inside(Box::new(decoder));
-                    break;
-                }
-                // tar and tape pad with zeros; gzip(1) passes over them as well.
-                [byte, ..] => rubbish |= *byte != 0,
-            }
-            reader.consume(1);
-        }
-        if rubbish && self.pending.is_empty() {
-            let error = std::io::Error::other("bytes behind the end that are not gzip");
-            note(&self.faults, "damaged gzip", &error, self.read_bytes);
-            self.pending = BREAK.as_bytes();
-        }
-        Ok(())
-    }
-}
-
-impl Read for GzipMembers<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        loop {
-            if !self.pending.is_empty() {
-                return self.pending.read(buffer);
-            }
-            match std::mem::replace(&mut self.state, Members::Done) {
-                Members::Done => return Ok(0),
-                Members::Between(reader) => self.next_member(reader)?,
-                Members::Inside(mut decoder) => match decoder.read(buffer) {
-                    Ok(0) if !buffer.is_empty() => {
-                        self.state = Members::Between(decoder.into_inner());
-                    }
-                    Ok(count) => {
-                        self.read_bytes += count as u64;
-                        self.state = Members::Inside(decoder);
-                        return Ok(count);
-                    }
-                    Err(error) => {
-                        let reason = reason(Some(Compression::Gzip), &error);
-                        note(&self.faults, reason, &error, self.read_bytes);
-                        if reason == "unreadable file" {
-                            return Ok(0);
-                        }
-                        self.pending = BREAK.as_bytes();
-                        self.state = Members::Between(decoder.into_inner());
-                    }
-                },
-            }
-        }
-    }
-}
-
-/// A buffered reader that can look some bytes ahead.
-struct Peek<'r> {
-    reader: BufReader<Source<'r>>,
-    ahead: Vec<u8>,
-    at: usize,
-}
-
-impl<'r> Peek<'r> {
-    fn new(reader: Source<'r>) -> Self {
-        Self {
-            reader: BufReader::with_capacity(64 << 10, reader),
-            ahead: Vec::new(),
-            at: 0,
-        }
-    }
-
-    /// The next `count` bytes, fewer only at the end.
-    fn peek(&mut self, count: usize) -> std::io::Result<&[u8]> {
-        let have = self.ahead.len() - self.at;
-        if have < count {
-            self.ahead.drain(..self.at);
-            self.at = 0;
-            (&mut self.reader)
-                .take((count - have) as u64)
-                .read_to_end(&mut self.ahead)?;
-        }
-        let end = self.ahead.len().min(self.at + count);
-        Ok(&self.ahead[self.at..end])
-    }
-}
-
-impl Read for Peek<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        let count = self.fill_buf()?.read(buffer)?;
-        self.consume(count);
-        Ok(count)
-    }
-}
-
-impl BufRead for Peek<'_> {
-    fn fill_buf(&mut self) -> std::io::Result<&[u8]> {
-        match self.ahead.len() - self.at {
-            0 => self.reader.fill_buf(),
-            _ => Ok(&self.ahead[self.at..]),
-        }
-    }
-
-    fn consume(&mut self, count: usize) {
-        match self.ahead.len() - self.at {
-            0 => self.reader.consume(count),
-            _ => self.at += count,
         }
     }
 }

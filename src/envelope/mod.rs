@@ -20,6 +20,7 @@ mod classify;
 mod compression;
 mod console_csv;
 mod documents;
+mod gzip;
 mod kpl;
 mod salvage;
 mod wrapper;
