@@ -69,11 +69,7 @@ impl Unwrapper {
             }
             Class::NotCloudTrail("other JSON") => job.sink.not_cloudtrail(place.otherwise, 1),
             Class::NotCloudTrail(kind) => job.sink.not_cloudtrail(kind, 1),
-            Class::Wrapper(_) if place.depth >= MAX_WRAPPERS => {
-                let position = job.position.at_byte(place.byte);
-                let detail = format!("more than {MAX_WRAPPERS} wrappers inside each other");
-                job.reject(position, "too many wrappers", detail, b"");
-            }
+            Class::Wrapper(_) if place.depth >= MAX_WRAPPERS => too_many_wrappers(job, place),
             Class::Wrapper(wrapper) => self.wrapper(job, found, wrapper, place),
         }
     }
@@ -141,7 +137,8 @@ impl Unwrapper {
     fn nested_text(&mut self, job: &mut Job<'_>, text: &str, place: Place) {
         let start = skip_space(text.as_bytes(), 0);
         match text.as_bytes().get(start) {
-            Some(b'{' | b'[') if place.depth <= MAX_WRAPPERS => {
+            Some(b'{' | b'[') if place.depth > MAX_WRAPPERS => too_many_wrappers(job, place),
+            Some(b'{' | b'[') => {
                 self.documents(job, text, place, true);
             }
             Some(b'C') if text.starts_with("CloudTrail validation message") => {
@@ -170,7 +167,7 @@ impl Unwrapper {
     /// Bytes out of a wrapper: aggregated, compressed, or text.
     fn nested_bytes(&mut self, job: &mut Job<'_>, bytes: &[u8], place: Place) {
         if place.depth > MAX_WRAPPERS {
-            job.sink.not_cloudtrail(place.otherwise, 1);
+            too_many_wrappers(job, place);
         } else if let Some(records) = kpl::records(bytes) {
             for record in &records {
                 self.nested_bytes(job, record, place.inside(place.otherwise));
@@ -222,6 +219,12 @@ impl Unwrapper {
             }
         }
     }
+}
+
+fn too_many_wrappers(job: &mut Job<'_>, place: Place) {
+    let position = job.position.at_byte(place.byte);
+    let detail = format!("more than {MAX_WRAPPERS} wrappers inside each other");
+    job.reject(position, "too many wrappers", detail, b"");
 }
 
 /// The value of the `{"field": ..., "value": ...}` that `cell` is, if it is the field `name`.
