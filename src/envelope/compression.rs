@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::MAX_INFLATED_BYTES;
 use super::gzip::GzipMembers;
+use super::text::{Order, Utf16};
 
 /// What stands in the text where bytes were lost: no JSON text has this byte unescaped.
 pub(super) const BREAK: &str = "\u{2}\n";
@@ -138,6 +139,14 @@ impl<'r> Stream<'r> {
     }
 }
 
+impl Read for Stream<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let read = self.text.read(buffer)?;
+        self.read_bytes += read as u64;
+        Ok(read)
+    }
+}
+
 /// Reads again when a signal interrupted it: not every decoder does.
 struct Patient<R>(R);
 
@@ -159,9 +168,13 @@ fn layer<'r>(mut reader: Box<dyn Read + 'r>, faults: &Faults, left: usize) -> Bo
         note(faults, reason(None, &error), &error, 0);
     }
     let format = sniff(&head);
+    let order = Order::sniff(&head);
     let reader: Box<dyn Read + 'r> = Box::new(Cursor::new(head).chain(reader));
     let Some(format) = format.filter(|_| left > 0) else {
-        return reader;
+        return match order {
+            Some(order) => Box::new(Utf16::new(reader, order)),
+            None => reader,
+        };
     };
     let faults = Arc::clone(faults);
     let inner: Box<dyn Read + 'r> = match format {

@@ -1,7 +1,9 @@
 //! CSV files about CloudTrail events: the console's event history, which has enough to make
 //! records of, and query results, which do not.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
+use std::io::Read;
 
 /// What a CSV file's first line says that it is.
 #[derive(Debug, PartialEq, Eq)]
@@ -31,24 +33,30 @@ pub(super) fn header(text: &str) -> Option<Header> {
     )
 }
 
-/// Makes a record of each row: what the page shows, under the names that records have.
-pub(super) fn records(text: &str, mut each: impl FnMut(&str)) {
-    let mut reader = csv::ReaderBuilder::new()
-        .flexible(true)
-        .from_reader(text.as_bytes());
-    let names: Vec<String> = match reader.headers() {
-        Ok(headers) => headers.iter().map(fold).collect(),
-        Err(_) => return,
+/// Makes a record of each row: what the page shows, under the names that records have. Gives the
+/// number of bytes that were read.
+pub(super) fn records(csv: impl Read, mut each: impl FnMut(&str)) -> u64 {
+    let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(csv);
+    let mut row = csv::ByteRecord::new();
+    let names: Vec<String> = match reader.byte_headers() {
+        Ok(headers) => headers.iter().map(|name| fold(&text(name))).collect(),
+        Err(_) => return 0,
     };
-    for row in reader.records().flatten() {
+    while let Ok(true) = reader.read_byte_record(&mut row) {
+        let values: Vec<Cow<'_, str>> = row.iter().map(text).collect();
         let cells: HashMap<&str, &str> = names
             .iter()
             .map(String::as_str)
-            .zip(row.iter())
+            .zip(values.iter().map(|value| &**value))
             .filter(|(_, cell)| !cell.is_empty() && *cell != "-")
             .collect();
         each(&record(&cells).to_string());
     }
+    reader.position().byte()
+}
+
+fn text(bytes: &[u8]) -> Cow<'_, str> {
+    String::from_utf8_lossy(bytes)
 }
 
 /// Column titles by letters alone: the page has changed its spacing and case over the years.

@@ -1,47 +1,28 @@
-//! Text in, JSON documents out: one after another, with or without newlines between them, behind
-//! the time stamps that log tools write, and through a window where they are too large for memory.
+//! Text in, JSON documents out: one after another, with or without newlines between them, and behind
+//! the time stamps that log tools write.
 
-use super::compression::{self, BREAK, Stream};
-use super::wrapper::Found;
-use super::{Job, Level, MAX_DOCUMENT_BYTES, Outcome, Place, Unwrapper, WINDOW_BYTES, console_csv};
+use super::compression::BREAK;
+use super::text::{BOM, NOT_UTF8, patch, utf16};
+use super::wrapper::{Found, VALIDATION};
+use super::{Job, Level, Place, Unwrapper, WINDOW_BYTES, console_csv, kpl};
 use crate::json::{Fault, Parsed, Span, skip_space};
 
-/// What invalid UTF-8 is overwritten with, byte for byte, so that offsets stay: it is no JSON
-/// anywhere, and the record around it becomes a reject like any other damage.
-pub(super) const NOT_UTF8: u8 = 1;
+/// What `aws-logs-write-test` holds, which an export puts beside its files.
+const EXPORT_MARKER: &str = "Permission Check Successful";
 
-const BOM: &[u8] = "\u{feff}".as_bytes();
-
-/// A damaged document that goes on beyond the window.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Damage {
-    /// It is a line, so it ends with the line; else it ends with the payload.
-    pub(super) line: bool,
-}
-
-/// A document that is larger than the window and is taken apart between elements.
-#[derive(Debug)]
-pub(super) struct Split {
-    /// Its text up to and with the `[` of the array that is open.
-    head: String,
-    /// Offset in the window behind the comma behind the last whole element.
-    resume: usize,
-    /// The counts before it.
-    before: Outcome,
-}
-
-impl Split {
-    /// The counts before the document.
-    pub(super) fn before(&self) -> &Outcome {
-        &self.before
-    }
-}
+const NOT_JSON: &str = "expected a JSON document, a log line, or a compressed one";
 
 impl Unwrapper {
     /// Text that is all there.
     pub(super) fn top(&mut self, job: &mut Job<'_>, bytes: &[u8], place: Place) {
         if let Some(text) = utf16(bytes) {
             return self.top_text(job, &text, place);
+        }
+        if let Some(records) = kpl::records(bytes) {
+            for record in &records {
+                self.nested_bytes(job, record, place.inside(place.otherwise));
+            }
+            return;
         }
         let bytes = bytes.strip_prefix(BOM).unwrap_or(bytes);
         match std::str::from_utf8(bytes) {
@@ -77,9 +58,11 @@ impl Unwrapper {
             [b'P', b'A', b'R', b'1', ..] => "Parquet file (not a CloudTrail log; Security Lake?)",
             [b'P', b'K', 3, 4, ..] => "zip archive (unpack it first)",
             [0xfd, b'7', b'z', b'X', b'Z', ..] => "xz archive (unpack it first)",
+            _ if text.starts_with(VALIDATION) => "trail validation notice",
+            _ if text.trim_end() == EXPORT_MARKER => "test file of a CloudWatch Logs export",
             _ => match console_csv::header(text) {
                 Some(console_csv::Header::EventHistory) => {
-                    console_csv::records(text, |json| {
+                    console_csv::records(text.as_bytes(), |json| {
                         self.documents(job, json, place.inside(place.otherwise), true);
                     });
                     return true;
@@ -90,64 +73,6 @@ impl Unwrapper {
         };
         job.sink.not_cloudtrail(kind, 1);
         true
-    }
-
-    /// Text that comes through a window.
-    pub(super) fn windows(&mut self, job: &mut Job<'_>, stream: &mut Stream<'_>, place: Place) {
-        let mut window = std::mem::take(&mut self.window);
-        window.clear();
-        let mut byte = 0_u64;
-        let mut first = true;
-        loop {
-            let had = window.len();
-            let last = stream.fill(&mut window, WINDOW_BYTES);
-            job.outcome.inflated_bytes += (window.len() - had) as u64;
-            if first {
-                if last {
-                    self.top(job, &window, place);
-                    break;
-                }
-                if let Some(kind) = binary(&window) {
-                    job.sink.not_cloudtrail(kind, 1);
-                    break;
-                }
-                window.drain(..window.strip_prefix(BOM).map_or(0, |_| BOM.len()));
-                first = false;
-            }
-            let end = patch(&mut window, last);
-            let text = std::str::from_utf8(&window[..end]).unwrap_or_default();
-            let here = Place { byte, ..place };
-            let used = self.documents(job, text, here, last);
-            if last || job.outcome.stopped {
-                break;
-            }
-            byte = self.slide(job, &mut window, used, byte);
-        }
-        self.window = window;
-    }
-
-    /// Drops what is done with from the window; gives the offset of what is left.
-    fn slide(&self, job: &mut Job<'_>, window: &mut Vec<u8>, used: usize, byte: u64) -> u64 {
-        if let Some(split) = &job.split
-            && split.resume > 0
-        {
-            let head = split.head.len();
-            window.splice(..split.resume, split.head.bytes());
-            return byte + (split.resume - head) as u64;
-        }
-        window.drain(..used);
-        if window.len() > MAX_DOCUMENT_BYTES {
-            let position = job.position.at_byte(byte + used as u64);
-            let detail = format!(
-                "one JSON value of more than {MAX_DOCUMENT_BYTES} bytes that cannot be taken apart"
-            );
-            job.reject(position, "document too large", detail, b"");
-            job.damage = Some(Damage { line: false });
-            let dropped = window.len();
-            window.clear();
-            return byte + (used + dropped) as u64;
-        }
-        byte + used as u64
     }
 
     /// Walks the documents of `text`; gives the offset up to which it is done with. That is all of
@@ -184,7 +109,7 @@ impl Unwrapper {
             };
             at = start;
             if fault == Fault::Incomplete && !complete {
-                self.split(job, &level, (text, start), place);
+                self.split(job, &mut level, (text, start), place);
                 break;
             }
             match self.broken(job, &mut level, (text, start, fault), place, complete) {
@@ -222,47 +147,6 @@ impl Unwrapper {
             place.ahead(start)
         };
         self.document(job, found, place);
-    }
-
-    /// Hands on the whole elements of a document that has no end in this window, and leaves word of
-    /// where to go on: with the document's head put before the rest, as if it began there.
-    fn split(
-        &mut self,
-        job: &mut Job<'_>,
-        level: &Level,
-        (text, start): (&str, usize),
-        place: Place,
-    ) {
-        let before = match job.split.take() {
-            Some(split) => split.before,
-            None => job.outcome,
-        };
-        let [array] = level.tape.arrays[..] else {
-            return;
-        };
-        if array.elements.0 == array.elements.1 || text.len() - start < WINDOW_BYTES {
-            return;
-        }
-        let behind = skip_space(text.as_bytes(), array.end as usize);
-        if text.as_bytes().get(behind) != Some(&b',') {
-            return;
-        }
-        let found = Found {
-            text,
-            span: Span {
-                start: start as u32,
-                end: array.end,
-                escaped: true,
-            },
-            members: &level.tape.root,
-            tape: Some(&level.tape),
-        };
-        self.open_document(job, found, place);
-        job.split = Some(Split {
-            head: text[start..=array.start as usize].to_owned(),
-            resume: behind + 1,
-            before,
-        });
     }
 
     /// The elements that are on the tape of a document without an end.
@@ -321,6 +205,13 @@ impl Unwrapper {
         };
         let line = &text[start..end];
         if !begins_with_time(line) {
+            if line.contains('{') {
+                // The rest of a document whose begin is lost may have whole records.
+                let why = NOT_JSON;
+                let fault = Fault::Invalid { at: start, why };
+                level.tape.clear();
+                return Some(self.damaged(job, level, (text, start, fault), place, complete));
+            }
             return Some(self.not_json(job, (text, start, end), place));
         }
         let Some(json) = memchr::memchr2(b'{', b'[', line.as_bytes()).map(|at| start + at) else {
@@ -360,7 +251,8 @@ impl Unwrapper {
         while let Some(next) = text.get(end + 1..) {
             let line = &next[..memchr::memchr(b'\n', next.as_bytes()).unwrap_or(next.len())];
             if next.is_empty()
-                || line.trim_start().starts_with(['{', '['])
+                || line.contains('{')
+                || line.trim_start().starts_with('[')
                 || line.starts_with(BREAK.trim_end())
                 || begins_with_time(line)
             {
@@ -405,10 +297,7 @@ fn reject_text(job: &mut Job<'_>, text: &str, place: Place) {
             "these bytes are neither text nor a known compression",
         )
     } else {
-        (
-            "not JSON",
-            "expected a JSON document, a log line, or a compressed one",
-        )
+        ("not JSON", NOT_JSON)
     };
     let position = job.position.at_byte(place.byte);
     job.reject(position, reason, detail.to_owned(), bytes);
@@ -436,7 +325,7 @@ fn after(text: &str, start: usize, end: usize, complete: bool) -> Option<Fault> 
 }
 
 /// `2026-01-31T01:02` or with a space for the `T`, as the log tools of AWS begin their lines.
-fn begins_with_time(line: &str) -> bool {
+pub(super) fn begins_with_time(line: &str) -> bool {
     let shape = b"0000-00-00T00:00";
     line.len() > shape.len()
         && line.bytes().zip(shape).all(|(byte, shape)| match shape {
@@ -444,51 +333,4 @@ fn begins_with_time(line: &str) -> bool {
             b'T' => byte == b'T' || byte == b' ',
             other => byte == *other,
         })
-}
-
-/// Overwrites what is not UTF-8; gives the length of the text. A character that the end cuts is no
-/// fault while there is more to come, and then left out.
-fn patch(bytes: &mut [u8], last: bool) -> usize {
-    let mut from = 0;
-    loop {
-        match std::str::from_utf8(&bytes[from..]) {
-            Ok(_) => return bytes.len(),
-            Err(error) => {
-                let at = from + error.valid_up_to();
-                let length = match error.error_len() {
-                    Some(length) => length,
-                    None if last => bytes.len() - at,
-                    None => return at,
-                };
-                bytes[at..at + length].fill(NOT_UTF8);
-                from = at + length;
-            }
-        }
-    }
-}
-
-/// What PowerShell's `>` makes of text.
-fn utf16(bytes: &[u8]) -> Option<String> {
-    let unit: fn([u8; 2]) -> u16 = match bytes {
-        [0xff, 0xfe, ..] => u16::from_le_bytes,
-        [0xfe, 0xff, ..] => u16::from_be_bytes,
-        _ => return None,
-    };
-    let units = bytes[2..]
-        .chunks_exact(2)
-        .map(|pair| unit([pair[0], pair[1]]));
-    let broken = NOT_UTF8 as char;
-    let text = char::decode_utf16(units).map(|unit| unit.unwrap_or(broken));
-    Some(text.collect())
-}
-
-/// Large files of formats that are known and not read.
-fn binary(head: &[u8]) -> Option<&'static str> {
-    match head {
-        [b'P', b'A', b'R', b'1', ..] => Some("Parquet file (not a CloudTrail log; Security Lake?)"),
-        [b'P', b'K', 3, 4, ..] => Some("zip archive (unpack it first)"),
-        [0xfd, b'7', b'z', b'X', b'Z', ..] => Some("xz archive (unpack it first)"),
-        _ if compression::sniff(head).is_some() => Some("compressed more than four times over"),
-        _ => None,
-    }
 }

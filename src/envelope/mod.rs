@@ -23,6 +23,8 @@ mod documents;
 mod gzip;
 mod kpl;
 mod salvage;
+mod text;
+mod windows;
 mod wrapper;
 
 use std::io::Read;
@@ -169,9 +171,9 @@ struct Job<'s> {
     position: Position,
     outcome: Outcome,
     /// Damage that reaches beyond the window.
-    damage: Option<documents::Damage>,
+    damage: Option<windows::Damage>,
     /// A document larger than the window, taken apart between elements.
-    split: Option<documents::Split>,
+    split: Option<windows::Split>,
 }
 
 /// Where in a payload we are, and what is known about it.

@@ -2,10 +2,15 @@
 //! that can be framed behind it. Each stretch in between is one reject.
 
 use super::classify::{Class, classify};
-use super::documents::{Damage, NOT_UTF8};
+use super::documents::begins_with_time;
+use super::text::NOT_UTF8;
+use super::windows::Damage;
 use super::wrapper::Found;
 use super::{Job, Level, Place, Unwrapper, WINDOW_BYTES};
-use crate::json::{Fault, Parsed, Span, Tape};
+use crate::json::{Element, Fault, Parsed, Span, Tape};
+
+/// So many lines behind damage are looked at for one that stands alone.
+const LINES: usize = 8;
 
 /// A piece of a damaged document.
 #[derive(Clone, Copy)]
@@ -33,12 +38,12 @@ impl Unwrapper {
             Fault::Invalid { at, .. } => at.min(text.len()),
             Fault::Incomplete => text.len(),
         };
-        let (end, ends, line) = match end_of_damage(text, (start, found_at), &mut level.salvage) {
-            Some(end) => (end, true, true),
-            None => {
-                let line = memchr::memchr(b'\n', &text.as_bytes()[start..found_at]).is_none();
-                (text.len(), complete, line)
-            }
+        forget_dubious(&mut level.tape, text);
+        let from = whole_until(&level.tape).unwrap_or(start);
+        let line = memchr::memchr(b'\n', &text.as_bytes()[start..found_at]).is_none();
+        let (end, ends) = match end_of_damage(text, from, &mut level.salvage) {
+            Some(end) => (end, true),
+            None => (text.len(), complete),
         };
         if place.depth == 0 {
             if let Some(split) = job.split.take() {
@@ -50,10 +55,10 @@ impl Unwrapper {
             damaged: true,
             ..place
         };
-        let whole = self.whole_elements(job, &level.tape, (text, start), place);
+        self.whole_elements(job, &level.tape, (text, start), place);
         let piece = Piece {
             text: &text[..end],
-            from: whole.unwrap_or(start),
+            from,
             fault: Some((start, fault)),
             complete: ends,
         };
@@ -70,9 +75,12 @@ impl Unwrapper {
         place: Place,
         complete: bool,
     ) -> usize {
-        let newline = memchr::memchr(b'\n', text.as_bytes()).filter(|_| damage.line);
-        let (end, ends) = match newline {
-            Some(at) => (at, true),
+        let end = match damage.line {
+            true => end_of_damage(text, 0, &mut level.salvage),
+            false => None,
+        };
+        let (end, ends) = match end {
+            Some(end) => (end, true),
             None => (text.len(), complete),
         };
         let piece = Piece {
@@ -92,15 +100,17 @@ impl Unwrapper {
         if ends { end } else { done }
     }
 
-    /// What is on the tape came whole. Gives the offset behind it.
+    /// What is on the tape came whole.
     fn whole_elements(
         &mut self,
         job: &mut Job<'_>,
         tape: &Tape,
         (text, start): (&str, usize),
         place: Place,
-    ) -> Option<usize> {
-        let array = tape.arrays.first()?;
+    ) {
+        let Some(array) = tape.arrays.first() else {
+            return;
+        };
         let found = Found {
             text,
             span: Span {
@@ -112,7 +122,6 @@ impl Unwrapper {
             tape: Some(tape),
         };
         self.open_document(job, found, place);
-        (array.elements.0 < array.elements.1).then_some(array.end as usize)
     }
 
     /// Tries every `{` for a record or a wrapper that is whole.
@@ -187,23 +196,43 @@ impl Unwrapper {
     }
 }
 
-/// Where the damage ends for certain: with its line, if the document is one of many that have a line
-/// each. Over several lines there is no telling.
-fn end_of_damage(text: &str, (start, found_at): (usize, usize), tape: &mut Tape) -> Option<usize> {
-    let newline = |from: usize| Some(from + memchr::memchr(b'\n', &text.as_bytes()[from..])?);
-    let first = newline(start)?;
-    if first >= found_at {
-        return newline(found_at);
+/// A string or scalar right before the damage may be part of it: a stray quote makes a string of the
+/// begin of the next record.
+fn forget_dubious(tape: &mut Tape, text: &str) {
+    let dubious = |element: &Element| !matches!(element.value.first(text), b'{' | b'[');
+    if tape.elements.last().is_some_and(dubious) {
+        tape.forget_last_element();
     }
-    // The line was cut off, and the scanner ran on into the next: which is one if it is a document.
-    match tape.parse(text, first + 1) {
-        Parsed::Document { start, end }
-            if start == first + 1 && newline(start).unwrap_or(text.len()) >= end =>
-        {
+}
+
+/// The offset behind the elements on the tape, if there are any.
+fn whole_until(tape: &Tape) -> Option<usize> {
+    let array = tape.arrays.first()?;
+    (array.elements.0 < array.elements.1).then_some(array.end as usize)
+}
+
+/// Where the damage ends for certain: before a line that stands alone, be it one document or a log
+/// line, if one of the next few does. Else there is no telling.
+fn end_of_damage(text: &str, from: usize, tape: &mut Tape) -> Option<usize> {
+    memchr::memchr_iter(b'\n', &text.as_bytes()[from..])
+        .take(LINES)
+        .map(|newline| from + newline)
+        .find(|newline| stands_alone(text, newline + 1, tape))
+}
+
+/// Whether the line at `start` is one JSON document or begins as the lines of log tools do.
+fn stands_alone(text: &str, start: usize, tape: &mut Tape) -> bool {
+    match text.as_bytes().get(start) {
+        Some(b'{' | b'[') => {}
+        _ => return begins_with_time(&text[start..]),
+    }
+    match tape.parse(text, start) {
+        Parsed::Document { end, .. } => {
+            let one_line = memchr::memchr(b'\n', &text.as_bytes()[start..end]).is_none();
             let rest = text[end..].trim_start_matches(['\r', ' ']);
-            (rest.is_empty() || rest.starts_with('\n')).then_some(first)
+            one_line && (rest.is_empty() || rest.starts_with('\n'))
         }
-        _ => None,
+        _ => false,
     }
 }
 

@@ -15,6 +15,9 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
+/// What CloudTrail says when it is given a topic, and nothing else.
+pub(super) const VALIDATION: &str = "CloudTrail validation message";
+
 /// A value in some text, and the tape its parts are on if it is a document of its own.
 #[derive(Clone, Copy)]
 pub(super) struct Found<'a> {
@@ -141,7 +144,7 @@ impl Unwrapper {
             Some(b'{' | b'[') => {
                 self.documents(job, text, place, true);
             }
-            Some(b'C') if text.starts_with("CloudTrail validation message") => {
+            Some(b'C') if text.starts_with(VALIDATION) => {
                 job.sink.not_cloudtrail("trail validation notice", 1);
             }
             _ => job.sink.not_cloudtrail(place.otherwise, 1),
@@ -165,7 +168,7 @@ impl Unwrapper {
     }
 
     /// Bytes out of a wrapper: aggregated, compressed, or text.
-    fn nested_bytes(&mut self, job: &mut Job<'_>, bytes: &[u8], place: Place) {
+    pub(super) fn nested_bytes(&mut self, job: &mut Job<'_>, bytes: &[u8], place: Place) {
         if place.depth > MAX_WRAPPERS {
             too_many_wrappers(job, place);
         } else if let Some(records) = kpl::records(bytes) {

@@ -84,10 +84,7 @@ impl Tape {
     /// Validates the next document of `text` from byte `at` on, and notes where its parts are.
     pub fn parse(&mut self, text: &str, at: usize) -> Parsed {
         let text = text.as_bytes();
-        self.root.clear();
-        self.arrays.clear();
-        self.elements.clear();
-        self.members.clear();
+        self.clear();
         let start = skip_space(text, at);
         let end = match text.get(start) {
             None => return Parsed::Nothing,
@@ -187,6 +184,27 @@ impl Tape {
             at = next_member(text, value.end as usize)?;
         }
         end_of_object(text, at, self.members.len() == first)
+    }
+
+    /// Forgets all that is on the tape.
+    pub fn clear(&mut self) {
+        self.root.clear();
+        self.arrays.clear();
+        self.elements.clear();
+        self.members.clear();
+    }
+
+    /// Takes the last element off, as if its array ended behind the one before it.
+    pub fn forget_last_element(&mut self) {
+        self.elements.pop();
+        let count = self.elements.len() as u32;
+        if let Some(array) = self.arrays.last_mut() {
+            array.elements.1 = count.max(array.elements.0);
+            array.end = match self.elements.get(array.elements.0 as usize..) {
+                Some([.., last]) => last.value.end,
+                _ => array.start + 1,
+            };
+        }
     }
 
     /// The elements of `array`.

@@ -1,0 +1,132 @@
+//! What text is encoded in: UTF-8, with damage, or the UTF-16 that PowerShell's `>` writes.
+
+use std::io::Read;
+
+/// What invalid UTF-8 is overwritten with, byte for byte, so that offsets stay: it is no JSON
+/// anywhere, and the record around it becomes a reject like any other damage.
+pub(super) const NOT_UTF8: u8 = 1;
+
+pub(super) const BOM: &[u8] = "\u{feff}".as_bytes();
+
+/// Bytes of UTF-16 that are read at a time.
+const CHUNK_BYTES: usize = 32 << 10;
+
+/// Overwrites what is not UTF-8; gives the length of the text. A character that the end cuts is no
+/// fault while there is more to come, and then left out.
+pub(super) fn patch(bytes: &mut [u8], last: bool) -> usize {
+    let mut from = 0;
+    loop {
+        match std::str::from_utf8(&bytes[from..]) {
+            Ok(_) => return bytes.len(),
+            Err(error) => {
+                let at = from + error.valid_up_to();
+                let length = match error.error_len() {
+                    Some(length) => length,
+                    None if last => bytes.len() - at,
+                    None => return at,
+                };
+                bytes[at..at + length].fill(NOT_UTF8);
+                from = at + length;
+            }
+        }
+    }
+}
+
+/// The order of the bytes in UTF-16, told by the mark that it begins with.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Order {
+    Little,
+    Big,
+}
+
+impl Order {
+    pub(super) fn sniff(bytes: &[u8]) -> Option<Self> {
+        match bytes {
+            [0xff, 0xfe, ..] => Some(Self::Little),
+            [0xfe, 0xff, ..] => Some(Self::Big),
+            _ => None,
+        }
+    }
+
+    fn unit(self, bytes: &[u8]) -> u16 {
+        let pair = [bytes[0], bytes[1]];
+        match self {
+            Self::Little => u16::from_le_bytes(pair),
+            Self::Big => u16::from_be_bytes(pair),
+        }
+    }
+
+    fn decode(self, bytes: &[u8], out: &mut String) {
+        let units = bytes.chunks_exact(2).map(|pair| self.unit(pair));
+        let broken = NOT_UTF8 as char;
+        out.extend(char::decode_utf16(units).map(|unit| unit.unwrap_or(broken)));
+    }
+}
+
+/// UTF-16 that is all there, without its mark.
+pub(super) fn utf16(bytes: &[u8]) -> Option<String> {
+    let order = Order::sniff(bytes)?;
+    let mut text = String::new();
+    order.decode(&bytes[2..], &mut text);
+    Some(text)
+}
+
+/// Reads UTF-16 as UTF-8, mark included.
+pub(super) struct Utf16<R> {
+    reader: R,
+    order: Order,
+    /// Read and not yet decoded: half a character at most.
+    rest: Vec<u8>,
+    text: String,
+    given: usize,
+}
+
+impl<R: Read> Utf16<R> {
+    pub(super) fn new(reader: R, order: Order) -> Self {
+        Self {
+            reader,
+            order,
+            rest: Vec::new(),
+            text: String::new(),
+            given: 0,
+        }
+    }
+
+    /// Decodes the next chunk; no text comes of it only at the end.
+    fn more(&mut self) -> std::io::Result<()> {
+        self.text.clear();
+        self.given = 0;
+        while self.text.is_empty() {
+            let had = self.rest.len();
+            let chunk = CHUNK_BYTES as u64;
+            (&mut self.reader).take(chunk).read_to_end(&mut self.rest)?;
+            if self.rest.len() == had {
+                self.order.decode(&self.rest, &mut self.text);
+                if had % 2 == 1 {
+                    self.text.push(NOT_UTF8 as char);
+                }
+                self.rest.clear();
+                break;
+            }
+            let mut whole = self.rest.len() & !1;
+            let high = |unit: u16| (0xd800..0xdc00).contains(&unit);
+            if whole > 0 && high(self.order.unit(&self.rest[whole - 2..])) {
+                whole -= 2;
+            }
+            self.order.decode(&self.rest[..whole], &mut self.text);
+            self.rest.drain(..whole);
+        }
+        Ok(())
+    }
+}
+
+impl<R: Read> Read for Utf16<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        if self.given == self.text.len() {
+            self.more()?;
+        }
+        let count = (&self.text.as_bytes()[self.given..]).read(buffer)?;
+        self.given += count;
+        Ok(count)
+    }
+}
