@@ -70,6 +70,10 @@ pub struct Tape {
     pub members: Vec<Member>,
 }
 
+/// Members and elements may be this many of each in a document: three times what the densest records
+/// have in the largest file that is taken in one piece, and some hundred megabytes.
+const MAX_PARTS: usize = 4 << 20;
+
 /// Root keys whose arrays are put on the tape element by element; to look into others, parse them.
 const ARRAYS: [&[u8]; 6] = [
     b"Records",
@@ -114,7 +118,7 @@ impl Tape {
             } else {
                 member_value(text, start, 1)?
             };
-            self.root.push(Member { key, value });
+            push(&mut self.root, Member { key, value }, start)?;
             at = next_member(text, value.end as usize)?;
         }
         end_of_object(text, at, self.root.is_empty())
@@ -167,10 +171,11 @@ impl Tape {
             }
             _ => member_value(text, start, 2)?,
         };
-        self.elements.push(Element {
+        let element = Element {
             value,
             members: (first as u32, self.members.len() as u32),
-        });
+        };
+        push(&mut self.elements, element, start)?;
         Ok(value)
     }
 
@@ -180,7 +185,7 @@ impl Tape {
         while let Some(b'"') = text.get(at) {
             let (key, start) = key_span(text, at)?;
             let value = member_value(text, start, 3)?;
-            self.members.push(Member { key, value });
+            push(&mut self.members, Member { key, value }, start)?;
             at = next_member(text, value.end as usize)?;
         }
         end_of_object(text, at, self.members.len() == first)
@@ -216,6 +221,15 @@ impl Tape {
     pub fn members_of(&self, element: &Element) -> &[Member] {
         &self.members[element.members.0 as usize..element.members.1 as usize]
     }
+}
+
+#[inline(always)]
+fn push<T>(parts: &mut Vec<T>, part: T, at: usize) -> Result<(), Fault> {
+    if parts.len() >= MAX_PARTS {
+        return Err(invalid(at, "too many members or elements"));
+    }
+    parts.push(part);
+    Ok(())
 }
 
 /// The key whose quote is at `at`, and where its value starts.
