@@ -28,10 +28,23 @@ pub(super) fn header(text: &str) -> Option<Header> {
     if line.contains(' ') && has("eventname") && has("eventtime") && has("eventsource") {
         return Some(Header::EventHistory);
     }
-    (has("eventversion") && has("useridentity") || has("eventid") && has("eventjson")).then_some(
-        Header::Other("CSV of query results (lossy: query the original events instead)"),
-    )
+    // Athena's and CloudTrail Lake's columns are as the query chose them.
+    let known = COLUMNS.iter().filter(|name| has(name)).count();
+    (known >= 2).then_some(Header::Other(
+        "CSV of query results (lossy: query the original events instead)",
+    ))
 }
+
+/// Columns of query results that tell what they are of.
+const COLUMNS: &[&str] = &[
+    "eventid",
+    "eventjson",
+    "eventname",
+    "eventsource",
+    "eventtime",
+    "eventversion",
+    "useridentity",
+];
 
 /// Makes a record of each row: what the page shows, under the names that records have. Gives the
 /// number of bytes that were read.
