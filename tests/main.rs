@@ -2,5 +2,11 @@
 
 mod cli;
 mod corpus;
+mod damage;
+mod envelopes;
+mod feed;
+mod fuzz;
+mod large;
 mod layering;
+mod made;
 mod sql;

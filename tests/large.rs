@@ -1,0 +1,224 @@
+//! Inputs larger than the window that streams pass through.
+
+use std::io::{self, Read};
+
+use auroratrail::envelope::{Outcome, Record, Sink, Taken, Unwrapper};
+use auroratrail::source::Body;
+use auroratrail::stats::Reject;
+
+use crate::damage::{Damage, Form, forms, rounds};
+use crate::feed::{check, payload};
+use crate::made::{Random, gzip, id, utf16le};
+
+/// Three times the window.
+const LARGE_BYTES: usize = 12 << 20;
+
+/// Keeps only what identifies the records: 12 MB of them would be compared slowly.
+#[derive(Default)]
+pub struct Ids {
+    pub ids: Vec<String>,
+    pub rejects: Vec<&'static str>,
+    pub others: u64,
+}
+
+impl Sink for Ids {
+    fn record(&mut self, record: &Record<'_>) -> Taken {
+        let id = record
+            .members
+            .iter()
+            .find(|member| member.key.raw(record.text) == "eventID");
+        self.ids.push(id.map_or_else(String::new, |member| {
+            member.value.raw(record.text).trim_matches('"').to_owned()
+        }));
+        Taken::Row
+    }
+
+    fn not_cloudtrail(&mut self, _: &'static str, count: u64) {
+        self.others += count;
+    }
+
+    fn reject(&mut self, reject: &Reject<'_>) {
+        assert!(reject.bytes.len() <= 80 << 20);
+        self.rejects.push(reject.reason);
+    }
+}
+
+pub fn ids(body: Body) -> (Ids, Outcome) {
+    let mut ids = Ids::default();
+    let outcome = Unwrapper::default().unwrap(payload(body), &mut ids);
+    check(&outcome, ids.ids.len(), ids.rejects.len());
+    (ids, outcome)
+}
+
+/// Gives at most `piece` bytes at a time.
+struct Pieces {
+    bytes: io::Cursor<Vec<u8>>,
+    piece: usize,
+}
+
+impl Read for Pieces {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = buffer.len().min(self.piece);
+        self.bytes.read(&mut buffer[..count])
+    }
+}
+
+fn stream(bytes: Vec<u8>, piece: usize) -> (Ids, Outcome) {
+    let bytes = io::Cursor::new(bytes);
+    ids(Body::Stream(Box::new(Pieces { bytes, piece })))
+}
+
+fn large(index: usize) -> Form {
+    // A record has 1 to 2 KB; the subscription's and the pretty ones are longer.
+    let form = forms(LARGE_BYTES / 900).swap_remove(index);
+    assert!(form.text.len() > LARGE_BYTES, "{}", form.text.len());
+    form
+}
+
+/// Checks that all records of a large file of form `index` are found once and in order, whether or
+/// not one in the middle is damaged.
+fn all_are_found(index: usize) {
+    let mut form = large(index);
+    let expected: Vec<String> = (0..form.places.len()).map(id).collect();
+    let (found, outcome) = stream(form.text.clone(), 100_001);
+    assert_eq!(
+        found.ids.len(),
+        expected.len(),
+        "{}: {outcome:?}",
+        form.name
+    );
+    assert_eq!(found.ids, expected, "{}", form.name);
+    assert_eq!(
+        (outcome.salvaged, found.rejects.len()),
+        (0, 0),
+        "{}",
+        form.name
+    );
+
+    let middle = form.places.len() / 2;
+    let at = form.places[middle].start + 300;
+    form.text[at..at + 21].copy_from_slice(b"\"{[\\\"{\"x\":[[\"{,\\\\\"}]\"");
+    let (found, outcome) = stream(form.text.clone(), 1 << 20);
+    let mut all_but_one = expected.clone();
+    all_but_one.remove(middle);
+    assert!(
+        found.ids == all_but_one || found.ids == expected,
+        "{}: {outcome:?} {:?}",
+        form.name,
+        found.rejects
+    );
+    assert!(
+        !found.rejects.is_empty() || found.others > 0,
+        "{}: {outcome:?}",
+        form.name
+    );
+
+    let (whole, other) = ids(Body::Whole(form.text.clone().into()));
+    assert_eq!(whole.ids, found.ids, "{}: {other:?} {outcome:?}", form.name);
+    if index.is_multiple_of(2) {
+        let (packed, _) = stream(gzip(&form.text), 10_000);
+        assert_eq!(packed.ids, found.ids, "{}", form.name);
+    }
+}
+
+#[test]
+fn all_records_of_a_large_log_file_are_found() {
+    all_are_found(0);
+}
+
+#[test]
+fn all_records_of_a_large_pretty_log_file_are_found() {
+    all_are_found(1);
+}
+
+#[test]
+fn all_records_of_a_large_array_are_found() {
+    all_are_found(2);
+}
+
+#[test]
+fn all_records_of_many_lines_are_found() {
+    all_are_found(3);
+}
+
+#[test]
+fn all_records_of_a_large_subscription_document_are_found() {
+    all_are_found(4);
+}
+
+/// With so much space in it that the window's end lies somewhere among the records.
+fn pushed(form: &Form, text: &[u8], random: &mut Random) -> Vec<u8> {
+    let window = 4 << 20;
+    let behind = match form.name {
+        "lines" => 0,
+        _ => form.places[0].start,
+    };
+    let behind = behind.min(text.len());
+    let space = window - random.below(text.len().saturating_sub(behind).max(1));
+    let (head, tail) = text.split_at(behind);
+    [head, &vec![b' '; space], tail].concat()
+}
+
+#[test]
+fn records_around_the_windows_end_are_found() {
+    let mut random = Random(5);
+    for form in forms(30) {
+        for round in 0..rounds(5) {
+            let damaged = match round {
+                0 => form.text.clone(),
+                _ => Damage::random(&mut random, form.text.len()).apply(&form.text),
+            };
+            let text = pushed(&form, &damaged, &mut random);
+            let (whole, one) = ids(Body::Whole(text.clone().into()));
+            let (found, other) = stream(text, 1 << 20);
+            let name = form.name;
+            assert_eq!(found.ids, whole.ids, "{name}, {round}: {one:?} {other:?}");
+            assert_eq!(
+                found.rejects.is_empty(),
+                whole.rejects.is_empty(),
+                "{name}, {round}"
+            );
+            if round == 0 {
+                assert_eq!(
+                    (found.ids.len(), found.rejects.len()),
+                    (30, 0),
+                    "{name}: {other:?}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn large_files_of_other_forms_are_read_through_the_window_too() {
+    let form = large(3);
+    let expected: Vec<String> = (0..form.places.len()).map(id).collect();
+    let text = String::from_utf8(form.text).unwrap();
+    let (found, _) = stream(utf16le(&text), 70_001);
+    assert_eq!(found.ids, expected);
+    assert!(found.rejects.is_empty());
+
+    let mut csv = "Event ID,Event time,User name,Event source,Event name,AWS region\n".to_owned();
+    for id in &expected {
+        csv.push_str(&format!(
+            "{id},2026-03-04T05:06:07Z,\"{}\n, \"\"x\"\"\",rds.amazonaws.com,ModifyDBCluster,us-east-1\n",
+            "maria".repeat(60)
+        ));
+    }
+    assert!(csv.len() > 4 << 20);
+    let length = csv.len() as u64;
+    let (found, outcome) = stream(csv.into_bytes(), 70_001);
+    assert_eq!(found.ids, expected);
+    assert_eq!(outcome.inflated_bytes, length);
+
+    let line = "\"e\",\"{type=IAMUser}\",\"ModifyDBCluster\"\n";
+    let csv = format!(
+        "\"eventid\",\"useridentity\",\"eventname\"\n{}",
+        line.repeat(200_000)
+    );
+    let (found, _) = stream(csv.into_bytes(), 70_001);
+    assert_eq!(
+        (found.ids.len(), found.rejects.len(), found.others),
+        (0, 0, 1)
+    );
+}
