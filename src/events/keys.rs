@@ -50,12 +50,25 @@ impl Keys {
         loop {
             let number = usize::from(self.slots[slot]).checked_sub(1)?;
             let known = &*self.keys[number];
-            if known == key || known.eq_ignore_ascii_case(key) {
+            if same(known, key) || known.eq_ignore_ascii_case(key) {
                 return Some(number);
             }
             slot = (slot + 1) & mask;
         }
     }
+}
+
+/// `==` for short keys: a call of the C library's `memcmp` costs more than it does.
+#[inline]
+fn same(a: &[u8], b: &[u8]) -> bool {
+    let (a_words, a_rest) = a.as_chunks::<8>();
+    let (b_words, b_rest) = b.as_chunks::<8>();
+    a.len() == b.len()
+        && a_words
+            .iter()
+            .zip(b_words)
+            .all(|(a, b)| u64::from_ne_bytes(*a) == u64::from_ne_bytes(*b))
+        && a_rest.iter().zip(b_rest).all(|(a, b)| a == b)
 }
 
 fn length_bit(length: usize) -> u64 {

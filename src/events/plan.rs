@@ -70,9 +70,12 @@ impl Node {
     /// Of keys that are alike but for case the first counts.
     pub(super) fn walk<'a>(&self, value: Value<'a>, each: &mut impl FnMut(&Node, Value<'a>)) {
         each(self, value);
-        if self.children.is_empty() || value.first() != b'{' {
-            return;
+        if !self.children.is_empty() && value.first() == b'{' {
+            self.walk_object(value, each);
         }
+    }
+
+    fn walk_object<'a>(&self, value: Value<'a>, each: &mut impl FnMut(&Node, Value<'a>)) {
         let mut seen = Seen::default();
         let mut left = self.children.len();
         for (key, span) in Members::at(value.text, value.span.start as usize) {
@@ -83,7 +86,11 @@ impl Node {
                 continue;
             }
             let text = value.text;
-            node.walk(Value { text, span }, each);
+            let value = Value { text, span };
+            each(node, value);
+            if !node.children.is_empty() && value.first() == b'{' {
+                node.walk_object(value, each);
+            }
             left = left.saturating_sub(1);
             if left == 0 {
                 break;
