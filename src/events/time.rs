@@ -35,9 +35,14 @@ pub fn from_number(number: &str) -> Option<i64> {
     (micros.abs() < 9e18).then_some(micros as i64)
 }
 
-/// Whether `text` is how CloudTrail writes an event's time, so that the time alone gives it back.
+/// Whether `text` is how CloudTrail writes an event's time, so that the time alone gives it back. A
+/// leap second is not: it is the first second of the next minute then.
 pub fn is_canonical(text: &str) -> bool {
-    text.len() == 20 && text.ends_with('Z') && text.as_bytes()[10] == b'T' && parse(text).is_some()
+    text.len() == 20
+        && text.ends_with('Z')
+        && text.as_bytes()[10] == b'T'
+        && !text.ends_with(":60Z")
+        && parse(text).is_some()
 }
 
 /// Writes `micros` as CloudTrail writes an event's time.

@@ -545,6 +545,19 @@ fn every_column_alone_holds_what_it_holds_among_all() {
     }
 }
 
+#[test]
+fn a_time_that_its_column_cannot_give_back_is_rebuilt() {
+    for time in [
+        "2026-03-04T05:06:60Z",
+        "2016-12-31T23:59:60Z",
+        "2026-03-04T05:06:07.0Z",
+        "0000-01-01T00:00:00Z",
+    ] {
+        let text = format!(r#"{{"eventName":"a","eventSource":"b","eventTime":"{time}"}}"#);
+        rebuilds(&decode(text.as_bytes(), &all(), RowFilter::default(), 1)).unwrap();
+    }
+}
+
 fn some_of(texts: &'static [&'static str]) -> impl Strategy<Value = Option<BTreeSet<String>>> {
     let set = proptest::collection::btree_set(select(texts).prop_map(str::to_owned), 0..3);
     proptest::option::of(set)
