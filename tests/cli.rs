@@ -1,1 +1,1043 @@
-//! The command as its users meet it.
+//! The command as its users meet it: the binary itself in a folder of its own, everything that it
+//! prints compared.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use arrow::array::{AsArray, RecordBatch};
+use arrow::datatypes::{DataType, Int64Type};
+use insta::assert_snapshot;
+use tempfile::TempDir;
+
+/// A folder with a trail's files in it, and the command run there.
+struct Place(TempDir);
+
+const ALICE: &str = r#"{"eventVersion":"1.11","userIdentity":{"type":"IAMUser","userName":"alice"},"eventTime":"2026-05-03T09:00:00Z","eventSource":"rds.amazonaws.com","eventName":"StopDBCluster","awsRegion":"us-east-1","requestParameters":{"dBClusterIdentifier":"orders"},"readOnly":false,"eventID":"a1"}"#;
+const BOB: &str = r#"{"eventVersion":"1.11","userIdentity":{"type":"IAMUser","userName":"bob"},"eventTime":"2026-05-03T09:30:00Z","eventSource":"rds.amazonaws.com","eventName":"DescribeDBClusters","awsRegion":"us-east-1","requestParameters":null,"readOnly":true,"eventID":"b1"}"#;
+const FORMULA: &str = r#"{"eventVersion":"1.11","eventTime":"2026-05-03T10:00:00Z","eventSource":"s3.amazonaws.com","eventName":"=1+cmd|'/c calc'!A1","awsRegion":"eu-west-1","userAgent":"tab\there, \"quoted\"","eventID":"c1"}"#;
+
+impl Place {
+    /// `logs/2026/a.json`, `logs/b.json.gz` and `logs/c.ndjson`, an event in each.
+    fn new() -> Self {
+        let place = Self(TempDir::new().unwrap());
+        fs::create_dir_all(place.path().join("logs/2026")).unwrap();
+        place.write("logs/2026/a.json", format!("{{\"Records\":[{ALICE}]}}"));
+        place.write("logs/b.json.gz", gzip(&format!("{{\"Records\":[{BOB}]}}")));
+        place.write("logs/c.ndjson", format!("{FORMULA}\n"));
+        place
+    }
+
+    fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    fn write(&self, name: &str, content: impl AsRef<[u8]>) {
+        fs::write(self.path().join(name), content).unwrap();
+    }
+
+    fn read(&self, name: &str) -> String {
+        fs::read_to_string(self.path().join(name)).unwrap()
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_auroratrail"));
+        command
+            .args(arguments)
+            .current_dir(self.path())
+            .env_remove("NO_COLOR")
+            .env("COLUMNS", "100")
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// Runs the command and tells what it printed, and how it ended if not with 0.
+    fn run(&self, arguments: &[&str]) -> String {
+        transcript(&self.command(arguments).output().unwrap())
+    }
+
+    fn run_with_input(&self, arguments: &[&str], input: &[u8]) -> String {
+        let mut command = self.command(arguments);
+        command.stdin(Stdio::piped());
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        // One that does not read it all is not to be waited for.
+        let _ = child.stdin.take().unwrap().write_all(input);
+        transcript(&child.wait_with_output().unwrap())
+    }
+}
+
+fn transcript(output: &Output) -> String {
+    let mut text = String::from_utf8_lossy(&output.stdout).into_owned();
+    for line in String::from_utf8_lossy(&output.stderr).lines() {
+        text.push_str(format!("! {line}").trim_end());
+        text.push('\n');
+    }
+    match output.status.code() {
+        Some(0) => {}
+        Some(code) => text.push_str(&format!("exit {code}\n")),
+        None => text.push_str(&format!("{}\n", output.status)),
+    }
+    text
+}
+
+/// The lines about files in `bad/` in one order.
+fn in_order(transcript: &str) -> String {
+    let mut lines: Vec<&str> = transcript.lines().collect();
+    let is_about_a_file = |line: &&str| line.contains("bad/");
+    if let Some(first) = lines.iter().position(is_about_a_file) {
+        let count = lines[first..]
+            .iter()
+            .take_while(|line| is_about_a_file(line))
+            .count();
+        lines[first..first + count].sort_unstable();
+    }
+    lines.join("\n")
+}
+
+fn gzip(text: &str) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    encoder.write_all(text.as_bytes()).unwrap();
+    encoder.finish().unwrap()
+}
+
+const CALLS: &str = "SELECT eventTime, userIdentity.userName AS who, eventName, readOnly FROM events ORDER BY eventTime";
+
+#[test]
+fn a_file_a_folder_a_glob_and_standard_input_are_read() {
+    let place = Place::new();
+    assert_snapshot!(place.run(&["query", CALLS, "logs"]), @r"
+    eventTime             who    eventName            readOnly
+    ────────────────────  ─────  ───────────────────  ────────
+    2026-05-03T09:00:00Z  alice  StopDBCluster        false
+    2026-05-03T09:30:00Z  bob    DescribeDBClusters   true
+    2026-05-03T10:00:00Z  NULL   =1+cmd|'/c calc'!A1  NULL
+    ");
+    assert_snapshot!(place.run(&["query", CALLS, "logs/b.json.gz"]), @r"
+    eventTime             who  eventName           readOnly
+    ────────────────────  ───  ──────────────────  ────────
+    2026-05-03T09:30:00Z  bob  DescribeDBClusters  true
+    ");
+    let count = "SELECT count(*) AS n FROM events";
+    assert_snapshot!(place.run(&["query", count, "logs/**/*.json*", "logs/c.ndjson"]), @r"
+    n
+    ─
+    3
+    ");
+    // The same file by two ways is one.
+    assert_snapshot!(place.run(&["query", count, "logs", "logs/2026/a.json"]), @r"
+    n
+    ─
+    3
+    ");
+    assert_snapshot!(place.run_with_input(&["query", count, "-"], &gzip(BOB)), @r"
+    n
+    ─
+    1
+    ");
+    assert_snapshot!(place.run_with_input(&["query", count, "-", "logs"], ALICE.as_bytes()), @r"
+    n
+    ─
+    4
+    ");
+    assert_snapshot!(place.run_with_input(&["query", count, "-"], b""), @r"
+    n
+    ─
+    0
+    ");
+}
+
+#[test]
+fn standard_input_is_read_once() {
+    let place = Place::new();
+    let twice = "SELECT count(*) FROM events a JOIN events b ON a.eventID = b.eventID";
+    assert_snapshot!(place.run_with_input(&["query", twice, "-"], ALICE.as_bytes()), @r"
+    ! auroratrail: standard input can be read only once, and this query reads events several times; save it to a file first
+    exit 2
+    ");
+}
+
+#[test]
+fn the_query_may_be_in_a_file() {
+    let place = Place::new();
+    place.write("question.sql", "-- who stops clusters?\nSELECT userIdentity.userName\nFROM events\nWHERE eventName = 'StopDBCluster';\n");
+    assert_snapshot!(place.run(&["query", "-f", "question.sql", "logs/c.ndjson", "logs"]), @r"
+    userIdentity.userName
+    ─────────────────────
+    alice
+    ");
+    assert_snapshot!(place.run(&["query", "logs/c.ndjson", "logs/2026", "--file", "question.sql"]), @r"
+    userIdentity.userName
+    ─────────────────────
+    alice
+    ");
+    assert_snapshot!(place.run(&["query", "-f", "nothing.sql", "logs"]), @r"
+    ! auroratrail: cannot read nothing.sql: no such file or directory
+    exit 2
+    ");
+    assert_snapshot!(place.run(&["query"]), @r"
+    ! error: the following required arguments were not provided:
+    !   <SQL>
+    !
+    ! Usage: auroratrail query <SQL> [SOURCE]...
+    !
+    ! For more information, try '--help'.
+    exit 2
+    ");
+}
+
+#[test]
+fn without_a_source_it_is_about_the_sample_and_says_so() {
+    let place = Place::new();
+    let count = "SELECT count(*) AS n FROM events";
+    assert_snapshot!(place.run(&["query", count]), @r"
+        n
+    ─────
+    10000
+    ! auroratrail: no source given, so this is about 10,000 made-up events (sample:); give - to read standard input
+    ");
+    assert_snapshot!(place.run(&["query", count, "sample:?events=70"]), @r"
+     n
+    ──
+    70
+    ");
+    assert_snapshot!(place.run(&["query", count, "sample:?event=70"]), @r"
+    ! auroratrail: sample: there is no `event`, only events, seed, days and duplicates, as in `sample:?events=100000&seed=7&days=30&duplicates=0`
+    exit 2
+    ");
+}
+
+#[test]
+fn what_needs_no_events_reads_none_and_looks_for_none() {
+    let place = Place::new();
+    assert_snapshot!(place.run(&["query", "SELECT 1 + 1 AS two"]), @r"
+    two
+    ───
+      2
+    ");
+    assert_snapshot!(place.run(&["query", "SELECT 1 + 1 AS two", "no/such/folder"]), @r"
+    two
+    ───
+      2
+    ");
+    assert_snapshot!(place.run(&["query", "SHOW TABLES"]), @r"
+    table          meaning
+    ─────────────  ───────────────────────────────────────────────────────────────────
+    events         every CloudTrail record, Insights and aggregated ones too
+    aurora_events  those of RDS, the Data API and DSQL, without Neptune and DocumentDB
+    ");
+    let described = place.run(&["query", "DESCRIBE events", "--format", "csv"]);
+    let mut lines = described.lines();
+    assert_eq!(lines.next(), Some("column,type,class,meaning"));
+    assert!(lines.clone().count() > 850, "{described}");
+    assert!(lines.any(|line| line.starts_with("requestParameters.dBClusterIdentifier,varchar,")));
+    // What is wrong with the query is said before anything is looked for.
+    assert_snapshot!(place.run(&["query", "SELECT nope FROM events", "no/such/folder"]), @r"
+    ! auroratrail: no column nope in events; DESCRIBE events lists the columns
+    exit 2
+    ");
+}
+
+#[test]
+fn every_format_of_text() {
+    let place = Place::new();
+    let sql = "SELECT eventID, eventName, userAgent, readOnly, requestParameters, resources FROM events ORDER BY 1";
+    let run = |format| place.run(&["query", sql, "logs", "--format", format]);
+    assert_snapshot!(run("table"), @r#"
+    eventID  eventName            userAgent            readOnly  requestParameters                 resources
+    ───────  ───────────────────  ───────────────────  ────────  ────────────────────────────────  ─────────
+    a1       StopDBCluster        NULL                 false     {"dBClusterIdentifier":"orders"}  NULL
+    b1       DescribeDBClusters   NULL                 true      NULL                              NULL
+    c1       =1+cmd|'/c calc'!A1  tab\there, "quoted"  NULL      NULL                              NULL
+    "#);
+    assert_snapshot!(run("csv"), @r#"
+    eventID,eventName,userAgent,readOnly,requestParameters,resources
+    a1,StopDBCluster,,false,"{""dBClusterIdentifier"":""orders""}",
+    b1,DescribeDBClusters,,true,,
+    c1,'=1+cmd|'/c calc'!A1,"tab	here, ""quoted""",,,
+    "#);
+    let tsv = run("tsv").replace('\t', "→");
+    assert_snapshot!(tsv, @r#"
+    eventID→eventName→userAgent→readOnly→requestParameters→resources
+    a1→StopDBCluster→→false→"{""dBClusterIdentifier"":""orders""}"→
+    b1→DescribeDBClusters→→true→→
+    c1→'=1+cmd|'/c calc'!A1→"tab→here, ""quoted"""→→→
+    "#);
+    assert_snapshot!(run("json"), @r#"
+    [
+    {"eventID":"a1","eventName":"StopDBCluster","userAgent":null,"readOnly":false,"requestParameters":"{\"dBClusterIdentifier\":\"orders\"}","resources":null},
+    {"eventID":"b1","eventName":"DescribeDBClusters","userAgent":null,"readOnly":true,"requestParameters":null,"resources":null},
+    {"eventID":"c1","eventName":"=1+cmd|'/c calc'!A1","userAgent":"tab\there, \"quoted\"","readOnly":null,"requestParameters":null,"resources":null}
+    ]
+    "#);
+    assert_snapshot!(run("ndjson"), @r#"
+    {"eventID":"a1","eventName":"StopDBCluster","userAgent":null,"readOnly":false,"requestParameters":"{\"dBClusterIdentifier\":\"orders\"}","resources":null}
+    {"eventID":"b1","eventName":"DescribeDBClusters","userAgent":null,"readOnly":true,"requestParameters":null,"resources":null}
+    {"eventID":"c1","eventName":"=1+cmd|'/c calc'!A1","userAgent":"tab\there, \"quoted\"","readOnly":null,"requestParameters":null,"resources":null}
+    "#);
+    assert_snapshot!(run("markdown"), @r#"
+    | eventID | eventName | userAgent | readOnly | requestParameters | resources |
+    | --- | --- | --- | --- | --- | --- |
+    | a1 | StopDBCluster |  | false | {"dBClusterIdentifier":"orders"} |  |
+    | b1 | DescribeDBClusters |  | true |  |  |
+    | c1 | =1+cmd\|'/c calc'!A1 | tab\\there, "quoted" |  |  |  |
+    "#);
+    assert_snapshot!(place.run(&["query", sql, "logs", "--format", "csv", "--raw-csv"]), @r#"
+    eventID,eventName,userAgent,readOnly,requestParameters,resources
+    a1,StopDBCluster,,false,"{""dBClusterIdentifier"":""orders""}",
+    b1,DescribeDBClusters,,true,,
+    c1,=1+cmd|'/c calc'!A1,"tab	here, ""quoted""",,,
+    "#);
+    assert_snapshot!(run("yaml"), @r"
+    ! error: invalid value 'yaml' for '--format <FORMAT>'
+    !   [possible values: table, csv, tsv, json, ndjson, markdown, parquet, arrow]
+    !
+    ! For more information, try '--help'.
+    exit 2
+    ");
+}
+
+#[test]
+fn an_empty_answer_still_has_its_columns() {
+    let place = Place::new();
+    let sql = "SELECT eventID, eventName FROM events WHERE eventName = 'None'";
+    let run = |format| place.run(&["query", sql, "logs", "--format", format]);
+    assert_snapshot!(run("table"), @r"
+    eventID  eventName
+    ───────  ─────────
+    ");
+    assert_snapshot!(run("csv"), @"eventID,eventName");
+    assert_snapshot!(run("json"), @"[]");
+    assert_snapshot!(run("ndjson"), @"");
+}
+
+#[test]
+fn a_parquet_file_is_one_for_others() {
+    let place = Place::new();
+    let sql = "SELECT eventID, eventTime, userIdentity.userName, readOnly, resources, count(*) AS n \
+               FROM events GROUP BY ALL ORDER BY 1";
+    let sql = sql.replace("GROUP BY ALL", "GROUP BY 1, 2, 3, 4, 5");
+    assert_eq!(place.run(&["query", &sql, "logs", "-o", "x.parquet"]), "");
+    let file = fs::File::open(place.path().join("x.parquet")).unwrap();
+    let reader = parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder::try_new(file)
+        .unwrap()
+        .build()
+        .unwrap();
+    check(&reader.map(Result::unwrap).collect::<Vec<_>>());
+
+    let output = place
+        .command(&["query", &sql, "logs", "--format", "arrow"])
+        .output()
+        .unwrap();
+    assert!(output.status.success());
+    let reader = arrow::ipc::reader::StreamReader::try_new(&*output.stdout, None).unwrap();
+    check(&reader.map(Result::unwrap).collect::<Vec<_>>());
+
+    fn check(batches: &[RecordBatch]) {
+        let schema = batches[0].schema();
+        let names: Vec<&str> = schema
+            .fields()
+            .iter()
+            .map(|it| it.name().as_str())
+            .collect();
+        let title = "userIdentity.userName";
+        assert_eq!(
+            names,
+            ["eventID", "eventTime", title, "readOnly", "resources", "n"]
+        );
+        assert!(
+            matches!(schema.field(1).data_type(), DataType::Timestamp(_, Some(zone)) if &**zone == "UTC")
+        );
+        let mut ids = Vec::new();
+        let mut n = 0;
+        for batch in batches {
+            ids.extend(
+                batch
+                    .column(0)
+                    .as_string::<i32>()
+                    .iter()
+                    .map(|it| it.unwrap().to_owned()),
+            );
+            n += batch
+                .column(5)
+                .as_primitive::<Int64Type>()
+                .values()
+                .iter()
+                .sum::<i64>();
+        }
+        assert_eq!((ids.join(" ").as_str(), n), ("a1 b1 c1", 3));
+    }
+}
+
+#[test]
+fn a_file_takes_its_format_from_its_name() {
+    let place = Place::new();
+    let sql = "SELECT eventID, readOnly FROM events ORDER BY 1 LIMIT 2";
+    let write = |arguments: &[&str]| {
+        let all = [&["query", sql, "logs"], arguments].concat();
+        assert_eq!(place.run(&all), "");
+    };
+    write(&["-o", "x.csv"]);
+    assert_snapshot!(place.read("x.csv"), @r"
+    eventID,readOnly
+    a1,false
+    b1,true
+    ");
+    write(&["-o", "x.jsonl"]);
+    assert_snapshot!(place.read("x.jsonl"), @r#"
+    {"eventID":"a1","readOnly":false}
+    {"eventID":"b1","readOnly":true}
+    "#);
+    write(&["-o", "x.other"]);
+    assert_snapshot!(place.read("x.other"), @r"
+    eventID  readOnly
+    ───────  ────────
+    a1       false
+    b1       true
+    ");
+    write(&["-o", "x.csv", "--format", "tsv"]);
+    assert_snapshot!(place.read("x.csv"), @r"
+    eventID	readOnly
+    a1	false
+    b1	true
+    ");
+}
+
+#[test]
+fn a_file_is_not_touched_by_a_query_that_cannot_be() {
+    let place = Place::new();
+    place.write("x.csv", "kept");
+    place.run(&["query", "SELECT nope FROM events", "logs", "-o", "x.csv"]);
+    place.run(&[
+        "query",
+        "SELECT 1 FROM events",
+        "no/such/folder",
+        "-o",
+        "x.csv",
+        "--rejects",
+        "x.csv",
+    ]);
+    assert_eq!(place.read("x.csv"), "kept");
+    assert_snapshot!(place.run(&["query", "SELECT 1 AS one", "-o", "no/such/x.csv"]), @r"
+    ! auroratrail: cannot create no/such/x.csv: no such file or directory
+    exit 2
+    ");
+    assert_snapshot!(place.run(&["query", "SELECT 1 FROM events", "logs", "--rejects", "no/such/x"]), @r"
+    ! auroratrail: cannot create no/such/x: no such file or directory
+    exit 2
+    ");
+    if Path::new("/dev/full").exists() {
+        assert_snapshot!(place.run(&["query", "SELECT 1 AS one", "-o", "/dev/full"]), @r"
+        ! auroratrail: cannot write to /dev/full: no space left on device
+        exit 2
+        ");
+    }
+}
+
+#[test]
+fn copies_count_once_if_asked() {
+    let place = Place::new();
+    place.write("logs/again.json", format!("{ALICE}\n{ALICE}\n"));
+    let count = "SELECT count(*) AS n FROM events";
+    assert_snapshot!(place.run(&["query", count, "logs"]), @r"
+    n
+    ─
+    5
+    ");
+    assert_snapshot!(place.run(&["query", count, "logs", "--dedup"]), @r"
+    n
+    ─
+    3
+    ! auroratrail: 3 events; 2 duplicates left out
+    ");
+}
+
+#[test]
+fn what_cannot_be_read_is_told_and_counted_and_kept_and_the_rest_goes_on() {
+    let place = Place::new();
+    fs::create_dir(place.path().join("bad")).unwrap();
+    place.write(
+        "bad/1-broken.json",
+        format!("{ALICE}\n{{\"eventVersion\":oops}}\n{BOB}\n"),
+    );
+    place.write("bad/2-empty.json", "");
+    place.write("bad/3-prose.txt", "Dear all,\nno events here.\n");
+    place.write("bad/4-digest.json", r#"{"awsAccountId":"111122223333","digestStartTime":"2026-05-03T09:00:00Z","digestEndTime":"2026-05-03T10:00:00Z","digestS3Bucket":"b","digestS3Object":"o","logFiles":[]}"#);
+    std::os::unix::fs::symlink("nowhere", place.path().join("bad/5-link.json")).unwrap();
+    let count = "SELECT count(*) AS n FROM events";
+    // Files are listed and read at the same time: what comes first is told first.
+    let run = |more: &[&str]| {
+        let all = [
+            &["query", count, "bad", "logs/c.ndjson", "--threads", "1"],
+            more,
+        ]
+        .concat();
+        in_order(&place.run(&all))
+    };
+    assert_snapshot!(run(&[]), @r"
+    n
+    ─
+    3
+    ! auroratrail: bad/1-broken.json@283: broken JSON: expected a value at byte 299
+    ! auroratrail: bad/3-prose.txt@0: not JSON: expected a JSON document, a log line, or a compressed one
+    ! auroratrail: bad/5-link.json: unreadable file: it is gone, or a link to nothing
+    ! auroratrail: 3 events; 1 not CloudTrail (1 digest file); 3 rejected (1 broken JSON, 1 not JSON, 1 unreadable file)
+    ");
+    assert_snapshot!(run(&["--strict", "--rejects", "rejects.ndjson"]), @r"
+    n
+    ─
+    3
+    ! auroratrail: bad/1-broken.json@283: broken JSON: expected a value at byte 299
+    ! auroratrail: bad/3-prose.txt@0: not JSON: expected a JSON document, a log line, or a compressed one
+    ! auroratrail: bad/5-link.json: unreadable file: it is gone, or a link to nothing
+    ! auroratrail: 3 events; 1 not CloudTrail (1 digest file); 3 rejected (1 broken JSON, 1 not JSON, 1 unreadable file)
+    exit 1
+    ");
+    assert_snapshot!(in_order(&place.read("rejects.ndjson")), @r#"
+    {"byte":0,"content":"Dear all,\nno events here.\n","detail":"expected a JSON document, a log line, or a compressed one","origin":"bad/3-prose.txt","reason":"not JSON"}
+    {"byte":283,"content":"{\"eventVersion\":oops","detail":"expected a value at byte 299","origin":"bad/1-broken.json","reason":"broken JSON"}
+    {"byte":null,"content":"","detail":"it is gone, or a link to nothing","origin":"bad/5-link.json","reason":"unreadable file"}
+    "#);
+    // Whatever else is asked, the counts are the same.
+    let filtered = "SELECT eventID FROM events WHERE eventName = 'None'";
+    assert_snapshot!(in_order(&place.run(&["query", filtered, "bad", "--format", "csv"])), @r"
+    eventID
+    ! auroratrail: bad/1-broken.json@283: broken JSON: expected a value at byte 299
+    ! auroratrail: bad/3-prose.txt@0: not JSON: expected a JSON document, a log line, or a compressed one
+    ! auroratrail: bad/5-link.json: unreadable file: it is gone, or a link to nothing
+    ! auroratrail: 2 events; 1 not CloudTrail (1 digest file); 3 rejected (1 broken JSON, 1 not JSON, 1 unreadable file)
+    ");
+}
+
+#[test]
+fn a_truncated_gzip_gives_the_whole_events_before_the_cut() {
+    let place = Place::new();
+    let many: Vec<String> = (0..2000)
+        .map(|n| {
+            BOB.replace(
+                "\"b1\"",
+                &format!(
+                    "\"{n}-{:x}\"",
+                    n as u64 * 7919 * 7919 * 7919 * 7919 % 1_000_000_007
+                ),
+            )
+        })
+        .collect();
+    let whole = gzip(&format!("{{\"Records\":[{}]}}", many.join(",")));
+    place.write("cut.json.gz", &whole[..whole.len() / 2]);
+    let output = place.run(&[
+        "query",
+        "SELECT count(*) > 500 AS most FROM events",
+        "cut.json.gz",
+    ]);
+    assert!(output.starts_with("most\n────\ntrue\n"), "{output}");
+    assert!(output.contains("! auroratrail: cut.json.gz@"), "{output}");
+    assert!(output.contains("truncated gzip"), "{output}");
+    assert!(output.contains("salvaged from damaged files"), "{output}");
+    let strict = place.run(&[
+        "query",
+        "SELECT count(*) FROM events",
+        "cut.json.gz",
+        "--strict",
+    ]);
+    assert!(strict.ends_with("exit 1\n"), "{strict}");
+}
+
+#[test]
+fn after_ten_messages_about_rejects_the_rest_is_only_counted() {
+    let place = Place::new();
+    let bad: String = (0..25)
+        .map(|n| format!("{{\"eventVersion\":oops{n}}}\n{ALICE}\n"))
+        .collect();
+    place.write("bad.json", bad);
+    let output = place.run(&[
+        "query",
+        "SELECT count(*) AS n FROM events",
+        "bad.json",
+        "--rejects",
+        "r",
+    ]);
+    assert_eq!(
+        output
+            .lines()
+            .filter(|line| line.contains("bad.json@"))
+            .count(),
+        10,
+        "{output}"
+    );
+    assert!(
+        output.contains("more rejects are counted and not shown"),
+        "{output}"
+    );
+    assert_eq!(place.read("r").lines().count(), 25);
+}
+
+#[test]
+fn a_source_that_is_not_there() {
+    let place = Place::new();
+    let count = "SELECT count(*) AS n FROM events";
+    assert_snapshot!(place.run(&["query", count, "nothing.json"]), @r"
+    ! auroratrail: nothing to read: nothing.json: it does not exist
+    exit 2
+    ");
+    assert_snapshot!(place.run(&["query", count, "nothing.json", "logs/c.ndjson"]), @r"
+    n
+    ─
+    1
+    ! auroratrail: nothing.json: no such file: it does not exist
+    ! auroratrail: 1 event; 1 rejected (1 no such file)
+    ");
+    assert_snapshot!(place.run(&["query", count, "nothing.json", "logs/c.ndjson", "--strict"]), @r"
+    n
+    ─
+    1
+    ! auroratrail: nothing.json: no such file: it does not exist
+    ! auroratrail: 1 event; 1 rejected (1 no such file)
+    exit 1
+    ");
+    assert_snapshot!(place.run(&["query", count, "logs/*.nothing"]), @r"
+    ! auroratrail: nothing to read: logs/*.nothing: no file is there; hidden ones (.x, _x) are read only when named
+    exit 2
+    ");
+    assert_snapshot!(place.run(&["query", count, "kinesis://stream"]), @r"
+    ! auroratrail: `kinesis://stream` cannot be read: live sources (kinesis://) are not there yet
+    exit 2
+    ");
+    assert_snapshot!(place.run(&["query", count, "ftp://host/x"]), @r"
+    ! auroratrail: `ftp://host/x` cannot be read: `ftp://` is unknown; give a path, s3://bucket/prefix/, sample: or - for standard input
+    exit 2
+    ");
+    fs::create_dir(place.path().join("x.json")).unwrap();
+    assert_snapshot!(place.run(&["query", count, "x.json"]), @r"
+    ! auroratrail: nothing to read: x.json: no file is there; hidden ones (.x, _x) are read only when named
+    exit 2
+    ");
+    std::os::unix::fs::symlink("nowhere", place.path().join("link.json")).unwrap();
+    assert_snapshot!(place.run(&["query", count, "link.json"]), @r"
+    ! auroratrail: nothing to read: link.json: it is gone, or a link to nothing
+    exit 2
+    ");
+    assert_snapshot!(place.run(&["scan", "nothing.json"]), @r"
+    ! auroratrail: nothing to read: nothing.json: it does not exist
+    exit 2
+    ");
+}
+
+#[test]
+fn a_query_that_cannot_be_answered_ends_with_2_and_says_what_to_write() {
+    let place = Place::new();
+    let run = |sql| place.run(&["query", sql, "logs"]);
+    assert_snapshot!(run("SELECT eventNam FROM events"), @r"
+    ! auroratrail: no column eventNam in events; did you mean eventName?
+    exit 2
+    ");
+    assert_snapshot!(run("SELECT 1 FROM event"), @r"
+    ! auroratrail: no table event; did you mean events? (there is aurora_events, events)
+    exit 2
+    ");
+    assert_snapshot!(run("SELEC 1"), @r"
+    ! auroratrail: cannot read the SQL: expected an SQL statement, found SELEC at line 1, column 1
+    exit 2
+    ");
+    assert_snapshot!(run("SELECT 1; SELECT 2"), @r"
+    ! auroratrail: one statement at a time: here are 2
+    exit 2
+    ");
+    assert_snapshot!(run(""), @r"
+    ! auroratrail: there is no statement in the SQL
+    exit 2
+    ");
+    assert_snapshot!(run("DROP TABLE events"), @r"
+    ! auroratrail: only queries can be asked here: SELECT, WITH, VALUES, EXPLAIN, DESCRIBE events, SHOW TABLES
+    exit 2
+    ");
+    assert_snapshot!(run("SELECT CAST(eventID AS int) FROM events WHERE eventID = 'a1'"), @r"
+    ! auroratrail: 'a1' is no integer; TRY_CAST gives NULL for such values
+    exit 2
+    ");
+    assert_snapshot!(place.run(&["quer"]), @r"
+    ! error: unrecognized subcommand 'quer'
+    !
+    !   tip: a similar subcommand exists: 'query'
+    !
+    ! Usage: auroratrail <COMMAND>
+    !
+    ! For more information, try '--help'.
+    exit 2
+    ");
+    // Not wrong, but perhaps not meant.
+    assert_snapshot!(run("SELECT count(requestParameters.dBClusterIdentifer) AS n FROM events"), @r"
+    n
+    ─
+    0
+    ! auroratrail: note: requestParameters.dBClusterIdentifer is not a known field; did you mean requestParameters.dBClusterIdentifier? (read from the JSON of requestParameters)
+    ");
+}
+
+#[test]
+fn explain_shows_what_is_read_and_what_is_left_out_while_decoding() {
+    let place = Place::new();
+    let sql = "EXPLAIN SELECT userIdentity.userName FROM events WHERE eventName = 'StopDBCluster' AND eventTime >= '2026-05-01'";
+    assert_snapshot!(place.run(&["query", sql, "logs", "--threads", "1"]), @r#"
+    plan_type      plan
+    ─────────────  ───────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+    logical_plan   Projection: events.useridentity_username
+                     Filter: events.eventname = Utf8("StopDBCluster") AND events.eventtime >= TimestampMicrosecond(1777593600000000, Some("UTC"))
+                       TableScan: events projection=[eventtime, eventname, useridentity_username], partial_filters=[events.eventname = Utf8("StopDBCluster"), events.eventtime >= TimestampMicrosecond(1777593600000000, Some("UTC"))]
+    physical_plan  FilterExec: eventname@1 = StopDBCluster AND eventtime@0 >= 1777593600000000, projection=[useridentity_username@2]
+                     CooperativeExec
+                       EventsExec: sources=[logs], columns=[eventtime, eventname, useridentity_username], while_decoding=eventName in (StopDBCluster) and eventTime >= 2026-05-01T00:00:00Z
+    "#);
+}
+
+#[test]
+fn scan_tells_what_is_in_files() {
+    let place = Place::new();
+    place.write(
+        "logs/d.json",
+        "{\"Service\":\"Amazon S3\",\"Event\":\"s3:TestEvent\"}",
+    );
+    place.write("logs/e.json", format!("{ALICE}\nnonsense\n"));
+    assert_snapshot!(place.run(&["scan", "logs"]), @r"
+    files           5, 0 empty, 1 damaged
+    bytes           1.02 KiB stored, 1.08 KiB inflated
+    events          4
+    insights        0
+    aggregated      0
+    salvaged        0
+    duplicates      1 of all these
+    first event     2026-05-03T09:00:00Z
+    last event      2026-05-03T10:00:00Z
+    not CloudTrail  1
+                            1  S3 test notification
+    rejects         1
+                            1  not JSON
+    event sources   2
+                            3  rds.amazonaws.com
+                            1  s3.amazonaws.com
+    ! auroratrail: logs/e.json@283: not JSON: expected a JSON document, a log line, or a compressed one
+    ");
+    assert_snapshot!(place.run(&["scan", "logs", "--format", "json", "--strict"]), @r#"
+    {
+      "aggregated": 0,
+      "bytes_inflated": 1105,
+      "bytes_stored": 1049,
+      "damaged_files": [
+        "logs/e.json"
+      ],
+      "duplicates": 1,
+      "empty_files": [],
+      "event_sources": {
+        "rds.amazonaws.com": 3,
+        "s3.amazonaws.com": 1
+      },
+      "events": 4,
+      "files": 5,
+      "first_event": "2026-05-03T09:00:00Z",
+      "insights": 0,
+      "last_event": "2026-05-03T10:00:00Z",
+      "not_cloudtrail": {
+        "S3 test notification": 1
+      },
+      "rejects": {
+        "not JSON": 1
+      },
+      "salvaged": 0
+    }
+    ! auroratrail: logs/e.json@283: not JSON: expected a JSON document, a log line, or a compressed one
+    exit 1
+    "#);
+}
+
+#[test]
+fn help_is_wrapped_and_says_what_there_is() {
+    let place = Place::new();
+    let help = |arguments: &[&str]| {
+        let text = place.run(arguments);
+        let lines: Vec<&str> = text.lines().map(str::trim_end).collect();
+        lines.join("\n")
+    };
+    assert_snapshot!(help(&["--help"]), @r"
+    Ask SQL of the CloudTrail events of Amazon Aurora
+
+    Reads trail files, folders of them, S3, standard input and most other forms that CloudTrail events
+    come in, and answers SQL over the table `events`. Nothing is loaded or set up first.
+
+    Usage: auroratrail <COMMAND>
+
+    Commands:
+      query   Answer a SQL query over events
+      scan    Tell what is in files: events, duplicates, what is not CloudTrail, and what is damaged
+      sample  Write made-up trail files, to try things on
+      help    Print this message or the help of the given subcommand(s)
+
+    Options:
+      -h, --help
+              Print help (see a summary with '-h')
+
+      -V, --version
+              Print version
+    ");
+    assert_snapshot!(help(&["query", "--help"]), @r#"
+    Answer a SQL query over events
+
+    The table is `events`, one row a record; `aurora_events` has those of RDS, the Data API and DSQL
+    alone. Names need no quotes and no case: userIdentity.userName, or
+    requestParameters.dBInstanceIdentifier. `DESCRIBE events` lists all columns.
+
+    Usage: auroratrail query [OPTIONS] [SQL] [SOURCE]...
+
+    Arguments:
+      [SQL]
+              The query; with -f there is none here, and all words are sources
+
+      [SOURCE]...
+              Where to read: files, folders, globs, s3://bucket/prefix, - for standard input,
+              sample:?events=N for made-up events. Without a source, made-up events are read
+
+    Options:
+      -f, --file <FILE>
+              Read the query from a file
+
+          --format <FORMAT>
+              How to write the rows; by default a table, or what the name given with -o ends in
+
+              Possible values:
+              - table:    Aligned columns for people, as wide as the terminal
+              - csv:      Comma-separated values
+              - tsv:      Tab-separated values, quoted where needed as CSV is
+              - json:     One JSON array of objects
+              - ndjson:   One JSON object a line
+              - markdown: A GitHub table
+              - parquet:  A Parquet file, compressed with zstd
+              - arrow:    An Arrow IPC stream (the form that can be piped, not the file with a footer)
+
+      -o, --output <FILE>
+              Write the rows to a file
+
+          --raw-csv
+              Leave CSV cells as they are, also those that a spreadsheet would run as a formula
+
+          --dedup
+              Count the same event (event ID and content) once; holds some 30 bytes an event in memory
+
+          --memory <MIB>
+              Memory for sorting, joining and grouping, in MiB; beyond it they use the disk
+
+              [default: 1024]
+
+          --rejects <FILE>
+              Keep what could not be read as an event: a line of JSON each, with its content
+
+          --strict
+              Exit with 1 if anything was rejected
+
+          --threads <N>
+              Threads that read and decode; by default one for each core
+
+      -h, --help
+              Print help (see a summary with '-h')
+
+    Examples:
+      auroratrail query "SELECT eventName, count(*) FROM events GROUP BY 1 ORDER BY 2 DESC" logs/
+      auroratrail query "SELECT eventTime, actor, eventName, db_identifier FROM aurora_events
+                         WHERE NOT readOnly ORDER BY eventTime" 's3://bucket/AWSLogs/*/CloudTrail/'
+      zcat x.json.gz | auroratrail query -f question.sql - --format ndjson
+
+    Exit status: 0 done; 1 done, but --strict was given and something was rejected; 2 could not.
+    "#);
+    assert_snapshot!(help(&["scan", "--help"]), @r"
+    Tell what is in files: events, duplicates, what is not CloudTrail, and what is damaged
+
+    Usage: auroratrail scan [OPTIONS] [SOURCE]...
+
+    Arguments:
+      [SOURCE]...
+              Where to read, as in query
+
+    Options:
+          --format <FORMAT>
+              How to write it
+
+              Possible values:
+              - text: For people
+              - json: One JSON object
+
+              [default: text]
+
+          --rejects <FILE>
+              Keep what could not be read as an event: a line of JSON each, with its content
+
+          --strict
+              Exit with 1 if anything was rejected
+
+          --threads <N>
+              Threads that read and decode; by default one for each core
+
+      -h, --help
+              Print help (see a summary with '-h')
+    ");
+    for arguments in [
+        &["--help"][..],
+        &["query", "--help"],
+        &["scan", "--help"],
+        &["sample", "--help"],
+        &["query", "-h"],
+    ] {
+        for line in help(arguments).lines() {
+            assert!(line.chars().count() <= 100, "{line}");
+        }
+    }
+    assert_eq!(
+        place.run(&["--version"]),
+        format!("auroratrail {}\n", env!("CARGO_PKG_VERSION"))
+    );
+}
+
+#[test]
+fn a_reader_who_goes_away_ends_the_work_quietly() {
+    let place = Place::new();
+    for format in ["table", "csv", "ndjson", "arrow"] {
+        let sql = "SELECT eventName, userIdentity FROM events";
+        let mut command =
+            place.command(&["query", sql, "sample:?events=2000000", "--format", format]);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let start = Instant::now();
+        let mut child = command.spawn().unwrap();
+        let mut reader = BufReader::new(child.stdout.take().unwrap());
+        assert!(reader.read_until(b'\n', &mut Vec::new()).unwrap() > 0);
+        drop(reader);
+        let output = wait(child, Duration::from_secs(30));
+        assert_eq!(transcript(&output), "", "{format}");
+        assert!(start.elapsed() < Duration::from_secs(30));
+    }
+}
+
+#[test]
+fn an_interrupt_ends_it_quietly_with_130() {
+    let place = Place::new();
+    for arguments in [
+        &[
+            "query",
+            "SELECT count(*) FROM events",
+            "sample:?events=20000000",
+        ][..],
+        &[
+            "query",
+            "SELECT record FROM events",
+            "sample:?events=20000000",
+            "-o",
+            "x.csv",
+        ],
+        &["scan", "sample:?events=20000000"],
+        // A pipe that nobody reads, until it is over.
+        &[
+            "query",
+            "SELECT record FROM events",
+            "sample:?events=20000000",
+        ],
+        // A pipe in which nothing comes.
+        &["query", "SELECT count(*) FROM events", "-"],
+    ] {
+        let mut command = place.command(arguments);
+        command.stdin(Stdio::piped());
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let stdin = child.stdin.take();
+        std::thread::sleep(Duration::from_millis(700));
+        let killed = Command::new("kill")
+            .args(["-INT", &child.id().to_string()])
+            .status();
+        assert!(killed.unwrap().success());
+        let output = wait(child, Duration::from_secs(20));
+        drop(stdin);
+        assert_eq!(output.status.code(), Some(130), "{arguments:?}");
+        assert_eq!(String::from_utf8_lossy(&output.stderr), "", "{arguments:?}");
+    }
+}
+
+#[test]
+fn memory_that_does_not_suffice_is_said_to_be_that() {
+    let place = Place::new();
+    let sql = "SELECT record, count(*) FROM events GROUP BY record ORDER BY record LIMIT 19999";
+    let few = ["query", sql, "sample:?events=20000", "--memory", "16"];
+    assert_snapshot!(place.run(&[&few[..], &["-o", "x"]].concat()), @r"
+    ! auroratrail: the memory for sorting, joining and grouping is used up: give more with --memory, or ask for fewer columns or rows
+    exit 2
+    ");
+}
+
+#[test]
+fn on_a_terminal_there_is_a_progress_line_and_it_goes_away() {
+    let Some(shown) =
+        on_a_terminal("query 'SELECT count(*) AS n FROM events' 'sample:?events=60000'")
+    else {
+        return;
+    };
+    let lines: Vec<&str> = shown.split("\r\u{1b}[2K").collect();
+    assert!(lines.len() >= 3, "{shown:?}");
+    assert!(lines[1].contains(" events, "), "{shown:?}");
+    let last = lines.last().unwrap().replace('\r', "");
+    assert_eq!(last, "    n\n─────\n60000\n(1 row)\n", "{shown:?}");
+}
+
+#[test]
+fn on_a_terminal_short_work_shows_only_the_answer_and_null_is_dim() {
+    let Some(shown) = on_a_terminal("query 'SELECT NULL AS x, 2 AS y'") else {
+        return;
+    };
+    assert_eq!(
+        shown.replace('\r', ""),
+        "x     y\n────  ─\n\u{1b}[2mNULL\u{1b}[22m  2\n(1 row)\n"
+    );
+    let parquet = on_a_terminal("query 'SELECT 1' --format parquet").unwrap();
+    assert_snapshot!(parquet.replace('\r', ""), @"auroratrail: Parquet is not for a terminal: write it to a file with -o FILE, or pipe it on");
+}
+
+/// What a terminal of 80 columns is told; `None` without the means to have one.
+fn on_a_terminal(arguments: &str) -> Option<String> {
+    let binary = env!("CARGO_BIN_EXE_auroratrail");
+    let inner = format!("stty cols 80 rows 24; {binary} {arguments}");
+    let output = Command::new("script")
+        .args(["-qec", &inner, "/dev/null"])
+        .env("TERM", "xterm")
+        .env_remove("NO_COLOR")
+        .stdin(Stdio::null())
+        .output();
+    match output {
+        Ok(output) => Some(String::from_utf8(output.stdout).unwrap()),
+        Err(error) => {
+            eprintln!("not tested on a terminal: script (of util-linux): {error}");
+            None
+        }
+    }
+}
+
+/// Waits for the end, but not for ever.
+fn wait(mut child: Child, patience: Duration) -> Output {
+    let start = Instant::now();
+    let status = loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            break status;
+        }
+        if start.elapsed() > patience {
+            child.kill().unwrap();
+            panic!("still at work after {patience:?}");
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    };
+    let read = |from: Option<&mut dyn Read>| {
+        let mut bytes = Vec::new();
+        if let Some(from) = from {
+            from.read_to_end(&mut bytes).unwrap();
+        }
+        bytes
+    };
+    Output {
+        status,
+        stdout: read(child.stdout.as_mut().map(|it| it as &mut dyn Read)),
+        stderr: read(child.stderr.as_mut().map(|it| it as &mut dyn Read)),
+    }
+}

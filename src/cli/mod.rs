@@ -10,9 +10,11 @@ mod report;
 mod sample;
 mod scan;
 
+use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
@@ -156,6 +158,12 @@ Examples:
 
 Exit status: 0 done; 1 done, but --strict was given and something was rejected; 2 could not.";
 
+/// Exit status after Ctrl-C.
+const INTERRUPTED: u8 = 130;
+
+/// How long the work may take to stop after Ctrl-C.
+const GRACE: Duration = Duration::from_secs(1);
+
 /// Does what was asked; gives the exit status.
 ///
 /// # Errors
@@ -174,7 +182,7 @@ pub fn run(arguments: Arguments) -> Result<ExitCode> {
         .worker_threads(threads)
         .enable_all()
         .build()
-        .map_err(|error| Error::io(format!("starting threads: {error}")))?;
+        .map_err(|error| Error::io(format!("cannot start threads: {}", report::why(&error))))?;
     let code = runtime.block_on(async {
         let work = async {
             match arguments.command {
@@ -183,9 +191,19 @@ pub fn run(arguments: Arguments) -> Result<ExitCode> {
                 Command::Sample(sample) => sample::run(&sample),
             }
         };
+        let (interrupt, interrupted) = tokio::sync::oneshot::channel();
+        tokio::spawn(async move {
+            if tokio::signal::ctrl_c().await.is_ok() {
+                // Nobody hears of it if the work is done anyway.
+                let _ = interrupt.send(());
+                // The thread at work may be stuck in a write to a pipe that nobody reads.
+                tokio::time::sleep(GRACE).await;
+                std::process::exit(INTERRUPTED.into());
+            }
+        });
         tokio::select! {
             done = work => done,
-            _ = tokio::signal::ctrl_c() => Ok(ExitCode::from(130)),
+            Ok(()) = interrupted => Ok(ExitCode::from(INTERRUPTED)),
         }
     });
     // A thread may hang in a read that nobody waits for any more, of a terminal say.
@@ -228,14 +246,28 @@ impl InputArguments {
         opened.sources.check(&opened.locations).await?;
         if opened.by_default {
             let events = Sample::parse("")?.events();
+            // What is piped in is easily thought to be read.
+            let hint = match std::io::stdin().is_terminal() {
+                true => "",
+                false => "; give - to read standard input",
+            };
             eprintln!(
-                "auroratrail: no source given, so this is about {} made-up events (sample:)",
+                "auroratrail: no source given, so this is about {} made-up events (sample:){hint}",
                 report::count(events)
             );
         }
+        let is_stdin = |location: &Location| matches!(location, Location::Stdin);
+        if opened.locations.iter().any(is_stdin) && std::io::stdin().is_terminal() {
+            eprintln!("auroratrail: reading what is typed or pasted here, up to Ctrl-D");
+        }
         if let Some(path) = &self.rejects {
-            let file = std::fs::File::create(path)
-                .map_err(|error| Error::io(format!("cannot create {}: {error}", path.display())))?;
+            let file = std::fs::File::create(path).map_err(|error| {
+                Error::io(format!(
+                    "cannot create {}: {}",
+                    path.display(),
+                    report::why(&error)
+                ))
+            })?;
             let out = Box::new(std::io::BufWriter::new(file));
             opened.stats.keep_rejects(out);
         }
@@ -244,9 +276,9 @@ impl InputArguments {
 
     /// What the command ends with, once all is read.
     fn finish(&self, stats: &Stats) -> Result<ExitCode> {
-        stats
-            .finish_rejects()
-            .map_err(|error| Error::io(format!("writing the rejects: {error}")))?;
+        stats.finish_rejects().map_err(|error| {
+            Error::io(format!("cannot write the rejects: {}", report::why(&error)))
+        })?;
         let strict = self.strict && stats.rejects() > 0;
         Ok(ExitCode::from(u8::from(strict)))
     }

@@ -177,10 +177,18 @@ fn how_far(stats: &Stats, elapsed: Duration) -> String {
 
 fn tell(line: &Line, reject: &Reject<'_>, number: u64) {
     if number < TOLD_REJECTS {
-        line.say(&format!(
-            "{}: {}: {}",
-            reject.position, reject.reason, reject.detail
-        ));
+        let Reject {
+            position,
+            reason,
+            detail,
+            ..
+        } = reject;
+        let place = match (&*position.origin, position.byte) {
+            ("-", Some(byte)) => format!("standard input@{byte}"),
+            ("-", None) => "standard input".to_owned(),
+            _ => position.to_string(),
+        };
+        line.say(&format!("{place}: {reason}: {detail}"));
     } else if number == TOLD_REJECTS {
         line.say("more rejects are counted and not shown (--rejects FILE keeps all of them)");
     }

@@ -13,8 +13,13 @@ use crate::query::{Options, Session};
 pub(super) async fn run(arguments: QueryArguments, threads: usize) -> Result<ExitCode> {
     let (sql, first_source) = match (&arguments.file, &arguments.sql) {
         (Some(path), first) => {
-            let sql = std::fs::read_to_string(path)
-                .map_err(|error| Error::config(format!("reading {}: {error}", path.display())))?;
+            let sql = std::fs::read_to_string(path).map_err(|error| {
+                Error::config(format!(
+                    "cannot read {}: {}",
+                    path.display(),
+                    report::why(&error)
+                ))
+            })?;
             (sql, first.as_ref())
         }
         (None, Some(sql)) => (sql.clone(), None),

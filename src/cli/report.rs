@@ -17,6 +17,19 @@ pub(super) fn count(number: u64) -> String {
     text
 }
 
+/// What an I/O error says to people: `no such file or directory`, without its number.
+pub(super) fn why(error: &std::io::Error) -> String {
+    let text = error.to_string();
+    let text = text
+        .split_once(" (os error")
+        .map_or(&*text, |(text, _)| text);
+    let mut chars = text.chars();
+    match chars.next() {
+        Some(first) => first.to_lowercase().chain(chars).collect(),
+        None => String::new(),
+    }
+}
+
 /// `(2 S3 notification, 1 digest file)`
 fn by_kind(kinds: &[(&'static str, u64)]) -> String {
     let kinds: Vec<String> = kinds
@@ -49,8 +62,9 @@ pub(super) fn summary(stats: &Stats) {
     }
     let events =
         stats.events.load(Relaxed) + stats.insights.load(Relaxed) + stats.aggregated.load(Relaxed);
+    let plural = if events == 1 { "" } else { "s" };
     eprintln!(
-        "auroratrail: {} events; {}",
+        "auroratrail: {} event{plural}; {}",
         count(events),
         parts.join("; ")
     );

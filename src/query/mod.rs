@@ -65,7 +65,7 @@ impl Session {
         let runtime = RuntimeEnvBuilder::new()
             .with_memory_pool(Arc::new(TrackConsumersPool::new(pool, top)))
             .build_arc()
-            .map_err(plan_error)?;
+            .map_err(|error| plan_error(&error))?;
         let config = SessionConfig::new()
             .with_information_schema(true)
             .with_target_partitions(options.threads)
@@ -83,7 +83,9 @@ impl Session {
             context,
             names: Names::new(),
         };
-        session.add_tables(input).map_err(plan_error)?;
+        session
+            .add_tables(input)
+            .map_err(|error| plan_error(&error))?;
         Ok(session)
     }
 
@@ -197,6 +199,6 @@ fn only_queries() -> Error {
     )
 }
 
-fn plan_error(error: DataFusionError) -> Error {
-    Error::query(short(&error))
+fn plan_error(error: &DataFusionError) -> Error {
+    Error::query(short(error))
 }

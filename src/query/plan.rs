@@ -79,13 +79,16 @@ impl<'a> Plan<'a> {
             titles,
         } = self;
         let frame = match work {
-            Work::Rows(rows) => session.frame_of(rows).map_err(plan_error)?,
+            Work::Rows(rows) => session.frame_of(rows).map_err(|error| plan_error(&error))?,
             Work::Query(plan) => {
                 let is_plan = matches!(*plan, LogicalPlan::Explain(_) | LogicalPlan::Analyze(_));
                 let frame = session.context.execute_logical_plan(*plan).await;
                 let frame = frame.map_err(|error| session.explain(&error))?;
                 match is_plan {
-                    true => session.line_by_line(frame).await.map_err(plan_error)?,
+                    true => session
+                        .line_by_line(frame)
+                        .await
+                        .map_err(|error| plan_error(&error))?,
                     false => frame,
                 }
             }

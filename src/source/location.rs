@@ -93,6 +93,12 @@ impl Local {
             patterns: patterns(text, !exists, true)?,
         })
     }
+
+    /// Whether it names one file or folder, and there is none.
+    pub(super) fn is_absent(&self) -> bool {
+        self.patterns.iter().all(|pattern| pattern.is_literal())
+            && std::fs::symlink_metadata(&*self.typed).is_err()
+    }
 }
 
 impl S3 {

@@ -263,6 +263,7 @@ fn nothing_at(location: &Location) -> &'static str {
         Location::S3(_) => {
             "no object has such a key or is below it; `aws s3 ls` shows what is there"
         }
+        Location::Local(local) if local.is_absent() => "it does not exist",
         _ => "no file is there; hidden ones (.x, _x) are read only when named",
     }
 }

@@ -244,13 +244,13 @@ fn check_says_what_is_wrong_before_anything_is_read() {
     assert_eq!(check(&[&at(&folder, "none"), &at(&folder, "a")]), Ok(()));
     assert_eq!(check(&["-"]), Ok(()));
     let nothing = check(&[&at(&folder, "none"), &at(&folder, "empty")]).unwrap_err();
-    assert!(nothing.contains("none: no file is there"), "{nothing}");
+    assert!(nothing.contains("none: it does not exist"), "{nothing}");
     assert!(nothing.contains("empty: no file is there"), "{nothing}");
     assert!(check(&[]).unwrap_err().contains("no location"));
     assert!(check(&["sample:"]).unwrap_err().contains("no sample"));
     let file_as_folder = check(&[&at(&folder, "a/b")]).unwrap_err();
     assert!(
-        file_as_folder.contains("no file is there"),
+        file_as_folder.contains("it does not exist"),
         "{file_as_folder}"
     );
     assert!(check(&[&at(&folder, "a/")]).is_err());

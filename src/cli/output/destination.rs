@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, BufWriter, IsTerminal, Write};
 use std::path::Path;
 
-use super::Format;
+use super::{Format, why};
 use crate::error::{Error, Result};
 
 /// A place to write to, with a name. Writes are buffered where [`destination`] made it.
@@ -55,7 +55,7 @@ pub fn destination(path: Option<&Path>, format: Format) -> Result<Destination> {
         Some(path) if path.as_os_str() != "-" => {
             let name = path.display().to_string();
             let file = File::create(path)
-                .map_err(|error| Error::io(format!("cannot create {name}: {error}")))?;
+                .map_err(|error| Error::io(format!("cannot create {name}: {}", why(&error))))?;
             Ok(Destination::new(
                 BufWriter::with_capacity(BUFFER_BYTES, file),
                 name,

@@ -34,6 +34,7 @@ use tokio::time::{Instant, timeout_at};
 
 pub use destination::{Destination, destination, terminal_width};
 
+use super::report::why;
 use crate::error::{Error, Result};
 use crate::query::short;
 
@@ -132,7 +133,10 @@ pub async fn write(
         Ok(()) => Ok(rows),
         Err(Stop::Reading(error)) => Err(of_query(error)),
         Err(Stop::Writing(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(rows),
-        Err(Stop::Writing(error)) => Err(Error::io(format!("writing to {name}: {error}"))),
+        Err(Stop::Writing(error)) => Err(Error::io(format!(
+            "cannot write to {name}: {}",
+            why(&error)
+        ))),
     }
 }
 
@@ -212,6 +216,8 @@ async fn pump(
             Some(Ok(batch)) => {
                 sink.write(&batch)?;
                 *rows += batch.num_rows() as u64;
+                // A stream that always has more would never let anyone hear of an interrupt.
+                tokio::task::yield_now().await;
             }
             Some(Err(error)) => {
                 sink.settle()?;

@@ -592,7 +592,7 @@ fn a_union_is_shown_as_arrow_shows_it_and_refused_by_parquet() {
     ));
     let error = error.unwrap_err().to_string();
     assert!(
-        error.starts_with("writing to x.parquet: column u is of type Union("),
+        error.starts_with("cannot write to x.parquet: column u is of type Union("),
         "{error}"
     );
 }
@@ -882,7 +882,7 @@ fn a_full_disk_is_an_error_that_names_the_file() {
         ));
         let error = written.unwrap_err().to_string();
         assert!(
-            error.starts_with("writing to /dev/full: No space left on device"),
+            error.starts_with("cannot write to /dev/full: no space left on device"),
             "{format:?}: {error}"
         );
     }
