@@ -13,7 +13,7 @@ use std::sync::Arc;
 use datafusion::common::DataFusionError;
 use datafusion::datasource::{ViewTable, provider_as_source};
 use datafusion::execution::SessionStateBuilder;
-use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
+use datafusion::execution::memory_pool::{GreedyMemoryPool, TrackConsumersPool};
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::logical_expr::{LogicalPlanBuilder, col, lit};
 use datafusion::prelude::{SQLOptions, SessionConfig, SessionContext};
@@ -39,6 +39,9 @@ pub const AURORA_SOURCES: [&str; 4] = [
 /// Engines that share the RDS API and are not Aurora's family.
 pub const OTHER_ENGINES: [&str; 2] = ["neptune", "docdb"];
 
+/// Rows of the batches that operators make; those that are decoded have more.
+const BATCH_ROWS: usize = 1024;
+
 /// Settings of a session.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
@@ -60,7 +63,7 @@ impl Session {
     /// # Errors
     /// If the session cannot be set up; a bug.
     pub fn new(input: Input, options: Options) -> Result<Self> {
-        let pool = FairSpillPool::new(options.memory_bytes);
+        let pool = GreedyMemoryPool::new(options.memory_bytes);
         let top = std::num::NonZeroUsize::MIN.saturating_add(2);
         let runtime = RuntimeEnvBuilder::new()
             .with_memory_pool(Arc::new(TrackConsumersPool::new(pool, top)))
@@ -71,6 +74,10 @@ impl Session {
             .with_target_partitions(options.threads)
             // Counts of tables that are files are not known before, so nothing is gained by asking.
             .set_bool("datafusion.execution.collect_statistics", false)
+            // A sort holds a batch of each of its runs: of rows of 2 KB, larger ones would not fit.
+            .with_batch_size(BATCH_ROWS)
+            // A second pass finds next to nothing, and planning is what a small query waits for.
+            .set_usize("datafusion.optimizer.max_passes", 1)
             .set_str("datafusion.execution.time_zone", "UTC");
         let state = SessionStateBuilder::new()
             .with_config(config)

@@ -32,6 +32,9 @@ use crate::stats::{Reject, Stats};
 /// Columns in a batch beyond which it gets fewer rows, so that a query of everything stays small.
 const WIDE_COLUMNS: usize = 64;
 
+/// Rows of a batch that is not.
+const NARROW_ROWS: usize = 8192;
+
 /// Rows of a batch that is wide.
 const WIDE_ROWS: usize = 4096;
 
@@ -108,8 +111,8 @@ impl TableProvider for EventsTable {
         let schema = Arc::new(catalog().schema().project(&columns)?);
         let config = state.config();
         let rows = match columns.len() {
-            ..=WIDE_COLUMNS => config.batch_size(),
-            _ => config.batch_size().min(WIDE_ROWS),
+            ..=WIDE_COLUMNS => NARROW_ROWS,
+            _ => WIDE_ROWS,
         };
         let filters: Vec<&Expr> = filters.iter().collect();
         let properties = PlanProperties::new(
