@@ -54,7 +54,7 @@ fn main() -> ExitCode {
         println!("{}", trail::inflate(folder, threads));
         return ExitCode::SUCCESS;
     }
-    match Bench::new(arguments.runs, threads).and_then(|bench| bench.all(&arguments)) {
+    match Bench::new(arguments.runs, threads).all(&arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("{error}");
@@ -71,17 +71,22 @@ struct Bench {
     complaints: PathBuf,
 }
 
-/// One line of the table: what is run, how, and what it took.
+/// What is run for one question.
+struct Group {
+    name: &'static str,
+    lines: Vec<Line>,
+}
+
+/// One of the tools, and what it took at best.
 struct Line {
-    what: String,
-    tool: Option<Tool>,
+    tool: Tool,
     command: Command,
     best: Option<Run>,
 }
 
 impl Bench {
     /// Looks which tools are there.
-    fn new(runs: usize, threads: usize) -> Result<Self, String> {
+    fn new(runs: usize, threads: usize) -> Self {
         let mut bench = Self {
             runs: runs.max(1),
             threads,
@@ -110,14 +115,14 @@ impl Bench {
                  {folder}/bin/pip install duckdb==2.0.0 chdb==4.4.0"
             );
         }
-        Ok(bench)
+        bench
     }
 
     fn all(&self, arguments: &Arguments) -> Result<(), String> {
         let trail = Trail::of(arguments.size)?;
         println!(
-            "\n{} events in {} files of {:.1} MB, {:.1} MB inflated; {} threads; \
-             best of {}, files in the page cache\n",
+            "\n{} events in {} files of {:.1} MB, {:.1} MB inflated, in the page cache; \
+             {} threads; best of {}\n",
             trail.events,
             trail.files,
             megabytes(trail.stored_bytes),
@@ -134,147 +139,142 @@ impl Bench {
     /// The table of times. All lines are run once before any is run again, so that a bad minute of
     /// the machine is everybody's.
     fn speed(&self, trail: &Trail) -> Result<(), String> {
-        let mut groups = vec![("", self.floor(trail))];
-        for question in &questions() {
-            groups.push((question.name, self.lines(question, trail)));
-        }
-        for _ in 0..self.runs {
-            for line in groups.iter_mut().flat_map(|(_, lines)| lines) {
-                let run = measure::run(&mut line.command, &self.complaints)
-                    .map_err(|error| format!("{}: {error}", line.what))?;
-                line.best = Some(match &line.best {
-                    Some(best) => run.better(best),
-                    None => run,
-                });
-            }
-        }
-        println!(
-            "| {:<42} | {:>6} | {:>6} | {:>6} | {:>6} | {:>8} | {:>8} |",
-            "", "wall s", "CPU s", "MB/s", "MiB", "/inflate", "/ours"
+        let mut groups = vec![Group {
+            name: "only inflating",
+            lines: vec![Line {
+                tool: Tool::Inflate,
+                command: self.inflating(trail),
+                best: None,
+            }],
+        }];
+        groups.extend(
+            questions()
+                .iter()
+                .map(|question| self.group(question, trail)),
         );
-        println!("| --- | --: | --: | --: | --: | --: | --: |");
-        let inflate = groups[0].1[0].best.clone().unwrap_or_default();
-        for (question, lines) in &groups {
-            same_answers(question, lines)?;
-            for line in lines {
-                print_line(line, lines, trail, &inflate);
+        for _ in 0..self.runs {
+            for group in &mut groups {
+                for line in &mut group.lines {
+                    let run = measure::run(&mut line.command, &self.complaints);
+                    let run = run.map_err(|error| group.name.to_owned() + ": " + &error)?;
+                    line.best = Some(match &line.best {
+                        Some(best) => run.better(best),
+                        None => run,
+                    });
+                }
             }
+        }
+        println!("{HEAD}");
+        let inflate = groups[0].lines[0].best.clone().unwrap_or_default();
+        for group in &groups {
+            group.check()?;
+            group.print(trail, &inflate);
         }
         Ok(())
     }
 
-    /// What nothing can be faster than, and how long a process takes that has nothing to do.
-    fn floor(&self, trail: &Trail) -> Vec<Line> {
-        let nothing = questions::ours("SELECT 1", "sample:?events=1".as_ref(), self.threads);
-        vec![
-            Line {
-                what: "only inflating (libdeflate)".to_owned(),
-                tool: None,
-                command: self.inflating(trail),
-                best: None,
-            },
-            Line {
-                what: "only starting (SELECT 1)".to_owned(),
-                tool: None,
-                command: nothing,
-                best: None,
-            },
-        ]
-    }
-
     fn inflating(&self, trail: &Trail) -> Command {
-        let this = std::env::current_exe().unwrap_or_default();
-        let mut command = Command::new(this);
+        let mut command = Command::new(std::env::current_exe().unwrap_or_default());
         command.arg("--inflate").arg(&trail.folder);
         command.args(["--threads", &self.threads.to_string()]);
         command
     }
 
-    fn lines(&self, question: &Question, trail: &Trail) -> Vec<Line> {
+    fn group(&self, question: &Question, trail: &Trail) -> Group {
         let line = |&tool: &Tool| {
-            let python = self.python.as_ref();
             Some(Line {
-                what: format!("{}, {}", question.name, tool.name()),
-                tool: Some(tool),
-                command: question.command(tool, trail, self.threads, python)?,
+                tool,
+                command: question.command(tool, trail, self.threads, self.python.as_ref())?,
                 best: None,
             })
         };
-        self.tools.iter().filter_map(line).collect()
+        Group {
+            name: question.name,
+            lines: self.tools.iter().filter_map(line).collect(),
+        }
     }
 
-    /// The table of peaks: a column for each size, of all of which the largest run counts.
+    /// The table of peaks: a column for each size.
     fn memory(&self, trails: &[Trail]) -> Result<(), String> {
         if trails.is_empty() {
             return Ok(());
         }
-        print!("\n| {:<42} |", "peak MiB at MB inflated");
-        trails
-            .iter()
-            .for_each(|trail| print!(" {:>6.0} |", megabytes(trail.bytes)));
-        println!("\n| --- |{}", " --: |".repeat(trails.len()));
-        for question in &questions() {
-            for &tool in &self.tools {
-                let mut peaks = Vec::new();
-                for trail in trails {
-                    let python = self.python.as_ref();
-                    let Some(mut command) = question.command(tool, trail, self.threads, python)
-                    else {
-                        continue;
-                    };
-                    let run = measure::run(&mut command, &self.complaints)?;
-                    peaks.push(format!(" {:>6} |", run.peak_bytes >> 20));
-                }
-                if !peaks.is_empty() {
-                    let what = format!("{}, {}", question.name, tool.name());
-                    println!("| {what:<42} |{}", peaks.concat());
+        print!("\n| {:<35} | {:<11} |", "peak MiB, by MB inflated", "");
+        for trail in trails {
+            print!(" {:>5.0} |", megabytes(trail.bytes));
+        }
+        println!("\n| --- | --- |{}", " --: |".repeat(trails.len()));
+        let mut rows: Vec<(&str, Tool, String)> = Vec::new();
+        for trail in trails {
+            for group in questions()
+                .iter()
+                .map(|question| self.group(question, trail))
+            {
+                for mut line in group.lines {
+                    let run = measure::run(&mut line.command, &self.complaints)?;
+                    let peak = format!(" {:>5} |", run.peak_bytes >> 20);
+                    let same =
+                        |row: &&mut (&str, Tool, String)| (row.0, row.1) == (group.name, line.tool);
+                    match rows.iter_mut().find(same) {
+                        Some(row) => row.2.push_str(&peak),
+                        None => rows.push((group.name, line.tool, peak)),
+                    }
                 }
             }
+        }
+        for (name, tool, peaks) in rows {
+            println!("| {name:<35} | {:<11} |{peaks}", tool.name());
         }
         Ok(())
     }
 }
 
-fn same_answers(question: &str, lines: &[Line]) -> Result<(), String> {
-    let answer = |line: &Line| {
-        let csv = line.best.as_ref().map_or("", |run| &run.output).to_owned();
-        let titled = line.tool == Some(Tool::Ours);
-        rows(&csv, titled).join("\n")
-    };
-    let asked: Vec<&Line> = lines.iter().filter(|line| line.tool.is_some()).collect();
-    match asked.split_first() {
-        Some((first, others)) => {
-            let wanted = answer(first);
-            match others.iter().find(|other| answer(other) != wanted) {
-                Some(other) => Err(format!(
-                    "{question}: the answers differ\n{}:\n{wanted}\n{}:\n{}",
-                    first.what,
-                    other.what,
-                    answer(other)
-                )),
-                None => Ok(()),
+impl Group {
+    /// Whether all tools gave the same rows.
+    fn check(&self) -> Result<(), String> {
+        let answer = |line: &Line| {
+            let csv = line.best.as_ref().map_or("", |run| &run.output);
+            rows(csv, line.tool == Tool::Ours).join("\n")
+        };
+        let answers: Vec<String> = self.lines.iter().map(answer).collect();
+        for (line, other) in self.lines.iter().zip(&answers).skip(1) {
+            if *other != answers[0] {
+                let (name, tool) = (self.name, line.tool.name());
+                let far = other.bytes().zip(answers[0].bytes());
+                let same = far.take_while(|(one, other)| one == other).count();
+                return Err(format!(
+                    "{name}: {tool} answers otherwise than {} from byte {same} on",
+                    Tool::Ours.name(),
+                ));
             }
         }
-        None => Ok(()),
+        Ok(())
+    }
+
+    fn print(&self, trail: &Trail, inflate: &Run) {
+        let ours = self.lines.first().and_then(|line| line.best.as_ref());
+        for line in &self.lines {
+            let Some(run) = &line.best else { continue };
+            let ratio = |to: &Run| format!("{:.2}", run.wall.as_secs_f64() / to.wall.as_secs_f64());
+            println!(
+                "| {:<35} | {:<11} | {:>6.3} | {:>5.2} | {:>5.0} | {:>5} | {:>8} | {:>6} |",
+                self.name,
+                line.tool.name(),
+                run.wall.as_secs_f64(),
+                run.cpu.as_secs_f64(),
+                megabytes(trail.bytes) / run.wall.as_secs_f64(),
+                run.peak_bytes >> 20,
+                ratio(inflate),
+                ours.map_or_else(String::new, ratio),
+            );
+        }
     }
 }
 
-fn print_line(line: &Line, group: &[Line], trail: &Trail, inflate: &Run) {
-    let Some(run) = &line.best else { return };
-    let ratio = |to: &Run| format!("{:.2}", run.wall.as_secs_f64() / to.wall.as_secs_f64());
-    let ours = group.iter().find(|line| line.tool == Some(Tool::Ours));
-    let ours = ours.and_then(|line| line.best.as_ref());
-    println!(
-        "| {:<42} | {:>6.3} | {:>6.2} | {:>6.0} | {:>6} | {:>8} | {:>8} |",
-        line.what,
-        run.wall.as_secs_f64(),
-        run.cpu.as_secs_f64(),
-        megabytes(trail.bytes) / run.wall.as_secs_f64(),
-        run.peak_bytes >> 20,
-        ratio(inflate),
-        ours.map_or_else(String::new, ratio),
-    );
-}
+/// `/inflate` and `/ours`: how many times as long as only inflating, and as our answer.
+const HEAD: &str = "\
+| question                            | tool        | wall s | CPU s |  MB/s |   MiB | /inflate |  /ours |
+| ---                                 | ---         |    --: |   --: |   --: |   --: |      --: |    --: |";
 
 fn megabytes(bytes: u64) -> f64 {
     bytes as f64 / 1e6

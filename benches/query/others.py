@@ -12,6 +12,7 @@ def duckdb_rows(threads, query):
     import duckdb
 
     connection = duckdb.connect(config={"threads": threads})
+    connection.execute("SET enable_progress_bar = false")
     if query == "check":
         return [("DuckDB", duckdb.__version__)]
     return connection.execute(query).fetchall()

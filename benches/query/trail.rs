@@ -83,12 +83,8 @@ fn sample(megabytes: u64) -> Result<Sample, String> {
 /// Only inflates what is below `folder`, in as many threads, each with buffers of its own that it
 /// keeps: the least that anything can take that reads all of these files. Gives the bytes.
 pub fn inflate(folder: &Path, threads: usize) -> u64 {
-    let files: Vec<PathBuf> = walkdir::WalkDir::new(folder)
-        .into_iter()
-        .filter_map(Result::ok)
-        .filter(|entry| entry.file_type().is_file())
-        .map(walkdir::DirEntry::into_path)
-        .collect();
+    let mut files = Vec::new();
+    list(folder, &mut files);
     let next = AtomicUsize::new(0);
     let work = || {
         let mut inflater = libdeflater::Decompressor::new();
@@ -114,4 +110,14 @@ pub fn inflate(folder: &Path, threads: usize) -> u64 {
             .map(|thread| thread.join().expect("no panic"))
             .sum()
     })
+}
+
+fn list(folder: &Path, files: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).expect("the folder was written") {
+        let path = entry.expect("it can be listed").path();
+        match path.is_dir() {
+            true => list(&path, files),
+            false => files.push(path),
+        }
+    }
 }
