@@ -50,7 +50,7 @@ impl Node {
     }
 
     /// The child for a key in any case.
-    #[inline]
+    #[inline(always)]
     pub(super) fn find(&self, text: &str, key: Span) -> Option<(usize, &Node)> {
         if key.escaped {
             let key = crate::json::unescape(key.raw(text));
@@ -60,7 +60,7 @@ impl Node {
         self.find_key(bytes)
     }
 
-    #[inline]
+    #[inline(always)]
     fn find_key(&self, key: &[u8]) -> Option<(usize, &Node)> {
         let number = self.keys.find(key)?;
         Some((number, &self.children[number]))
