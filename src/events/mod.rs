@@ -145,7 +145,13 @@ impl Decoder {
             ..
         } = self;
         if !tree.is_empty() {
-            let mut each = |node: &Node, value: Value<'_>| {
+            let mut each = |node: &Node, text, start, end, escaped| {
+                let span = Span {
+                    start,
+                    end,
+                    escaped,
+                };
+                let value = Value { text, span };
                 for target in node.targets() {
                     match *target {
                         Target::Note(note) => {

@@ -68,14 +68,14 @@ impl Node {
 
     /// Walks the object that `value` is, and calls `each` for every value below that was asked for.
     /// Of keys that are alike but for case the first counts.
-    pub(super) fn walk<'a>(&self, value: Value<'a>, each: &mut impl FnMut(&Node, Value<'a>)) {
-        each(self, value);
+    pub(super) fn walk<'a>(&self, value: Value<'a>, each: &mut impl Visit<'a>) {
+        visit(self, value, each);
         if !self.children.is_empty() && value.first() == b'{' {
             self.walk_object(value, each);
         }
     }
 
-    fn walk_object<'a>(&self, value: Value<'a>, each: &mut impl FnMut(&Node, Value<'a>)) {
+    fn walk_object<'a>(&self, value: Value<'a>, each: &mut impl Visit<'a>) {
         let mut seen = Seen::default();
         let mut left = self.children.len();
         for (key, span) in Members::at(value.text, value.span.start as usize) {
@@ -87,7 +87,7 @@ impl Node {
             }
             let text = value.text;
             let value = Value { text, span };
-            each(node, value);
+            visit(node, value, each);
             if !node.children.is_empty() && value.first() == b'{' {
                 node.walk_object(value, each);
             }
@@ -97,6 +97,22 @@ impl Node {
             }
         }
     }
+}
+
+/// Is called with a node, the record's text, and where in it the node's value starts and ends and whether
+/// it has escapes: one by one, as a struct would go through memory, and the processor would wait for it.
+pub(super) trait Visit<'a>: FnMut(&Node, &'a str, u32, u32, bool) {}
+
+impl<'a, F: FnMut(&Node, &'a str, u32, u32, bool)> Visit<'a> for F {}
+
+#[inline(always)]
+fn visit<'a>(node: &Node, value: Value<'a>, each: &mut impl Visit<'a>) {
+    let Span {
+        start,
+        end,
+        escaped,
+    } = value.span;
+    each(node, value.text, start, end, escaped);
 }
 
 /// Numbers that were there before; more than the widest object of the catalog has.
