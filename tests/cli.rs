@@ -824,7 +824,7 @@ fn help_is_wrapped_and_says_what_there_is() {
               Count the same event (event ID and content) once; holds some 30 bytes an event in memory
 
           --memory <MIB>
-              Memory for sorting, joining and grouping, in MiB; beyond it they use the disk
+              Memory for sorting, joining and grouping, in MiB; beyond it most use the disk
 
               [default: 1024]
 

@@ -79,7 +79,7 @@ struct QueryArguments {
     #[arg(long)]
     dedup: bool,
 
-    /// Memory for sorting, joining and grouping, in MiB; beyond it they use the disk
+    /// Memory for sorting, joining and grouping, in MiB; beyond it most use the disk
     #[arg(long, value_name = "MIB", default_value_t = 1024, value_parser = clap::value_parser!(u64).range(16..))]
     memory: u64,
 

@@ -39,7 +39,7 @@ pub use rebuild::rebuild;
 pub use seen::Seen;
 
 /// A batch is handed on when its texts have this many bytes, however few rows it has.
-const BATCH_BYTES: usize = 8 << 20;
+const BATCH_BYTES: usize = 6 << 20;
 
 /// Turns records into batches of the columns that are wanted.
 pub struct Decoder {
