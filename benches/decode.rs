@@ -40,12 +40,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arrow::array::AsArray;
-use auroratrail::envelope::{Record, Sink, Taken, Unwrapper};
+use auroratrail::envelope::{Extractor, Record, RecordSink, Taken};
 use auroratrail::events::columns::{Class, Kind, catalog};
 use auroratrail::events::{Decoder, RowFilter};
 use auroratrail::json::{Parsed, Tape};
-use auroratrail::source::sample::Sample;
-use auroratrail::source::{Body, Payload};
+use auroratrail::payload::{Body, Payload};
+use auroratrail::sample::Sample;
 use auroratrail::stats::Reject;
 use bytes::Bytes;
 use criterion::measurement::WallTime;
@@ -111,7 +111,7 @@ fn gzip(document: &[u8]) -> Bytes {
 #[derive(Default)]
 struct Count(usize);
 
-impl Sink for Count {
+impl RecordSink for Count {
     fn record(&mut self, _: &Record<'_>) -> Taken {
         self.0 += 1;
         Taken::Row
@@ -157,7 +157,7 @@ impl Batches {
     }
 }
 
-impl Sink for Batches {
+impl RecordSink for Batches {
     fn record(&mut self, record: &Record<'_>) -> Taken {
         if self.decoder.push(record) {
             self.flush();
@@ -170,7 +170,7 @@ impl Sink for Batches {
     fn reject(&mut self, _: &Reject<'_>) {}
 }
 
-fn unwrap(unwrapper: &mut Unwrapper, payloads: &[Bytes], sink: &mut dyn Sink) {
+fn unwrap(extractor: &mut Extractor, payloads: &[Bytes], sink: &mut dyn RecordSink) {
     let origin: Arc<str> = "bench".into();
     for bytes in payloads {
         let payload = Payload {
@@ -178,7 +178,7 @@ fn unwrap(unwrapper: &mut Unwrapper, payloads: &[Bytes], sink: &mut dyn Sink) {
             body: Body::Whole(bytes.clone()),
             delivered_micros: None,
         };
-        black_box(unwrapper.unwrap(payload, sink));
+        black_box(extractor.extract(payload, sink));
     }
 }
 
@@ -286,8 +286,8 @@ fn scanning(c: &mut Criterion) {
         });
     });
     group.bench_function("envelope", |b| {
-        let mut unwrapper = Unwrapper::default();
-        b.iter(|| unwrap(&mut unwrapper, &input.documents, &mut Count::default()));
+        let mut extractor = Extractor::default();
+        b.iter(|| unwrap(&mut extractor, &input.documents, &mut Count::default()));
     });
     group.bench_function("serde_json, validates only", |b| {
         b.iter(|| {
@@ -314,19 +314,19 @@ fn decoding(c: &mut Criterion) {
     ];
     for (name, projection, filter) in cases {
         group.bench_function(name, |b| {
-            let mut unwrapper = Unwrapper::default();
+            let mut extractor = Extractor::default();
             let mut batches = Batches::of(&projection, filter.clone());
             b.iter(|| {
-                unwrap(&mut unwrapper, &input.documents, &mut batches);
+                unwrap(&mut extractor, &input.documents, &mut batches);
                 batches.flush();
             });
         });
     }
     group.bench_function("inflate and 1 column", |b| {
-        let mut unwrapper = Unwrapper::default();
+        let mut extractor = Extractor::default();
         let mut batches = Batches::of(&columns(&[LEAF]), RowFilter::default());
         b.iter(|| {
-            unwrap(&mut unwrapper, &input.stored, &mut batches);
+            unwrap(&mut extractor, &input.stored, &mut batches);
             batches.flush();
         });
     });
@@ -337,13 +337,13 @@ fn one_leaf(c: &mut Criterion) {
     let input = Input::new();
     let mut group = group(c, "one leaf", &input);
     let mut ours = Batches::of(&columns(&[LEAF]), RowFilter::default());
-    let mut unwrapper = Unwrapper::default();
-    unwrap(&mut unwrapper, &input.documents, &mut ours);
+    let mut extractor = Extractor::default();
+    unwrap(&mut extractor, &input.documents, &mut ours);
     ours.flush();
     let wanted = ours.tally;
     group.bench_function("ours", |b| {
         b.iter(|| {
-            unwrap(&mut unwrapper, &input.documents, &mut ours);
+            unwrap(&mut extractor, &input.documents, &mut ours);
             ours.flush();
         });
     });
@@ -368,15 +368,15 @@ fn all_leaves(c: &mut Criterion) {
     let input = Input::new();
     let mut group = group(c, "all leaves", &input);
     let mut ours = Batches::of(&leaves(), RowFilter::default());
-    let mut unwrapper = Unwrapper::default();
-    unwrap(&mut unwrapper, &input.documents, &mut ours);
+    let mut extractor = Extractor::default();
+    unwrap(&mut extractor, &input.documents, &mut ours);
     ours.flush();
     let per_event = |(rows, cells): (usize, usize)| cells as f64 / rows as f64;
     let cells = per_event((ours.rows, ours.cells));
     eprintln!("ours: {cells:.1} cells an event");
     group.bench_function("ours", |b| {
         b.iter(|| {
-            unwrap(&mut unwrapper, &input.documents, &mut ours);
+            unwrap(&mut extractor, &input.documents, &mut ours);
             ours.flush();
         });
     });

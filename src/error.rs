@@ -3,7 +3,7 @@
 //! A bad *record* or *file* is no error: it is counted and kept as a reject
 //! ([`crate::stats`]), and the rest goes on.
 
-use crate::position::Position;
+use crate::input_location::InputLocation;
 
 /// The result of anything that can fail for the whole command.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -15,7 +15,7 @@ pub struct Error(Box<Inner>);
 #[derive(Debug)]
 struct Inner {
     kind: ErrorKind,
-    position: Option<Position>,
+    location: Option<InputLocation>,
 }
 
 /// Who can fix it.
@@ -67,8 +67,8 @@ impl Error {
 
     /// Adds the place, unless one nearer to the fault is known already.
     #[must_use]
-    pub fn at(mut self, position: &Position) -> Self {
-        self.0.position.get_or_insert_with(|| position.clone());
+    pub fn at(mut self, location: &InputLocation) -> Self {
+        self.0.location.get_or_insert_with(|| location.clone());
         self
     }
 
@@ -78,8 +78,8 @@ impl Error {
     }
 
     /// Where it happened, when that is a place in some input.
-    pub fn position(&self) -> Option<&Position> {
-        self.0.position.as_ref()
+    pub fn location(&self) -> Option<&InputLocation> {
+        self.0.location.as_ref()
     }
 }
 
@@ -87,15 +87,15 @@ impl From<ErrorKind> for Error {
     fn from(kind: ErrorKind) -> Self {
         Self(Box::new(Inner {
             kind,
-            position: None,
+            location: None,
         }))
     }
 }
 
 impl std::fmt::Display for Error {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        if let Some(position) = &self.0.position {
-            write!(f, "{position}: ")?;
+        if let Some(location) = &self.0.location {
+            write!(f, "{location}: ")?;
         }
         self.0.kind.fmt(f)
     }

@@ -47,7 +47,8 @@
 //! ```
 //! use std::sync::Arc;
 //! use auroratrail::query::{Options, Session, table::Input};
-//! use auroratrail::source::{Location, S3Settings, Sources, sample::Sample};
+//! use auroratrail::sample::Sample;
+//! use auroratrail::source::{Location, S3Settings, Sources};
 //! use futures::TryStreamExt;
 //!
 //! # #[tokio::main(flavor = "current_thread")]
@@ -73,8 +74,10 @@ pub mod cli;
 pub mod envelope;
 pub mod error;
 pub mod events;
+pub mod input_location;
 pub mod json;
-pub mod position;
+pub mod payload;
 pub mod query;
+pub mod sample;
 pub mod source;
 pub mod stats;

@@ -8,7 +8,7 @@ use std::io::Write;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
 
-use crate::position::Position;
+use crate::input_location::InputLocation;
 
 /// Live counters of one scan, shared by everything that works on it.
 #[derive(Default)]
@@ -64,7 +64,7 @@ struct Counts {
 #[derive(Debug)]
 pub struct Reject<'a> {
     /// Where it starts.
-    pub position: Position,
+    pub location: InputLocation,
     /// A short, stable reason to count by: `truncated gzip`.
     pub reason: &'static str,
     /// What exactly is wrong and, if there is any, advice.
@@ -84,8 +84,8 @@ impl Stats {
         *self.counts().rejects.entry(reject.reason).or_default() += 1;
         if let Some(out) = lock(&self.rejects).as_mut() {
             let line = serde_json::json!({
-                "origin": &*reject.position.origin,
-                "byte": reject.position.byte,
+                "origin": &*reject.location.origin,
+                "byte": reject.location.byte,
                 "reason": reject.reason,
                 "detail": reject.detail,
                 "content": String::from_utf8_lossy(reject.bytes),

@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow::array::{Array, AsArray, RecordBatch};
-use auroratrail::envelope::{Outcome, Record, Sink, Taken, Unwrapper};
+use auroratrail::envelope::{Extractor, Outcome, Record, RecordSink, Taken};
 use auroratrail::events::columns::{Class, catalog};
 use auroratrail::events::{Decoder, RowFilter, rebuild};
-use auroratrail::source::{Body, Payload};
+use auroratrail::payload::{Body, Payload};
 use auroratrail::stats::Reject;
 use serde_json::Value;
 
@@ -57,7 +57,7 @@ struct Keep {
     decoder: Option<Decoder>,
 }
 
-impl Sink for Keep {
+impl RecordSink for Keep {
     fn record(&mut self, record: &Record<'_>) -> Taken {
         let source = record
             .members
@@ -88,7 +88,7 @@ impl Sink for Keep {
     fn reject(&mut self, reject: &Reject<'_>) {
         self.rejects.push(format!(
             "{} {}: {}",
-            reject.position, reject.reason, reject.detail
+            reject.location, reject.reason, reject.detail
         ));
     }
 }
@@ -106,7 +106,7 @@ fn every_folder_has_the_events_its_collectors_counted() {
     let Some(corpus) = folder() else { return };
     let expected = std::fs::read(corpus.join("expected.json")).unwrap();
     let expected: serde_json::Map<String, Value> = serde_json::from_slice(&expected).unwrap();
-    let mut unwrapper = Unwrapper::default();
+    let mut extractor = Extractor::default();
     for (folder, expected) in &expected {
         let mut keep = Keep::default();
         let mut sum = Outcome::default();
@@ -118,7 +118,7 @@ fn every_folder_has_the_events_its_collectors_counted() {
                 .unwrap()
                 .to_string_lossy()
                 .into_owned();
-            let outcome = unwrapper.unwrap(payload(&path), &mut keep);
+            let outcome = extractor.extract(payload(&path), &mut keep);
             sum.events += outcome.events;
             sum.insights += outcome.insights;
             if outcome.damaged {
@@ -165,9 +165,9 @@ fn every_record_can_be_rebuilt_from_its_row() {
         decoder: Some(Decoder::new(&record, RowFilter::default(), 100)),
         ..Keep::default()
     };
-    let mut unwrapper = Unwrapper::default();
+    let mut extractor = Extractor::default();
     for path in files(&corpus) {
-        unwrapper.unwrap(payload(&path), &mut keep);
+        extractor.extract(payload(&path), &mut keep);
     }
     keep.batches
         .extend(keep.decoder.as_mut().unwrap().finish().unwrap());
@@ -191,9 +191,9 @@ fn every_column_of_every_record_decodes() {
         decoder: Some(Decoder::new(&all, RowFilter::default(), 1000)),
         ..Keep::default()
     };
-    let mut unwrapper = Unwrapper::default();
+    let mut extractor = Extractor::default();
     for path in files(&corpus) {
-        unwrapper.unwrap(payload(&path), &mut keep);
+        extractor.extract(payload(&path), &mut keep);
     }
     let decoder = keep.decoder.as_mut().unwrap();
     let misfits = decoder.misfits();

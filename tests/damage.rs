@@ -4,8 +4,8 @@
 use std::io::Read;
 use std::ops::Range;
 
-use auroratrail::envelope::Unwrapper;
-use auroratrail::source::Body;
+use auroratrail::envelope::Extractor;
+use auroratrail::payload::Body;
 use serde::de::IgnoredAny;
 use serde_json::Value;
 
@@ -389,7 +389,7 @@ fn a_stream_that_fails_gives_what_came_before() {
                 fails: true,
                 ..Trickle::default()
             };
-            let fed = feed_body(&mut Unwrapper::default(), Body::Stream(Box::new(trickle)));
+            let fed = feed_body(&mut Extractor::default(), Body::Stream(Box::new(trickle)));
             assert!(fed.records.len() > RECORDS / 6, "{}: {fed:?}", form.name);
             assert!(!fed.rejects.is_empty(), "{}: {fed:?}", form.name);
         }
@@ -399,7 +399,7 @@ fn a_stream_that_fails_gives_what_came_before() {
 #[test]
 fn an_unwrapper_is_as_good_as_new_after_any_payload() {
     let mut random = Random(4);
-    let mut used = Unwrapper::default();
+    let mut used = Extractor::default();
     for form in forms(RECORDS) {
         for _ in 0..rounds(20) {
             let damaged = Damage::random(&mut random, form.text.len()).apply(&form.text);

@@ -1,12 +1,12 @@
-//! Feeds bytes to an unwrapper and keeps what comes out, with the checks that hold for any input.
+//! Feeds bytes to an extractor and keeps what comes out, with the checks that hold for any input.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io::{self, Read};
 use std::sync::Arc;
 
-use auroratrail::envelope::{Outcome, Record, RecordKind, Sink, Taken, Unwrapper};
-use auroratrail::source::{Body, Payload};
+use auroratrail::envelope::{Extractor, Outcome, Record, RecordKind, RecordSink, Taken};
+use auroratrail::payload::{Body, Payload};
 use auroratrail::stats::Reject;
 use bytes::Bytes;
 use serde::de::IgnoredAny;
@@ -37,7 +37,7 @@ impl fmt::Debug for Fed {
     }
 }
 
-impl Sink for Fed {
+impl RecordSink for Fed {
     fn record(&mut self, record: &Record<'_>) -> Taken {
         let whole: Result<IgnoredAny, _> = serde_json::from_str(record.json());
         assert!(whole.is_ok(), "not JSON: {}", record.json());
@@ -80,7 +80,7 @@ pub fn value(text: &str) -> Value {
 
 /// Feeds `bytes` in one piece.
 pub fn feed(bytes: impl Into<Bytes>) -> Fed {
-    feed_body(&mut Unwrapper::default(), Body::Whole(bytes.into()))
+    feed_body(&mut Extractor::default(), Body::Whole(bytes.into()))
 }
 
 /// Feeds `bytes` as a stream that gives them in pieces of these sizes, over and over.
@@ -90,13 +90,13 @@ pub fn feed_stream(bytes: &[u8], pieces: &[usize]) -> Fed {
         pieces: pieces.to_vec(),
         ..Trickle::default()
     };
-    feed_body(&mut Unwrapper::default(), Body::Stream(Box::new(trickle)))
+    feed_body(&mut Extractor::default(), Body::Stream(Box::new(trickle)))
 }
 
 /// Feeds `body` and checks that the outcome adds up.
-pub fn feed_body(unwrapper: &mut Unwrapper, body: Body) -> Fed {
+pub fn feed_body(extractor: &mut Extractor, body: Body) -> Fed {
     let mut fed = Fed::default();
-    let outcome = unwrapper.unwrap(payload(body), &mut fed);
+    let outcome = extractor.extract(payload(body), &mut fed);
     // UTF-16 counts as it came or as UTF-8, whichever is at hand.
     fed.outcome = Outcome {
         inflated_bytes: 0,

@@ -11,10 +11,10 @@ use std::time::{Duration, Instant};
 
 use arrow::array::{ArrayRef, RecordBatch};
 use arrow::compute::concat_batches;
-use auroratrail::envelope::{Outcome, Record, Sink, Taken, Unwrapper};
+use auroratrail::envelope::{Extractor, Outcome, Record, RecordSink, Taken};
 use auroratrail::events::columns::catalog;
 use auroratrail::events::{Decoder, RowFilter, rebuild};
-use auroratrail::source::Body;
+use auroratrail::payload::Body;
 use auroratrail::stats::Reject;
 use proptest::strategy::Strategy;
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestRng, TestRunner};
@@ -23,7 +23,7 @@ use serde_json::Value;
 use crate::feed::{check, payload};
 use crate::made::Random;
 
-/// Decodes what an unwrapper gives.
+/// Decodes what an extractor gives.
 struct Decode {
     decoder: Decoder,
     batches: Vec<RecordBatch>,
@@ -31,7 +31,7 @@ struct Decode {
     rejects: usize,
 }
 
-impl Sink for Decode {
+impl RecordSink for Decode {
     fn record(&mut self, record: &Record<'_>) -> Taken {
         self.texts.push(record.json().to_owned());
         if self.decoder.push(record) {
@@ -66,7 +66,7 @@ fn decode(bytes: &[u8], columns: &[usize], filter: RowFilter, batch_rows: usize)
         rejects: 0,
     };
     let body = Body::Whole(bytes.to_vec().into());
-    let outcome = Unwrapper::default().unwrap(payload(body), &mut sink);
+    let outcome = Extractor::default().extract(payload(body), &mut sink);
     check(&outcome, sink.texts.len(), sink.rejects);
     let last = sink.decoder.finish().unwrap();
     assert_eq!(sink.decoder.finish().unwrap(), None);

@@ -2,8 +2,8 @@
 
 use std::io::{self, Read};
 
-use auroratrail::envelope::{Outcome, Record, Sink, Taken, Unwrapper};
-use auroratrail::source::Body;
+use auroratrail::envelope::{Extractor, Outcome, Record, RecordSink, Taken};
+use auroratrail::payload::Body;
 use auroratrail::stats::Reject;
 
 use crate::damage::{Damage, Form, forms, rounds};
@@ -21,7 +21,7 @@ pub struct Ids {
     pub others: u64,
 }
 
-impl Sink for Ids {
+impl RecordSink for Ids {
     fn record(&mut self, record: &Record<'_>) -> Taken {
         let id = record
             .members
@@ -45,7 +45,7 @@ impl Sink for Ids {
 
 pub fn ids(body: Body) -> (Ids, Outcome) {
     let mut ids = Ids::default();
-    let outcome = Unwrapper::default().unwrap(payload(body), &mut ids);
+    let outcome = Extractor::default().extract(payload(body), &mut ids);
     check(&outcome, ids.ids.len(), ids.rejects.len());
     (ids, outcome)
 }

@@ -5,13 +5,18 @@ use std::path::{Path, PathBuf};
 
 /// What each top-level module may use of the others, in the order in which bytes pass through.
 const MAY_USE: &[(&str, &[&str])] = &[
-    ("position", &[]),
+    ("input_location", &[]),
     ("json", &[]),
-    ("error", &["position"]),
-    ("stats", &["position"]),
-    ("source", &["error", "position", "stats"]),
-    // Takes a payload of `source`, and knows nothing else of it.
-    ("envelope", &["json", "position", "source", "stats"]),
+    ("payload", &[]),
+    ("error", &["input_location"]),
+    ("stats", &["input_location"]),
+    ("sample", &["error", "payload"]),
+    (
+        "source",
+        &["error", "input_location", "payload", "sample", "stats"],
+    ),
+    // Takes a payload, and knows no source.
+    ("envelope", &["input_location", "json", "payload", "stats"]),
     // Takes a record of `envelope`; what does not fit is counted by the caller.
     ("events", &["envelope", "json"]),
     (
@@ -21,7 +26,15 @@ const MAY_USE: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
-            "envelope", "error", "events", "json", "query", "source", "stats",
+            "envelope",
+            "error",
+            "events",
+            "input_location",
+            "json",
+            "query",
+            "sample",
+            "source",
+            "stats",
         ],
     ),
     ("main", &["cli"]),

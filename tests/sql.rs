@@ -17,14 +17,14 @@ use arrow::util::display::{ArrayFormatter, FormatOptions};
 use auroratrail::error::Error;
 use auroratrail::query::table::Input;
 use auroratrail::query::{Options, Session};
-use auroratrail::source::sample::Sample;
+use auroratrail::sample::Sample;
 use auroratrail::source::{Location, S3Settings, Sources};
 use auroratrail::stats::Stats;
 use futures::StreamExt;
 use sqllogictest::{ColumnType, DBOutput, Normalizer, Runner};
 use tokio::runtime::Runtime;
 
-/// Seen as it is, but for the end of the line, which editors like to change.
+/// Deduplicator as it is, but for the end of the line, which editors like to change.
 const AS_IT_IS: Normalizer = |line| line.trim_end().to_owned();
 
 #[test]

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-use auroratrail::source::sample::Sample;
+use auroratrail::sample::Sample;
 
 /// A trail's folder.
 #[derive(Clone, Debug)]

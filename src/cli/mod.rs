@@ -19,7 +19,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 
 use crate::error::{Error, Result};
-use crate::source::sample::Sample;
+use crate::sample::Sample;
 use crate::source::{Location, S3Settings, Sources};
 use crate::stats::Stats;
 use output::Format;

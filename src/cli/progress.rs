@@ -178,15 +178,15 @@ fn how_far(stats: &Stats, elapsed: Duration) -> String {
 fn tell(line: &Line, reject: &Reject<'_>, number: u64) {
     if number < TOLD_REJECTS {
         let Reject {
-            position,
+            location,
             reason,
             detail,
             ..
         } = reject;
-        let place = match (&*position.origin, position.byte) {
+        let place = match (&*location.origin, location.byte) {
             ("-", Some(byte)) => format!("standard input@{byte}"),
             ("-", None) => "standard input".to_owned(),
-            _ => position.to_string(),
+            _ => location.to_string(),
         };
         line.say(&format!("{place}: {reason}: {detail}"));
     } else if number == TOLD_REJECTS {

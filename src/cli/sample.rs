@@ -8,7 +8,7 @@ use indicatif::HumanBytes;
 use super::SampleArguments;
 use super::report::count;
 use crate::error::{Error, Result};
-use crate::source::sample::Sample;
+use crate::sample::Sample;
 
 pub(super) fn run(arguments: &SampleArguments) -> Result<ExitCode> {
     let sample = Sample::parse(&format!(

@@ -11,9 +11,9 @@ use serde_json::json;
 use super::progress::Progress;
 use super::report::count;
 use super::{ScanArguments, ScanFormat};
-use crate::envelope::{Record, Sink, Taken, Unwrapper};
+use crate::envelope::{Extractor, Record, RecordSink, Taken};
 use crate::error::{Error, Result};
-use crate::events::{Seen, time};
+use crate::events::{Deduplicator, time};
 use crate::json::unescape;
 use crate::source::key::Wanted;
 use crate::source::{Reads, Scan};
@@ -37,7 +37,7 @@ pub(super) async fn run(arguments: ScanArguments, threads: usize) -> Result<Exit
     };
     let reads = Reads::start(&opened.sources, scan, &tokio::runtime::Handle::current());
     let files = Arc::new(Files::default());
-    let seen = Arc::new(Seen::default());
+    let seen = Arc::new(Deduplicator::default());
     let workers: Vec<_> = (0..threads)
         .map(|_| {
             let (reads, stats) = (reads.clone(), Arc::clone(&stats));
@@ -65,8 +65,8 @@ struct Files {
     empty: Mutex<BTreeSet<String>>,
 }
 
-fn work(reads: &Reads, stats: &Stats, files: &Files, seen: &Seen) {
-    let mut unwrapper = Unwrapper::default();
+fn work(reads: &Reads, stats: &Stats, files: &Files, seen: &Deduplicator) {
+    let mut extractor = Extractor::default();
     let mut counter = Counter {
         stats,
         seen,
@@ -75,7 +75,7 @@ fn work(reads: &Reads, stats: &Stats, files: &Files, seen: &Seen) {
     };
     while let Some(payload) = reads.next_blocking() {
         let origin = Arc::clone(&payload.origin);
-        let outcome = unwrapper.unwrap(payload, &mut counter);
+        let outcome = extractor.extract(payload, &mut counter);
         outcome.add_to(stats);
         for (list, is_one) in [
             (&files.damaged, outcome.damaged),
@@ -94,12 +94,12 @@ fn work(reads: &Reads, stats: &Stats, files: &Files, seen: &Seen) {
 /// Counts what one thread sees.
 struct Counter<'a> {
     stats: &'a Stats,
-    seen: &'a Seen,
+    seen: &'a Deduplicator,
     sources: BTreeMap<Box<str>, u64>,
     times: Option<(i64, i64)>,
 }
 
-impl Sink for Counter<'_> {
+impl RecordSink for Counter<'_> {
     fn record(&mut self, record: &Record<'_>) -> Taken {
         if !self.seen.insert(record) {
             // Counted, and an event all the same: nothing is left out here.

@@ -4,7 +4,7 @@
 use super::compression::BREAK;
 use super::text::{BOM, NOT_UTF8, patch, utf16};
 use super::wrapper::{Found, VALIDATION};
-use super::{Job, Level, Place, Unwrapper, WINDOW_BYTES, console_csv, kpl};
+use super::{Extractor, Job, Level, Place, WINDOW_BYTES, console_csv, kpl};
 use crate::json::{Fault, Parsed, Span, skip_space};
 
 /// What `aws-logs-write-test` holds, which an export puts beside its files.
@@ -12,7 +12,7 @@ const EXPORT_MARKER: &str = "Permission Check Successful";
 
 const NOT_JSON: &str = "expected a JSON document, a log line, or a compressed one";
 
-impl Unwrapper {
+impl Extractor {
     /// Text that is all there.
     pub(super) fn top(&mut self, job: &mut Job<'_>, bytes: &[u8], place: Place) {
         if let Some(text) = utf16(bytes) {
@@ -274,7 +274,7 @@ fn is_prose(text: &str) -> bool {
 /// Texts that lie beside log files by custom are nobody's loss; any other might have been one.
 fn prose(job: &mut Job<'_>, text: &str, place: Place) {
     let name = job
-        .position
+        .location
         .origin
         .rsplit(['/', '\\'])
         .next()
@@ -299,8 +299,8 @@ fn reject_text(job: &mut Job<'_>, text: &str, place: Place) {
     } else {
         ("not JSON", NOT_JSON)
     };
-    let position = job.position.at_byte(place.byte);
-    job.reject(position, reason, detail.to_owned(), bytes);
+    let location = job.location.at_byte(place.byte);
+    job.reject(location, reason, detail.to_owned(), bytes);
 }
 
 /// What is wrong with how a document ends: containers end by themselves, anything else with its line.

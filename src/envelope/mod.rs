@@ -11,7 +11,7 @@
 //!             +------- wrapper: base64, strings, arrays <---------+
 //! ```
 //!
-//! Three things can become of anything in a payload: a record goes to [`Sink::record`], something
+//! Three things can become of anything in a payload: a record goes to [`RecordSink::record`], something
 //! sound that is no CloudTrail event is counted by kind, and what should have been sound and is not
 //! becomes a reject. A damaged document gives up the records that can still be framed, counted
 //! apart as salvaged.
@@ -31,9 +31,9 @@ use std::io::Read;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
+use crate::input_location::InputLocation;
 use crate::json::{Member, Span, Tape};
-use crate::position::Position;
-use crate::source::{Body, Payload};
+use crate::payload::{Body, Payload};
 use crate::stats::{Reject, Stats};
 
 pub use classify::RecordKind;
@@ -85,7 +85,7 @@ impl<'a> Record<'a> {
     }
 }
 
-/// What a [`Sink`] made of a record.
+/// What a [`RecordSink`] made of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Taken {
     /// It is (or would be, but for a filter) a row.
@@ -97,7 +97,7 @@ pub enum Taken {
 }
 
 /// Where records go.
-pub trait Sink {
+pub trait RecordSink {
     /// Takes a record.
     fn record(&mut self, record: &Record<'_>) -> Taken;
     /// Counts something that is fine but no CloudTrail event.
@@ -149,7 +149,7 @@ impl Outcome {
 
 /// Takes wrappers off. Keeps its buffers from payload to payload; one for each thread.
 #[derive(Default)]
-pub struct Unwrapper {
+pub struct Extractor {
     inflater: compression::Inflater,
     levels: Vec<Level>,
     whole: Vec<u8>,
@@ -167,8 +167,8 @@ struct Level {
 
 /// The payload at hand.
 struct Job<'s> {
-    sink: &'s mut dyn Sink,
-    position: Position,
+    sink: &'s mut dyn RecordSink,
+    location: InputLocation,
     outcome: Outcome,
     /// Damage that reaches beyond the window.
     damage: Option<windows::Damage>,
@@ -192,12 +192,12 @@ struct Place {
     otherwise: &'static str,
 }
 
-impl Unwrapper {
+impl Extractor {
     /// Hands every record of `payload` to `sink`.
-    pub fn unwrap(&mut self, payload: Payload, sink: &mut dyn Sink) -> Outcome {
+    pub fn extract(&mut self, payload: Payload, sink: &mut dyn RecordSink) -> Outcome {
         let mut job = Job {
             sink,
-            position: Position::new(payload.origin),
+            location: InputLocation::new(payload.origin),
             outcome: Outcome::default(),
             damage: None,
             split: None,
@@ -237,8 +237,8 @@ impl Unwrapper {
             job.all_is_salvage();
         }
         for fault in faults {
-            let position = job.position.at_byte(fault.byte);
-            job.reject(position, fault.reason, fault.detail, b"");
+            let location = job.location.at_byte(fault.byte);
+            job.reject(location, fault.reason, fault.detail, b"");
         }
     }
 
@@ -290,7 +290,7 @@ impl Job<'_> {
             span,
             members,
             kind,
-            origin: &self.position.origin,
+            origin: &self.location.origin,
             byte: place.byte,
             delivered_micros: place.delivered_micros,
         });
@@ -307,10 +307,10 @@ impl Job<'_> {
         }
     }
 
-    fn reject(&mut self, at: Position, reason: &'static str, detail: String, bytes: &[u8]) {
+    fn reject(&mut self, at: InputLocation, reason: &'static str, detail: String, bytes: &[u8]) {
         self.outcome.damaged = true;
         self.sink.reject(&Reject {
-            position: at,
+            location: at,
             reason,
             detail,
             bytes,
@@ -335,6 +335,3 @@ impl Job<'_> {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

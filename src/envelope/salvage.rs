@@ -6,7 +6,7 @@ use super::documents::begins_with_time;
 use super::text::NOT_UTF8;
 use super::windows::Damage;
 use super::wrapper::Found;
-use super::{Job, Level, Place, Unwrapper, WINDOW_BYTES};
+use super::{Extractor, Job, Level, Place, WINDOW_BYTES};
 use crate::json::{Element, Fault, Parsed, Span, Tape};
 
 /// So many lines behind damage are looked at for one that stands alone.
@@ -24,7 +24,7 @@ struct Piece<'a> {
     complete: bool,
 }
 
-impl Unwrapper {
+impl Extractor {
     /// A document that starts at `start` and is damaged. Gives the offset to go on at.
     pub(super) fn damaged(
         &mut self,
@@ -272,7 +272,7 @@ fn reject(
         }
         None => ("broken JSON", "cannot be framed as a record".to_owned()),
     };
-    let position = job.position.at_byte(place.ahead(start).byte);
+    let location = job.location.at_byte(place.ahead(start).byte);
     job.outcome.damaged_stretches += 1;
-    job.reject(position, reason, detail, bytes);
+    job.reject(location, reason, detail, bytes);
 }

@@ -6,7 +6,7 @@ use std::io::Read;
 use super::compression::{self, Stream};
 use super::text::{BOM, patch};
 use super::wrapper::Found;
-use super::{Job, Level, MAX_DOCUMENT_BYTES, Outcome, Place, Unwrapper, WINDOW_BYTES, console_csv};
+use super::{Extractor, Job, Level, MAX_DOCUMENT_BYTES, Outcome, Place, WINDOW_BYTES, console_csv};
 use crate::json::{Span, skip_space};
 
 /// A damaged document that goes on beyond the window.
@@ -34,7 +34,7 @@ impl Split {
     }
 }
 
-impl Unwrapper {
+impl Extractor {
     /// Text that comes through a window.
     pub(super) fn windows(&mut self, job: &mut Job<'_>, stream: &mut Stream<'_>, place: Place) {
         let mut window = std::mem::take(&mut self.window);
@@ -108,11 +108,11 @@ impl Unwrapper {
         }
         window.drain(..used);
         if window.len() > MAX_DOCUMENT_BYTES {
-            let position = job.position.at_byte(byte + used as u64);
+            let location = job.location.at_byte(byte + used as u64);
             let detail = format!(
                 "one JSON value of more than {MAX_DOCUMENT_BYTES} bytes that cannot be taken apart"
             );
-            job.reject(position, "document too large", detail, b"");
+            job.reject(location, "document too large", detail, b"");
             job.damage = Some(Damage { line: false });
             if let Some(split) = job.split.take() {
                 job.salvage_since(split.before());

@@ -6,7 +6,7 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
 use super::classify::{Class, Wrapper, classify};
 use super::compression::{self, Stream};
-use super::{Job, MAX_NESTED_BYTES, MAX_WRAPPERS, Place, Unwrapper, kpl};
+use super::{Extractor, Job, MAX_NESTED_BYTES, MAX_WRAPPERS, Place, kpl};
 use crate::json::{Elements, Member, Members, Span, Tape, skip_space, unescape_into};
 
 /// Standard alphabet, padded or not: the AWS tools pad, some archivers strip it.
@@ -27,7 +27,7 @@ pub(super) struct Found<'a> {
     pub(super) tape: Option<&'a Tape>,
 }
 
-impl Unwrapper {
+impl Extractor {
     /// A whole document.
     pub(super) fn document(&mut self, job: &mut Job<'_>, found: Found<'_>, place: Place) {
         match (found.span.first(found.text), found.tape) {
@@ -189,14 +189,14 @@ impl Unwrapper {
         let mut text = Vec::new();
         let whole = stream.fill(&mut text, MAX_NESTED_BYTES);
         let faults = stream.faults();
-        let position = job.position.at_byte(place.byte);
+        let location = job.location.at_byte(place.byte);
         for fault in &faults {
             let detail = format!("{} (inside a wrapper)", fault.detail);
-            job.reject(position.clone(), fault.reason, detail, b"");
+            job.reject(location.clone(), fault.reason, detail, b"");
         }
         if !whole {
             let detail = format!("the rest of what is over {MAX_NESTED_BYTES} bytes is not read");
-            job.reject(position, "inflates to too much", detail, b"");
+            job.reject(location, "inflates to too much", detail, b"");
         }
         let place = Place {
             damaged: place.damaged || !whole || !faults.is_empty(),
@@ -225,9 +225,9 @@ impl Unwrapper {
 }
 
 fn too_many_wrappers(job: &mut Job<'_>, place: Place) {
-    let position = job.position.at_byte(place.byte);
+    let location = job.location.at_byte(place.byte);
     let detail = format!("more than {MAX_WRAPPERS} wrappers inside each other");
-    job.reject(position, "too many wrappers", detail, b"");
+    job.reject(location, "too many wrappers", detail, b"");
 }
 
 /// The value of the `{"field": ..., "value": ...}` that `cell` is, if it is the field `name`.

@@ -8,13 +8,13 @@
 
 mod cells;
 pub mod columns;
+mod dedup;
 mod derived;
 mod filter;
 mod keys;
 mod leftover;
-mod plan;
+mod projection;
 mod rebuild;
-mod seen;
 pub mod time;
 mod value;
 
@@ -31,12 +31,12 @@ use cells::{Cells, Fit};
 use columns::{Class, Column, catalog};
 use derived::{Derived, Subject};
 use leftover::Leftovers;
-use plan::{Node, Target};
+use projection::{Node, Target};
 use value::Value;
 
+pub use dedup::Deduplicator;
 pub use filter::RowFilter;
 pub use rebuild::rebuild;
-pub use seen::Seen;
 
 /// A batch is handed on when its texts have this many bytes, however few rows it has.
 const BATCH_BYTES: usize = 6 << 20;
@@ -253,6 +253,3 @@ fn null_array(
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -23,9 +23,9 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc::Sender;
 
 use super::pushdown;
-use crate::envelope::{Record, Sink, Taken, Unwrapper};
+use crate::envelope::{Extractor, Record, RecordSink, Taken};
 use crate::events::columns::catalog;
-use crate::events::{Decoder, RowFilter, Seen};
+use crate::events::{Decoder, Deduplicator, RowFilter};
 use crate::source::{Location, Reads, Scan, Sources};
 use crate::stats::{Reject, Stats};
 
@@ -153,7 +153,7 @@ struct EventsExec {
 /// What the partitions of one execution have in common.
 struct Shared {
     reads: Reads,
-    seen: Option<Arc<Seen>>,
+    seen: Option<Arc<Deduplicator>>,
 }
 
 impl fmt::Debug for EventsExec {
@@ -268,7 +268,7 @@ impl ExecutionPlan for EventsExec {
 /// Records in, batches to whoever executes the partition.
 struct Rows {
     decoder: Decoder,
-    seen: Option<Arc<Seen>>,
+    seen: Option<Arc<Deduplicator>>,
     stats: Arc<Stats>,
     batches: Sender<Result<RecordBatch>>,
     limit: usize,
@@ -276,9 +276,9 @@ struct Rows {
 
 impl Rows {
     fn read(mut self, reads: &Reads) -> Result<()> {
-        let mut unwrapper = Unwrapper::default();
+        let mut extractor = Extractor::default();
         while let Some(payload) = reads.next_blocking() {
-            let outcome = unwrapper.unwrap(payload, &mut self);
+            let outcome = extractor.extract(payload, &mut self);
             outcome.add_to(&self.stats);
             if outcome.stopped {
                 return Ok(());
@@ -307,7 +307,7 @@ impl Rows {
     }
 }
 
-impl Sink for Rows {
+impl RecordSink for Rows {
     fn record(&mut self, record: &Record<'_>) -> Taken {
         if self.seen.as_ref().is_some_and(|seen| !seen.insert(record)) {
             return Taken::Duplicate;

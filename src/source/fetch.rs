@@ -12,9 +12,10 @@ use tokio::runtime;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::listing::{Handle, Object};
+use super::local;
 use super::s3::{Doing, Ranges, Source, describe};
-use super::{Body, Payload, local};
-use crate::position::Position;
+use crate::input_location::InputLocation;
+use crate::payload::{Body, Payload};
 use crate::stats::{Reject, Stats};
 
 /// Objects larger than this, as stored, are streams.
@@ -99,7 +100,7 @@ pub(super) fn stream(
 /// Counts something that could not be read.
 pub(super) fn unreadable(stats: &Stats, origin: &Arc<str>, detail: String) {
     stats.reject(&Reject {
-        position: Position::new(Arc::clone(origin)),
+        location: InputLocation::new(Arc::clone(origin)),
         reason: "unreadable file",
         detail,
         bytes: b"",

@@ -5,7 +5,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{Notify, OwnedSemaphorePermit};
 
-use super::Payload;
+use crate::payload::Payload;
 
 /// Payloads at hand, first in, first out. Its length is bounded by the permits in it.
 #[derive(Default)]

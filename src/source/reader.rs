@@ -20,9 +20,9 @@ use super::location::Location;
 use super::queue::{Queue, Ready};
 use super::s3::{Buckets, S3Settings};
 use super::task::Task;
-use super::{Body, Payload};
 use crate::error::{Error, Result};
-use crate::position::Position;
+use crate::input_location::InputLocation;
+use crate::payload::{Body, Payload};
 use crate::stats::{Reject, Stats};
 
 /// Made-up events for the query of a `sample:` location.
@@ -234,7 +234,7 @@ async fn list(buckets: Arc<Buckets>, scan: Scan, listed: mpsc::Sender<Object>) {
         .filter(|(_, some)| !some)
     {
         stats.reject(&Reject {
-            position: Position::new(location.to_string()),
+            location: InputLocation::new(location.to_string()),
             reason: "no such file",
             detail: nothing_at(location).to_owned(),
             bytes: b"",

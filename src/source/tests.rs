@@ -15,7 +15,8 @@ use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
 use super::key::Wanted;
-use super::{Body, Location, Payload, Reads, S3Settings, Scan, Sources};
+use super::{Location, Reads, S3Settings, Scan, Sources};
+use crate::payload::{Body, Payload};
 use crate::stats::Stats;
 
 /// A runtime with a scan on it.
@@ -228,7 +229,7 @@ fn what_cannot_be_read_is_a_reject_and_the_rest_goes_on() {
     reading.stats.on_reject(move |reject| {
         tell.lock()
             .unwrap()
-            .push(format!("{}: {}", reject.position, reject.detail));
+            .push(format!("{}: {}", reject.location, reject.detail));
     });
     assert_eq!(reading.all().len(), 2);
     assert_eq!(

@@ -5,7 +5,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use auroratrail::json::MAX_DEPTH;
-use auroratrail::source::Body;
+use auroratrail::payload::Body;
 
 use super::long_run;
 use crate::feed::{Fed, feed};

@@ -17,9 +17,10 @@ use object_store::{
     ObjectStoreExt, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
 };
 
+use crate::payload::Body;
 use crate::source::key::{TrailKey, Wanted};
 use crate::source::tests::{Reading, contents, names, parse};
-use crate::source::{Body, S3Settings, Sources};
+use crate::source::{S3Settings, Sources};
 
 /// Counts what is asked, and fails when told to.
 #[derive(Debug, Default)]
@@ -335,7 +336,7 @@ fn a_refused_folder_or_object_is_a_reject_and_the_rest_goes_on() {
         let said = Arc::new(std::sync::Mutex::new(String::new()));
         let tell = Arc::clone(&said);
         reading.stats.on_reject(move |reject| {
-            *tell.lock().unwrap() = format!("{}: {}", reject.position, reject.detail);
+            *tell.lock().unwrap() = format!("{}: {}", reject.location, reject.detail);
         });
         assert_eq!(reading.all().len(), 2, "{location}");
         assert_eq!(reading.stats.rejects_by_reason(), [("unreadable file", 1)]);

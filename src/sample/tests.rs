@@ -103,7 +103,7 @@ fn some_copies_come_in_a_later_document() {
 /// The type of every field, by event source, field and path.
 fn api_columns() -> HashMap<(&'static str, String), &'static str> {
     let mut columns = HashMap::new();
-    for line in include_str!("../../events/api_columns.tsv").lines().skip(1) {
+    for line in include_str!("../events/api_columns.tsv").lines().skip(1) {
         let cells: Vec<&str> = line.split('\t').collect();
         let service = cells[3].split('.').next().unwrap();
         columns.insert((service, format!("{}.{}", cells[0], cells[1])), cells[2]);

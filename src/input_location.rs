@@ -5,20 +5,20 @@ use std::sync::Arc;
 /// An input and, where it is known, a byte in it.
 ///
 /// ```
-/// use auroratrail::position::Position;
+/// use auroratrail::input_location::InputLocation;
 ///
-/// let position = Position::new("logs/a.json.gz").at_byte(8112);
-/// assert_eq!(position.to_string(), "logs/a.json.gz@8112");
+/// let location = InputLocation::new("logs/a.json.gz").at_byte(8112);
+/// assert_eq!(location.to_string(), "logs/a.json.gz@8112");
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Position {
+pub struct InputLocation {
     /// The file's path, the object's URL, `-` for standard input.
     pub origin: Arc<str>,
     /// Bytes from the start of the input after decompression.
     pub byte: Option<u64>,
 }
 
-impl Position {
+impl InputLocation {
     /// The input as a whole.
     pub fn new(origin: impl Into<Arc<str>>) -> Self {
         Self {
@@ -37,7 +37,7 @@ impl Position {
     }
 }
 
-impl std::fmt::Display for Position {
+impl std::fmt::Display for InputLocation {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self.byte {
             Some(byte) => write!(f, "{}@{byte}", self.origin),

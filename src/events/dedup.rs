@@ -17,12 +17,12 @@ const SHARDS: usize = 16;
 /// Two records are the same event if they have an `eventID` and are equal as JSON: spacing, the order of
 /// members and the choice of escapes do not count. The hash is keyed anew in each process, so nobody can
 /// make an event that hides another.
-pub struct Seen {
+pub struct Deduplicator {
     keys: (u64, u64),
     shards: [Mutex<HashSet<u128>>; SHARDS],
 }
 
-impl Default for Seen {
+impl Default for Deduplicator {
     fn default() -> Self {
         let state = RandomState::new();
         Self {
@@ -32,7 +32,7 @@ impl Default for Seen {
     }
 }
 
-impl Seen {
+impl Deduplicator {
     /// Notes the record; tells whether it is new. Records without an event ID always are.
     pub fn insert(&self, record: &Record<'_>) -> bool {
         let identified = record.members.iter().any(|member| {

@@ -55,8 +55,8 @@ use self::json::{Json, push_base62};
 use self::random::{Random, mix};
 pub use self::trail::Written;
 use self::world::{SCOPES, Scope};
-use super::{Body, Payload};
 use crate::error::{Error, Result};
+use crate::payload::{Body, Payload};
 
 /// Events of one document, but for the last one.
 const PER_DOCUMENT: u64 = 500;
@@ -72,7 +72,7 @@ const OWN: u64 = u64::MAX;
 /// Made-up events: how many, which ones, over how long.
 ///
 /// ```
-/// use auroratrail::source::sample::Sample;
+/// use auroratrail::sample::Sample;
 ///
 /// let sample = Sample::parse("?events=1200&seed=7&days=10").unwrap();
 /// assert_eq!(sample.documents(), 3);
