@@ -173,11 +173,7 @@ impl RecordSink for Batches {
 fn unwrap(extractor: &mut Extractor, payloads: &[Bytes], sink: &mut dyn RecordSink) {
     let origin: Arc<str> = "bench".into();
     for bytes in payloads {
-        let payload = Payload {
-            origin: Arc::clone(&origin),
-            body: Body::Whole(bytes.clone()),
-            delivered_micros: None,
-        };
+        let payload = Payload::new(Arc::clone(&origin), Body::Whole(bytes.clone()));
         black_box(extractor.extract(payload, sink));
     }
 }

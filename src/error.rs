@@ -1,7 +1,7 @@
-//! What can go wrong for the whole command, told apart by who can do something about it.
+//! Errors of a whole execution, told apart by who can do something about them.
 //!
-//! A bad *record* or *file* is no error: it is counted and kept as a reject
-//! ([`crate::stats`]), and the rest goes on.
+//! A bad *record* or *file* is not an error: it is counted and kept as a reject
+//! ([`crate::reject`]), and the rest goes on.
 
 use crate::input_location::InputLocation;
 
@@ -16,30 +16,35 @@ pub struct Error(Box<Inner>);
 struct Inner {
     kind: ErrorKind,
     location: Option<InputLocation>,
+    cause: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
-/// Who can fix it.
+/// The kinds of errors, by who can fix them.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// The one who typed the command: a flag, a path, a credential.
+    /// A fault of the command: a flag, a path, a credential. Its author can fix it.
     #[error("{0}")]
     Config(String),
-    /// The one who wrote the SQL.
+    /// A fault of the SQL. Its author can fix it.
     #[error("{0}")]
     Query(String),
-    /// Nobody, just wait: throttling, a dropped connection. The only kind that is tried again.
-    #[error("{service} is unavailable: {message}")]
+    /// A service that does not answer for now: throttling, a dropped connection, 5xx. Time fixes it;
+    /// the only kind that is retried.
+    #[error("{message}")]
     Unavailable {
         /// The service as its users call it: `S3`.
         service: &'static str,
-        /// What it answered.
+        /// Its answer, in words.
         message: String,
     },
-    /// The owner of the data or of the place it is written to.
+    /// Data that cannot be read, or a place that cannot be written to. The owner can fix it.
     #[error("{0}")]
     Io(String),
-    /// Us.
+    /// An execution that ended early because it was told to.
+    #[error("interrupted")]
+    Stopped,
+    /// A broken invariant of this program.
     #[error("{0}; this is a bug in auroratrail, please report it")]
     Bug(String),
 }
@@ -53,6 +58,20 @@ impl Error {
     /// SQL that cannot be answered.
     pub fn query(message: impl Into<String>) -> Self {
         ErrorKind::Query(message.into()).into()
+    }
+
+    /// A service that does not answer for now; the request may be repeated.
+    pub fn unavailable(service: &'static str, message: impl Into<String>) -> Self {
+        ErrorKind::Unavailable {
+            service,
+            message: message.into(),
+        }
+        .into()
+    }
+
+    /// The end of an execution that was told to stop.
+    pub fn stopped() -> Self {
+        ErrorKind::Stopped.into()
     }
 
     /// Something that could not be read or written.
@@ -72,7 +91,23 @@ impl Error {
         self
     }
 
-    /// Who can fix it.
+    /// Keeps the error that led to this one, for [`std::error::Error::source`]. Its text is not part
+    /// of the message: that says all that people need.
+    #[must_use]
+    pub fn caused_by(
+        mut self,
+        cause: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> Self {
+        self.0.cause = Some(cause.into());
+        self
+    }
+
+    /// Whether the same request may succeed later.
+    pub fn is_retryable(&self) -> bool {
+        matches!(self.0.kind, ErrorKind::Unavailable { .. })
+    }
+
+    /// The kind: who can fix it.
     pub fn kind(&self) -> &ErrorKind {
         &self.0.kind
     }
@@ -88,6 +123,7 @@ impl From<ErrorKind> for Error {
         Self(Box::new(Inner {
             kind,
             location: None,
+            cause: None,
         }))
     }
 }
@@ -101,4 +137,9 @@ impl std::fmt::Display for Error {
     }
 }
 
-impl std::error::Error for Error {}
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        let cause = self.0.cause.as_deref()?;
+        Some(cause)
+    }
+}

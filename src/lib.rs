@@ -70,14 +70,17 @@
 //! # }
 //! ```
 
+pub mod checkpoint;
 pub mod cli;
 pub mod envelope;
 pub mod error;
 pub mod events;
+pub mod execution;
 pub mod input_location;
 pub mod json;
 pub mod payload;
 pub mod query;
+pub mod reject;
 pub mod sample;
 pub mod source;
 pub mod stats;

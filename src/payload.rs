@@ -5,20 +5,47 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-/// One object's bytes as they are stored, perhaps compressed.
+/// Bytes of one object or record as they are stored, perhaps compressed.
 pub struct Payload {
     /// The path or URL that users see as `source_uri` and in messages.
     pub origin: Arc<str>,
     /// The bytes.
     pub body: Body,
-    /// When AWS delivered it, microseconds since 1970 UTC, where the key or the store says so.
+    /// The time of delivery, microseconds since 1970 UTC, where the key or the store tells it.
     pub delivered_micros: Option<i64>,
+    /// The way to hand out the rest later, if the payload can be cut off in its midst.
+    pub resume: Option<Resume>,
 }
 
-/// A payload's bytes: at hand, or too many for that.
+/// The way to go on with a payload that was cut off.
+///
+/// The source hands out the same bytes again, and the pipeline leaves out the first items.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Resume {
+    /// The name of the payload in a checkpoint, the same in every process.
+    pub key: String,
+    /// Items (records, rejects and counts of other things) at its start that were handed down
+    /// before.
+    pub skip_items: u64,
+}
+
+/// The bytes of a payload: at hand, or too many for that.
 pub enum Body {
-    /// All of it, in memory.
+    /// All bytes, in memory.
     Whole(Bytes),
-    /// To be read piece by piece; reads block.
+    /// Bytes to be read piece by piece. A read blocks, or fails with `WouldBlock` where nothing is
+    /// there for now: then it is repeated, after a pause that the reader has made.
     Stream(Box<dyn Read + Send>),
+}
+
+impl Payload {
+    /// A payload of unknown delivery, which cannot be cut off.
+    pub fn new(origin: impl Into<Arc<str>>, body: Body) -> Self {
+        Self {
+            origin: origin.into(),
+            body,
+            delivered_micros: None,
+            resume: None,
+        }
+    }
 }

@@ -1,14 +1,11 @@
-//! What became of the input: the counts that every input ends in, and the rejects.
+//! Counters: every piece of input ends in one of them.
 //!
 //! Counts never depend on the columns or rows that a query asks for: they are taken where records
 //! are framed and classified, before anything is decoded.
 
 use std::collections::BTreeMap;
-use std::io::Write;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
-
-use crate::input_location::InputLocation;
 
 /// Live counters of one scan, shared by everything that works on it.
 #[derive(Default)]
@@ -19,6 +16,8 @@ pub struct Stats {
     pub bytes_listed: AtomicU64,
     /// Whether the listing has come to its end, so that the two above are totals.
     pub listing_done: std::sync::atomic::AtomicBool,
+    /// Objects that the checkpoint covers from which the source was opened.
+    pub objects_done_before: AtomicU64,
     /// Objects left alone because their key says that they cannot hold a matching event.
     pub objects_pruned: AtomicU64,
     /// Folders not even listed, for the same reason.
@@ -46,11 +45,7 @@ pub struct Stats {
     /// Objects without a byte in them, or without a value.
     pub empty_objects: AtomicU64,
     counts: Mutex<Counts>,
-    rejects: Mutex<Option<Box<dyn Write + Send>>>,
-    tell: Mutex<Option<Tell>>,
 }
-
-type Tell = Box<dyn FnMut(&Reject<'_>) + Send>;
 
 #[derive(Default)]
 struct Counts {
@@ -60,42 +55,15 @@ struct Counts {
     event_times: Option<(i64, i64)>,
 }
 
-/// Something that should have been an event and is not usable.
-#[derive(Debug)]
-pub struct Reject<'a> {
-    /// Where it starts.
-    pub location: InputLocation,
-    /// A short, stable reason to count by: `truncated gzip`.
-    pub reason: &'static str,
-    /// What exactly is wrong and, if there is any, advice.
-    pub detail: String,
-    /// The offending bytes, as far as they are known. Content: never printed, only kept.
-    pub bytes: &'a [u8],
-}
-
 impl Stats {
     /// Counts one piece of input that is fine but no CloudTrail event.
     pub fn not_cloudtrail(&self, kind: &'static str, count: u64) {
         *self.counts().not_cloudtrail.entry(kind).or_default() += count;
     }
 
-    /// Counts a reject, keeps it if rejects are kept, and tells of it.
-    pub fn reject(&self, reject: &Reject<'_>) {
-        *self.counts().rejects.entry(reject.reason).or_default() += 1;
-        if let Some(out) = lock(&self.rejects).as_mut() {
-            let line = serde_json::json!({
-                "origin": &*reject.location.origin,
-                "byte": reject.location.byte,
-                "reason": reject.reason,
-                "detail": reject.detail,
-                "content": String::from_utf8_lossy(reject.bytes),
-            });
-            // A full disk shows when the writer is finished; the query goes on meanwhile.
-            let _ = writeln!(out, "{line}");
-        }
-        if let Some(tell) = lock(&self.tell).as_mut() {
-            tell(reject);
-        }
+    /// Counts a reject by its reason.
+    pub fn count_reject(&self, reason: &'static str) {
+        *self.counts().rejects.entry(reason).or_default() += 1;
     }
 
     /// Adds what one worker saw of the events' sources and times (microseconds since 1970, UTC).
@@ -117,27 +85,6 @@ impl Stats {
             (Some((a, b)), Some((c, d))) => Some((a.min(c), b.max(d))),
             (known, seen) => known.or(seen),
         };
-    }
-
-    /// Keeps each reject as a line of JSON.
-    pub fn keep_rejects(&self, out: Box<dyn Write + Send>) {
-        *lock(&self.rejects) = Some(out);
-    }
-
-    /// Ends the file of rejects.
-    ///
-    /// # Errors
-    /// What the last write to it failed with.
-    pub fn finish_rejects(&self) -> std::io::Result<()> {
-        match lock(&self.rejects).take() {
-            Some(mut out) => out.flush(),
-            None => Ok(()),
-        }
-    }
-
-    /// Sets what is told of a reject as it happens.
-    pub fn on_reject(&self, tell: impl FnMut(&Reject<'_>) + Send + 'static) {
-        *lock(&self.tell) = Some(Box::new(tell));
     }
 
     /// The counts by kind of what is not CloudTrail, most telling order: by name.

@@ -94,11 +94,8 @@ impl RecordSink for Keep {
 }
 
 fn payload(path: &Path) -> Payload {
-    Payload {
-        origin: Arc::from(path.to_string_lossy()),
-        body: Body::Whole(std::fs::read(path).unwrap().into()),
-        delivered_micros: None,
-    }
+    let bytes = std::fs::read(path).unwrap();
+    Payload::new(path.to_string_lossy(), Body::Whole(bytes.into()))
 }
 
 #[test]

@@ -131,11 +131,7 @@ pub fn check(outcome: &Outcome, records: usize, rejects: usize) {
 
 /// `body` as the object `made`.
 pub fn payload(body: Body) -> Payload {
-    Payload {
-        origin: Arc::from("made"),
-        body,
-        delivered_micros: None,
-    }
+    Payload::new("made", body)
 }
 
 /// A reader that gives little at a time, is interrupted now and then, and may fail in the end.

@@ -34,7 +34,8 @@ use std::sync::atomic::Ordering::Relaxed;
 use crate::input_location::InputLocation;
 use crate::json::{Member, Span, Tape};
 use crate::payload::{Body, Payload};
-use crate::stats::{Reject, Stats};
+use crate::reject::Reject;
+use crate::stats::Stats;
 
 pub use classify::RecordKind;
 

@@ -161,13 +161,19 @@ impl Sample {
         json.0.into_bytes()
     }
 
-    /// All documents, in the order of their indexes, as a source hands them out.
+    /// Returns all documents, in the order of their indexes, as a source hands them out.
     pub fn payloads(&self) -> impl Iterator<Item = Payload> + Send + 'static + use<> {
+        self.payloads_from(0)
+    }
+
+    /// Returns the documents from `first` on, without making those before it.
+    pub fn payloads_from(&self, first: u64) -> impl Iterator<Item = Payload> + Send + use<> {
         let sample = self.clone();
-        (0..self.documents()).map(move |index| Payload {
+        (first..self.documents()).map(move |index| Payload {
             origin: format!("sample:{index:05}").into(),
             body: Body::Whole(Bytes::from(sample.document(index))),
             delivered_micros: Some(sample.outline(index).delivered * 1_000_000),
+            resume: None,
         })
     }
 

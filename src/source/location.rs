@@ -2,20 +2,18 @@
 
 use std::sync::Arc;
 
-use super::pattern::{Pattern, is_escaped, is_glob};
+use super::objects::{Pattern, is_escaped, is_glob};
 use crate::error::{Error, Result};
 
-/// One place to read from, as it was named.
+/// A path or URL to read from, as it was named.
 #[derive(Clone, Debug)]
 pub enum Location {
-    /// `-`: standard input.
-    Stdin,
-    /// `sample:` or `sample:?events=N`: made-up events. What follows `sample:`, without the `?`.
-    Sample(String),
     /// A file, folder or glob on this machine.
     Local(Local),
     /// `s3://bucket/…`: an object, everything below a prefix, or a glob.
     S3(S3),
+    /// The URL of any other source: `-` for standard input, `sample:?events=N`.
+    Url(Arc<str>),
 }
 
 /// A file, folder or glob on this machine.
@@ -34,7 +32,7 @@ pub struct S3 {
 }
 
 impl Location {
-    /// Understands a path or URL.
+    /// Parses a path or URL of a source that this crate has.
     ///
     /// A local path that exists is taken as it is; else `*`, `?`, `[a-z]`, `{a,b}` and `**` are
     /// wildcards, and `\` before one makes it literal. Below a local folder, names that begin with `.` or `_` are left out unless named.
@@ -48,13 +46,15 @@ impl Location {
     /// ```
     ///
     /// # Errors
-    /// Config, for schemes that cannot be read and patterns that are none.
+    /// Config, for schemes that are unknown and patterns that do not parse.
     pub fn parse(text: &str) -> Result<Self> {
-        if text == "-" {
-            return Ok(Self::Stdin);
-        }
-        if let Some(query) = text.strip_prefix("sample:") {
-            return Ok(Self::Sample(query.trim_start_matches('?').to_owned()));
+        Self::parse_with(text, |scheme| matches!(scheme, "-" | "sample"))
+    }
+
+    /// Parses a path or URL, with the schemes of other sources than objects.
+    pub(super) fn parse_with(text: &str, is_known: impl Fn(&str) -> bool) -> Result<Self> {
+        if is_known(scheme_of(text)) {
+            return Ok(Self::Url(text.into()));
         }
         match scheme(text) {
             Some(("s3", rest)) => S3::parse(text, rest).map(Self::S3),
@@ -68,17 +68,43 @@ impl Location {
             None => Local::parse(text).map(Self::Local),
         }
     }
+
+    /// Whether this is standard input.
+    pub fn is_stdin(&self) -> bool {
+        matches!(self, Self::Url(url) if &**url == "-")
+    }
+
+    /// Whether files or objects are listed here.
+    pub(super) fn is_objects(&self) -> bool {
+        !matches!(self, Self::Url(_))
+    }
+
+    /// The scheme of its URL; `-` for standard input.
+    pub(super) fn scheme(&self) -> &str {
+        match self {
+            Self::Local(_) => "file",
+            Self::S3(_) => "s3",
+            Self::Url(url) => scheme_of(url),
+        }
+    }
+}
+
+/// The text before the first colon; `-` for standard input, nothing for other paths.
+fn scheme_of(text: &str) -> &str {
+    match text.split_once(':') {
+        Some((scheme, _)) if scheme != "-" => scheme,
+        None if text == "-" => text,
+        _ => "",
+    }
 }
 
 impl std::fmt::Display for Location {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Stdin => f.write_str("-"),
-            Self::Sample(query) if query.is_empty() => f.write_str("sample:"),
-            Self::Sample(query) => write!(f, "sample:?{query}"),
-            Self::Local(local) => f.write_str(&local.typed),
-            Self::S3(s3) => f.write_str(&s3.typed),
-        }
+        f.write_str(match self {
+            Self::Local(local) => &local.typed,
+            Self::S3(s3) => &s3.typed,
+            Self::Url(url) => url,
+        })
     }
 }
 
@@ -149,14 +175,14 @@ mod tests {
     #[test]
     fn each_kind_of_place_is_told_by_how_it_is_written() {
         let parse = |text| Location::parse(text).unwrap();
-        assert!(matches!(parse("-"), Location::Stdin));
-        assert!(matches!(parse("sample:"), Location::Sample(query) if query.is_empty()));
-        assert!(
-            matches!(parse("sample:?events=9"), Location::Sample(query) if query == "events=9")
-        );
+        assert!(parse("-").is_stdin());
+        assert!(matches!(parse("sample:"), Location::Url(url) if &*url == "sample:"));
+        assert!(matches!(parse("sample:?events=9"), Location::Url(_)));
         assert!(matches!(parse("s3://b"), Location::S3(s3) if &*s3.bucket == "b"));
         assert!(matches!(parse("a/b c%20ü.json"), Location::Local(_)));
-        assert!(matches!(parse("./-"), Location::Local(_)));
+        for path in ["./-", "sample", "./sample:", "-:x"] {
+            assert!(matches!(parse(path), Location::Local(_)), "{path}");
+        }
         for text in ["-", "sample:", "sample:?events=9", "s3://b/*/x", "a/**"] {
             assert_eq!(parse(text).to_string(), text);
         }

@@ -1,18 +1,240 @@
-//! Where bytes come from. Knows no JSON: what is inside a payload is the envelope's business.
+//! Sources: where bytes come from, and how far they have been read.
+//!
+//! A source hands down payloads and knows nothing of what is in them: no JSON, no events. To add
+//! one, write a file here with a type that implements [`Source`] and a function that opens it, and
+//! name both in [`Sources::new`], under the scheme of its URLs. Nothing else has to know of it:
+//! threads, epochs, stopping and retries are the pipeline's and [`Retrying`]'s.
+//!
+//! | scheme | source | file |
+//! | --- | --- | --- |
+//! | paths, globs, `s3://` | objects | `objects/` |
+//! | `-` | standard input | `stdin.rs` |
+//! | `sample:` | made-up events | `sample.rs` |
 
-mod fetch;
-pub mod key;
-mod listing;
-mod local;
+pub mod aws;
+mod combined;
 mod location;
-mod pattern;
-mod queue;
-mod reader;
-mod s3;
-mod task;
-#[cfg(test)]
-mod tests;
+mod objects;
+mod read;
+mod retry;
+mod sample;
+mod stdin;
 
-pub use self::location::{Local, Location, S3};
-pub use self::reader::{Reads, Scan, Sources};
-pub use self::s3::S3Settings;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::checkpoint::{Checkpoint, PartitionId};
+use crate::error::{Error, Result};
+use crate::execution::Execution;
+use crate::payload::Payload;
+use aws::{Aws, AwsSettings};
+use combined::Combined;
+use objects::Buckets;
+
+pub use location::{Local, Location, S3};
+pub use objects::{KeyFilter, TrailKey};
+pub use retry::Retrying;
+
+/// Something that bytes come from.
+///
+/// ```text
+///           open(from) ──> next() ──> next() ──> ... ──> None, or never
+///                            │          │
+/// checkpoint() covers:       1          2    exactly the payloads handed out so far
+/// ```
+///
+/// A source may read ahead as it likes; its checkpoint does not move with that.
+#[async_trait]
+pub trait Source: Send {
+    /// Whether it ends by itself.
+    fn boundedness(&self) -> Boundedness;
+
+    /// Returns the next payload; `None` at the end of a bounded source, and from then on.
+    ///
+    /// Cancel-safe: a payload is handed out when this returns it, and not before. Called within a
+    /// tokio runtime, never twice at a time.
+    ///
+    /// # Errors
+    /// `Unavailable` errors are retried, with growing pauses, by [`Retrying`]: the next call starts
+    /// where this one failed. All others end the source. An object that cannot be read while others
+    /// can is a reject, not an error.
+    async fn next(&mut self) -> Result<Option<Payload>>;
+
+    /// The checkpoint that covers exactly what [`Source::next`] has handed out, and what the
+    /// checkpoint covers that the source was opened from.
+    fn checkpoint(&self) -> Checkpoint;
+
+    /// How far the source is from the newest data, for people and metrics.
+    fn progress(&self) -> Progress;
+}
+
+/// Whether a source ends by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Boundedness {
+    /// It ends, as a folder or a pipe does.
+    Bounded,
+    /// It goes on until it is stopped, as a stream does.
+    Unbounded,
+}
+
+/// The distance of a source from the newest data.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// By partition, as far as it is known.
+    pub behind: BTreeMap<PartitionId, Lag>,
+    /// The failure that is being retried, if there is one.
+    pub retrying: Option<Retry>,
+}
+
+/// The distance of a partition from its newest data.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Lag {
+    /// The age of what is handed out next.
+    Time(Duration),
+    /// Objects that are listed and not handed out.
+    Objects(u64),
+    /// Payloads that are made and not handed out.
+    Payloads(u64),
+}
+
+/// A failure that is being retried.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Retry {
+    /// Attempts that have failed since the last success.
+    pub attempts: u32,
+    /// The last failure, in words.
+    pub message: String,
+}
+
+/// The circumstances that a source is opened in.
+#[derive(Clone, Debug, Default)]
+pub struct OpenContext {
+    /// The checkpoint to go on from. `None`: from the start, and no checkpoint will be asked for,
+    /// so that nothing has to be remembered for one.
+    pub from: Option<Checkpoint>,
+    /// Objects that may be left out by their keys.
+    pub keys: KeyFilter,
+    /// The execution that counts what is read and hears of what cannot be.
+    pub execution: Arc<Execution>,
+}
+
+/// A function that opens the source of a URL. It connects to nothing: [`Source::next`] does.
+type Open = dyn Fn(&str, &OpenContext) -> Result<Box<dyn Source>> + Send + Sync;
+
+/// The kinds of sources that there are, with the connections and credentials that they share.
+#[derive(Clone)]
+pub struct Sources {
+    buckets: Arc<Buckets>,
+    schemes: BTreeMap<&'static str, Arc<Open>>,
+}
+
+impl Sources {
+    /// All sources of this crate. Nothing is connected to or looked up yet.
+    pub fn new(settings: AwsSettings) -> Self {
+        let aws = Arc::new(Aws::new(settings));
+        Self {
+            buckets: Arc::new(Buckets::new(aws)),
+            schemes: BTreeMap::new(),
+        }
+        .with_scheme("-", stdin::open)
+        .with_scheme("sample", sample::open)
+    }
+
+    /// Adds a kind of source, under the scheme of its URLs. `open` is given the URL as typed.
+    #[must_use]
+    pub fn with_scheme(
+        mut self,
+        scheme: &'static str,
+        open: impl Fn(&str, &OpenContext) -> Result<Box<dyn Source>> + Send + Sync + 'static,
+    ) -> Self {
+        self.schemes.insert(scheme, Arc::new(open));
+        self
+    }
+
+    /// Parses a path or URL that names something to read.
+    ///
+    /// # Errors
+    /// Config, for schemes that are unknown and patterns that do not parse.
+    pub fn parse(&self, text: &str) -> Result<Location> {
+        Location::parse_with(text, |scheme| self.schemes.contains_key(scheme))
+    }
+
+    /// Checks that there is anything to read at all.
+    ///
+    /// # Errors
+    /// Config, if no location has an object that can be listed: the fault of each of them. Errors
+    /// of opening other sources come as they are.
+    pub async fn check(&self, locations: &[Location]) -> Result<()> {
+        let mut complaints = Vec::new();
+        let mut is_readable = false;
+        for location in locations {
+            if location.is_objects() {
+                match is_readable {
+                    true => None,
+                    false => objects::complaint(&self.buckets, location).await,
+                }
+                .map_or_else(|| is_readable = true, |it| complaints.push(it));
+            } else {
+                let context = OpenContext::default();
+                drop(self.open_url(location, &context)?);
+                is_readable = true;
+            }
+        }
+        match complaints.as_slice() {
+            _ if is_readable => Ok(()),
+            [] => Err(Error::config("nothing to read: no location is given")),
+            complaints => Err(Error::config(format!(
+                "nothing to read: {}",
+                complaints.join("; ")
+            ))),
+        }
+    }
+
+    /// Opens all of `locations` as one source: the bounded ones in their order, then those without
+    /// an end, side by side. What two locations name is read once.
+    ///
+    /// # Errors
+    /// Config, for URLs that their source does not understand.
+    pub fn open(&self, locations: &[Location], context: &OpenContext) -> Result<Box<dyn Source>> {
+        let mut sources: Vec<Box<dyn Source>> = Vec::new();
+        let visited = objects::VisitedPaths::default();
+        let same = |a: &Location, b: &Location| a.is_objects() && b.is_objects();
+        for run in locations.chunk_by(same) {
+            match run {
+                [location] if !location.is_objects() => {
+                    let source = self.open_url(location, context)?;
+                    sources.push(Box::new(Retrying::new(source)));
+                }
+                objects => sources.push(objects::open(
+                    Arc::clone(&self.buckets),
+                    objects.to_vec(),
+                    visited.clone(),
+                    context.clone(),
+                )),
+            }
+        }
+        Ok(match sources.len() {
+            1 => sources.remove(0),
+            _ => Box::new(Combined::new(sources)),
+        })
+    }
+
+    fn open_url(&self, location: &Location, context: &OpenContext) -> Result<Box<dyn Source>> {
+        match self.schemes.get(location.scheme()) {
+            Some(open) => open(&location.to_string(), context),
+            None => Err(Error::config(format!(
+                "`{location}` cannot be read: nothing here opens `{}:`",
+                location.scheme()
+            ))),
+        }
+    }
+}
+
+impl std::fmt::Debug for Sources {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Sources").finish_non_exhaustive()
+    }
+}

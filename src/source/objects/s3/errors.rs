@@ -1,21 +1,56 @@
 //! What S3's errors mean to people. Neither its XML nor anything signed gets out of here.
 
-use std::error::Error;
+use std::error::Error as StdError;
 
-use super::credentials::NoCredentials;
+use crate::error::Error;
+use crate::source::aws::NoCredentials;
 
-/// What was tried.
+/// A request to S3, for messages about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::source) enum Doing {
+pub(in crate::source) enum Operation {
     /// Listing what is below a prefix.
     List,
     /// Reading an object.
     Get,
 }
 
-/// What went wrong with `url`, and what to do about it.
-pub(in crate::source) fn describe(error: &object_store::Error, doing: Doing, url: &str) -> String {
-    let causes: Vec<&(dyn Error + 'static)> = causes(error).collect();
+/// Translates an error about `url` into ours: words for people, and whether a retry can help.
+pub(in crate::source) fn translate(
+    error: object_store::Error,
+    operation: Operation,
+    url: &str,
+) -> Error {
+    let message = describe(&error, operation, url);
+    match is_transient(&error) {
+        true => Error::unavailable("S3", message),
+        false => Error::io(message),
+    }
+    .caused_by(error)
+}
+
+/// Whether the same request may succeed later: throttling, 5xx, a dropped connection.
+fn is_transient(error: &object_store::Error) -> bool {
+    if !matches!(error, object_store::Error::Generic { .. }) {
+        return false;
+    }
+    let mut said = String::new();
+    for cause in causes(error) {
+        if cause.is::<NoCredentials>() {
+            return false;
+        }
+        said.push_str(&cause.to_string());
+    }
+    match between(&said, "<Code>", "</Code>") {
+        Some(code) => matches!(
+            code,
+            "SlowDown" | "ServiceUnavailable" | "InternalError" | "RequestTimeout"
+        ),
+        None => !said.contains("400 Bad Request"),
+    }
+}
+
+fn describe(error: &object_store::Error, operation: Operation, url: &str) -> String {
+    let causes: Vec<&(dyn StdError + 'static)> = causes(error).collect();
     if let Some(missing) = causes
         .iter()
         .find_map(|e| e.downcast_ref::<NoCredentials>())
@@ -26,12 +61,12 @@ pub(in crate::source) fn describe(error: &object_store::Error, doing: Doing, url
     let said = said.join(" ");
     let bucket = bucket(url);
     let code = between(&said, "<Code>", "</Code>");
-    if let Some(meaning) = code.and_then(|code| by_code(code, &said, doing, bucket)) {
+    if let Some(meaning) = code.and_then(|code| by_code(code, &said, operation, bucket)) {
         return meaning;
     }
     match (error, code) {
-        (object_store::Error::NotFound { .. }, _) => missing(doing, bucket),
-        (object_store::Error::PermissionDenied { .. }, _) => denied(&said, doing, bucket),
+        (object_store::Error::NotFound { .. }, _) => missing(operation, bucket),
+        (object_store::Error::PermissionDenied { .. }, _) => denied(&said, operation, bucket),
         (object_store::Error::Unauthenticated { .. }, _) => {
             "S3 wants credentials; set AWS_PROFILE or AWS_ACCESS_KEY_ID".to_owned()
         }
@@ -48,12 +83,12 @@ pub(in crate::source) fn describe(error: &object_store::Error, doing: Doing, url
     }
 }
 
-fn by_code(code: &str, said: &str, doing: Doing, bucket: &str) -> Option<String> {
+fn by_code(code: &str, said: &str, operation: Operation, bucket: &str) -> Option<String> {
     Some(match code {
         "NoSuchBucket" => format!("there is no bucket `{bucket}`"),
-        "NoSuchKey" => missing(Doing::Get, bucket),
+        "NoSuchKey" => missing(Operation::Get, bucket),
         "AccessDenied" | "AllAccessDisabled" | "AccountProblem" | "Forbidden" => {
-            denied(said, doing, bucket)
+            denied(said, operation, bucket)
         }
         "ExpiredToken" | "ExpiredTokenException" | "TokenRefreshRequired" | "RequestExpired" => {
             "the AWS session has expired; log in again, for instance with `aws sso login`"
@@ -105,19 +140,19 @@ fn by_transport(said: &str, bucket: &str) -> String {
     }
 }
 
-fn denied(said: &str, doing: Doing, bucket: &str) -> String {
-    let (action, resource) = match doing {
+fn denied(said: &str, operation: Operation, bucket: &str) -> String {
+    let (action, resource) = match operation {
         _ if said.contains("kms:Decrypt") => ("kms:Decrypt", "the trail's key".to_owned()),
-        Doing::List => ("s3:ListBucket", format!("arn:aws:s3:::{bucket}")),
-        Doing::Get => ("s3:GetObject", format!("arn:aws:s3:::{bucket}/*")),
+        Operation::List => ("s3:ListBucket", format!("arn:aws:s3:::{bucket}")),
+        Operation::Get => ("s3:GetObject", format!("arn:aws:s3:::{bucket}/*")),
     };
     format!("access denied; these credentials need {action} on {resource}")
 }
 
-fn missing(doing: Doing, bucket: &str) -> String {
-    match doing {
-        Doing::List => format!("there is no bucket `{bucket}`"),
-        Doing::Get => "the object is gone: deleted since it was listed".to_owned(),
+fn missing(operation: Operation, bucket: &str) -> String {
+    match operation {
+        Operation::List => format!("there is no bucket `{bucket}`"),
+        Operation::Get => "the object is gone: deleted since it was listed".to_owned(),
     }
 }
 
@@ -141,9 +176,9 @@ fn between<'a>(text: &'a str, start: &str, end: &str) -> Option<&'a str> {
     (inner.len() <= 64 && inner.bytes().all(is_name)).then_some(inner)
 }
 
-fn causes(error: &object_store::Error) -> impl Iterator<Item = &(dyn Error + 'static)> {
-    std::iter::successors(Some(error as &(dyn Error + 'static)), |error| {
-        let error: &(dyn Error + 'static) = *error;
+fn causes(error: &object_store::Error) -> impl Iterator<Item = &(dyn StdError + 'static)> {
+    std::iter::successors(Some(error as &(dyn StdError + 'static)), |error| {
+        let error: &(dyn StdError + 'static) = *error;
         error.source()
     })
 }
@@ -152,12 +187,12 @@ fn causes(error: &object_store::Error) -> impl Iterator<Item = &(dyn Error + 'st
 mod tests {
     use super::*;
 
-    fn said(body: &str, doing: Doing) -> String {
+    fn said(body: &str, operation: Operation) -> String {
         let error = object_store::Error::Generic {
             store: "S3",
             source: body.to_owned().into(),
         };
-        describe(&error, doing, "s3://trails/AWSLogs/")
+        describe(&error, operation, "s3://trails/AWSLogs/")
     }
 
     #[test]
@@ -167,25 +202,25 @@ mod tests {
                 "Server returned non-2xx status code: 403: <Error><Code>{code}</Code><Message>AKIASECRET</Message></Error>"
             )
         };
-        for (code, doing, expected) in [
+        for (code, operation, expected) in [
             (
                 "AccessDenied",
-                Doing::List,
+                Operation::List,
                 "s3:ListBucket on arn:aws:s3:::trails",
             ),
             (
                 "AccessDenied",
-                Doing::Get,
+                Operation::Get,
                 "s3:GetObject on arn:aws:s3:::trails/*",
             ),
-            ("NoSuchBucket", Doing::List, "no bucket `trails`"),
-            ("ExpiredToken", Doing::Get, "expired"),
-            ("InvalidAccessKeyId", Doing::List, "get-caller-identity"),
-            ("PermanentRedirect", Doing::List, "AWS_REGION"),
-            ("InvalidObjectState", Doing::Get, "Glacier"),
-            ("SomethingNew", Doing::Get, "SomethingNew"),
+            ("NoSuchBucket", Operation::List, "no bucket `trails`"),
+            ("ExpiredToken", Operation::Get, "expired"),
+            ("InvalidAccessKeyId", Operation::List, "get-caller-identity"),
+            ("PermanentRedirect", Operation::List, "AWS_REGION"),
+            ("InvalidObjectState", Operation::Get, "Glacier"),
+            ("SomethingNew", Operation::Get, "SomethingNew"),
         ] {
-            let said = said(&xml(code), doing);
+            let said = said(&xml(code), operation);
             assert!(said.contains(expected), "{code}: {said}");
             assert!(
                 !said.contains("AKIA") && !said.contains('<'),
@@ -194,11 +229,11 @@ mod tests {
         }
         let kms = said(
             "<Code>AccessDenied</Code> not authorized to perform: kms:Decrypt",
-            Doing::Get,
+            Operation::Get,
         );
         assert!(kms.contains("kms:Decrypt"), "{kms}");
         let malformed = "<Code>AuthorizationHeaderMalformed</Code><Region>eu-west-1</Region>";
-        assert!(said(malformed, Doing::List).contains("AWS_REGION=eu-west-1"));
-        assert!(said("error trying to connect: refused", Doing::List).contains("AWS_ENDPOINT_URL"));
+        assert!(said(malformed, Operation::List).contains("AWS_REGION=eu-west-1"));
+        assert!(said("error trying to connect: refused", Operation::List).contains("AWS_ENDPOINT_URL"));
     }
 }

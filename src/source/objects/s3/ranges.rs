@@ -14,15 +14,16 @@ use object_store::{GetOptions, GetRange, ObjectStore};
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::{Doing, describe};
-use crate::source::task::Task;
+use tokio_util::task::AbortOnDropHandle;
+
+use super::{Operation, translate};
 
 /// An object as a blocking [`Read`]. Nothing is asked for before the first read.
 ///
 /// A piece that cannot be got is tried again a few times; one of another version of the object is
 /// an error.
 pub(in crate::source) struct Ranges {
-    source: Option<Source>,
+    source: Option<Ranged>,
     handle: Handle,
     running: Option<Running>,
     piece: Bytes,
@@ -30,7 +31,7 @@ pub(in crate::source) struct Ranges {
 }
 
 /// The object to read, as it was listed.
-pub(in crate::source) struct Source {
+pub(in crate::source) struct Ranged {
     pub(in crate::source) store: Arc<dyn ObjectStore>,
     pub(in crate::source) path: Path,
     pub(in crate::source) e_tag: Option<String>,
@@ -40,11 +41,11 @@ pub(in crate::source) struct Source {
 
 struct Running {
     pieces: mpsc::Receiver<(io::Result<Bytes>, OwnedSemaphorePermit)>,
-    _task: Task<()>,
+    _task: AbortOnDropHandle<()>,
 }
 
 impl Ranges {
-    pub(in crate::source) fn new(source: Source, handle: Handle) -> Self {
+    pub(in crate::source) fn new(source: Ranged, handle: Handle) -> Self {
         Self {
             left_bytes: source.size_bytes,
             source: Some(source),
@@ -89,11 +90,11 @@ impl Read for Ranges {
 }
 
 /// Gets the pieces, a few ahead of the reader.
-fn start(source: Source, handle: &Handle) -> Running {
+fn start(source: Ranged, handle: &Handle) -> Running {
     // Unbounded, as a sender must not block a task; the permits bound it.
     let (sender, pieces) = mpsc::channel();
     let ahead = Arc::new(Semaphore::new(AHEAD_PIECES));
-    let task = Task::spawn_on(handle, async move {
+    let task = AbortOnDropHandle::new(handle.spawn(async move {
         let mut at = 0;
         while at < source.size_bytes {
             let Ok(permit) = Arc::clone(&ahead).acquire_owned().await else {
@@ -107,14 +108,14 @@ fn start(source: Source, handle: &Handle) -> Running {
                 return;
             }
         }
-    });
+    }));
     Running {
         pieces,
         _task: task,
     }
 }
 
-impl Source {
+impl Ranged {
     async fn piece(&self, range: Range<u64>) -> io::Result<Bytes> {
         let mut tries = 0;
         loop {
@@ -122,8 +123,8 @@ impl Source {
             match self.get(range.clone()).await {
                 Ok(piece) => return Ok(piece),
                 Err(error) if tries == TRIES || is_final(&error) => {
-                    let detail = describe(&error, Doing::Get, &self.origin);
-                    return Err(io::Error::other(detail));
+                    let error = translate(error, Operation::Get, &self.origin);
+                    return Err(io::Error::other(error));
                 }
                 Err(_) => tokio::time::sleep(PAUSE * tries).await,
             }

@@ -10,13 +10,14 @@ use std::sync::Arc;
 use futures::stream::{self, BoxStream, StreamExt};
 use tokio::sync::mpsc;
 
-use super::key::{TrailKey, Wanted};
-use super::listing::{Found, Handle, Object, Seen};
-use super::location::Local;
+use super::key::{KeyFilter, TrailKey};
+use super::listing::{Handle, Listed, Object, VisitedPaths};
 use super::pattern::{Pattern, Progress};
+use crate::error::Error;
+use crate::source::Local;
 
-/// What is at `place`, sorted by name within each folder. Must run within a tokio runtime.
-pub(super) fn walk(place: Local, wanted: Arc<Wanted>, seen: Seen) -> BoxStream<'static, Found> {
+/// Lists what is at `place`, sorted by name within each folder. Runs within a tokio runtime.
+pub(super) fn walk(place: Local, wanted: Arc<KeyFilter>, seen: VisitedPaths) -> BoxStream<'static, Listed> {
     let start = move || {
         let (found, listed) = mpsc::channel(AHEAD);
         tokio::task::spawn_blocking(move || {
@@ -42,24 +43,25 @@ pub(super) fn walk(place: Local, wanted: Arc<Wanted>, seen: Seen) -> BoxStream<'
         .boxed()
 }
 
-/// What an error says to people, without what only programmers care for.
-pub(super) fn describe(error: &io::Error) -> String {
-    match error.kind() {
+/// Translates an I/O error into ours, in words for people.
+pub(super) fn translate(error: io::Error) -> Error {
+    let message = match error.kind() {
         io::ErrorKind::NotFound => "it is gone, or a link to nothing".to_owned(),
         io::ErrorKind::PermissionDenied => {
             "permission denied: run as a user who may read it".to_owned()
         }
         io::ErrorKind::IsADirectory => "it is a folder now".to_owned(),
         _ => error.to_string().to_lowercase(),
-    }
+    };
+    Error::io(message).caused_by(error)
 }
 
 struct Walk<'a> {
     pattern: &'a Pattern,
     typed: &'a str,
-    wanted: &'a Wanted,
-    seen: &'a Seen,
-    found: &'a mpsc::Sender<Found>,
+    wanted: &'a KeyFilter,
+    seen: &'a VisitedPaths,
+    found: &'a mpsc::Sender<Listed>,
     /// The folders above, resolved: a link back to one of them is a loop.
     ancestors: Vec<PathBuf>,
 }
@@ -85,7 +87,7 @@ impl Walk<'_> {
             Err(error) if fs::symlink_metadata(path).is_err() && is_absent(&error) => {
                 return ControlFlow::Continue(());
             }
-            Err(error) => return self.unreadable(origin, &error),
+            Err(error) => return self.unreadable(origin, error),
         };
         if metadata.is_dir() {
             self.folder(path, origin, self.pattern.start())
@@ -101,15 +103,17 @@ impl Walk<'_> {
         // What a shell makes of `<(command)` resolves to no path, and is only itself.
         let resolved = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
         if !self.seen.insert(FILE, &resolved) {
-            return self.send(Found::Again);
+            return self.send(Listed::Again);
         }
         let is_file = metadata.is_file();
-        self.send(Found::Object(Object {
+        self.send(Listed::Object(Object {
             origin: self.typed.into(),
             size_bytes: if is_file { metadata.len() } else { 0 },
             key: TrailKey::of_object(self.typed),
+            is_folder_whole: false,
             handle: if is_file {
-                Handle::File(path.to_owned())
+                let path = path.to_owned();
+                Handle::File { path, resolved }
             } else {
                 Handle::Pipe(path.to_owned())
             },
@@ -119,22 +123,22 @@ impl Walk<'_> {
     fn folder(&mut self, path: &Path, origin: &str, progress: Progress) -> ControlFlow<()> {
         let key = TrailKey::of_folder(origin);
         if key.is_some_and(|key| !self.wanted.reaches(&key)) {
-            return self.send(Found::PrunedFolder);
+            return self.send(Listed::PrunedFolder);
         }
         let resolved = match fs::canonicalize(path) {
             Ok(resolved) => resolved,
-            Err(error) => return self.unreadable(origin, &error),
+            Err(error) => return self.unreadable(origin, error),
         };
         if self.ancestors.contains(&resolved) {
             return ControlFlow::Continue(());
         }
         if self.pattern.takes_all(progress) && !self.seen.insert(FOLDER, &resolved) {
-            return self.send(Found::Again);
+            return self.send(Listed::Again);
         }
         self.ancestors.push(resolved);
         let flow = match self.entries(path, progress) {
             Ok(entries) => self.each(path, origin, progress, entries),
-            Err(error) => self.unreadable(origin, &error),
+            Err(error) => self.unreadable(origin, error),
         };
         self.ancestors.pop();
         flow
@@ -157,13 +161,19 @@ impl Walk<'_> {
                 let progress = self.pattern.enter(progress, &entry.name);
                 self.folder(&path, &origin, progress)?;
             } else {
-                self.file(path, origin, &entry)?;
+                self.file(path, origin, &entry, progress)?;
             }
         }
         ControlFlow::Continue(())
     }
 
-    fn file(&self, path: PathBuf, origin: String, entry: &Entry) -> ControlFlow<()> {
+    fn file(
+        &self,
+        path: PathBuf,
+        origin: String,
+        entry: &Entry,
+        progress: Progress,
+    ) -> ControlFlow<()> {
         let Some(size_bytes) = entry.size_bytes else {
             return ControlFlow::Continue(());
         };
@@ -172,14 +182,15 @@ impl Walk<'_> {
             _ => fs::canonicalize(&path).unwrap_or_else(|_| path.clone()),
         };
         if !self.seen.insert(FILE, &resolved) {
-            return self.send(Found::Again);
+            return self.send(Listed::Again);
         }
         let key = TrailKey::of_object(&origin);
-        self.send(Found::Object(Object {
+        self.send(Listed::Object(Object {
             origin: origin.into(),
             size_bytes,
             key,
-            handle: Handle::File(path),
+            is_folder_whole: self.pattern.takes_all(progress),
+            handle: Handle::File { path, resolved },
         }))
     }
 
@@ -201,15 +212,15 @@ impl Walk<'_> {
         Ok(entries)
     }
 
-    fn unreadable(&self, origin: &str, error: &io::Error) -> ControlFlow<()> {
-        self.send(Found::Unreadable {
+    fn unreadable(&self, origin: &str, error: io::Error) -> ControlFlow<()> {
+        self.send(Listed::Unreadable {
             origin: if origin.is_empty() { "." } else { origin }.into(),
-            detail: describe(error),
+            error: translate(error),
         })
     }
 
     /// Breaks when nobody wants to know any more.
-    fn send(&self, found: Found) -> ControlFlow<()> {
+    fn send(&self, found: Listed) -> ControlFlow<()> {
         match self.found.blocking_send(found) {
             Ok(()) => ControlFlow::Continue(()),
             Err(_) => ControlFlow::Break(()),

@@ -174,7 +174,7 @@ impl Kind {
 
 /// What a query asks for, as far as keys can tell. The default wants everything.
 #[derive(Clone, Debug, Default)]
-pub struct Wanted {
+pub struct KeyFilter {
     /// Regions, as in `us-east-1`.
     pub regions: Option<BTreeSet<String>>,
     /// Accounts, twelve digits: those that events happened in (`recipientAccountId`).
@@ -187,7 +187,7 @@ pub struct Wanted {
     pub read_digests: bool,
 }
 
-impl Wanted {
+impl KeyFilter {
     /// Whether an object with this key, or one in a folder with this key, may hold a wanted event.
     ///
     /// Events are delivered after they happen: within minutes mostly, but delivery is tried again
@@ -201,7 +201,7 @@ impl Wanted {
         key.kind == Some(Kind::Digest) && !self.read_digests
     }
 
-    /// As [`Wanted::may_hold`], whatever the kind of file.
+    /// As [`KeyFilter::may_hold`], whatever the kind of file.
     pub(super) fn reaches(&self, key: &TrailKey) -> bool {
         allows(&self.regions, &key.region)
             && allows(&self.accounts, &key.account)
@@ -214,12 +214,12 @@ impl Wanted {
     }
 
     /// Whether any key at all can be ruled out.
-    pub(super) fn is_choosy(&self) -> bool {
+    pub(super) fn can_prune(&self) -> bool {
         self.regions.is_some() || self.accounts.is_some() || self.has_time()
     }
 
     /// Whether folders below this one may differ in whether they can hold a wanted event.
-    pub(super) fn is_choosy_below(&self, key: &TrailKey) -> bool {
+    pub(super) fn can_prune_below(&self, key: &TrailKey) -> bool {
         let surely = |(start, end): (i64, i64)| {
             self.earliest().is_none_or(|earliest| start >= earliest)
                 && self.latest().is_none_or(|latest| end - 1 <= latest)
@@ -366,12 +366,12 @@ mod tests {
         let key = TrailKey::of_object(name).unwrap();
         assert_eq!(key.kind, Some(Kind::Digest));
         assert_eq!(key.delivered_micros, Some(micros("2025-01-31T23:55:00")));
-        assert!(!Wanted::default().may_hold(&key));
+        assert!(!KeyFilter::default().may_hold(&key));
         let folder = TrailKey::of_folder("AWSLogs/111122223333/CloudTrail-Digest/").unwrap();
-        assert!(!Wanted::default().may_hold(&folder));
-        let digests = Wanted {
+        assert!(!KeyFilter::default().may_hold(&folder));
+        let digests = KeyFilter {
             read_digests: true,
-            ..Wanted::default()
+            ..KeyFilter::default()
         };
         assert!(digests.may_hold(&key) && digests.may_hold(&folder));
     }
@@ -389,10 +389,10 @@ mod tests {
 
     #[test]
     fn late_delivery_has_its_slack() {
-        let wanted = |from, until| Wanted {
+        let wanted = |from, until| KeyFilter {
             from_micros: from,
             until_micros: until,
-            ..Wanted::default()
+            ..KeyFilter::default()
         };
         let key = TrailKey::of_object(OBJECT).unwrap();
         let stamp = micros("2025-01-31T23:55:00");
@@ -411,24 +411,24 @@ mod tests {
     #[test]
     fn folders_are_looked_into_only_while_they_can_still_differ() {
         let folder = |path: &str| TrailKey::of_folder(path).unwrap();
-        let regions = Wanted {
+        let regions = KeyFilter {
             regions: set(&["us-east-1"]),
-            ..Wanted::default()
+            ..KeyFilter::default()
         };
-        assert!(regions.is_choosy_below(&folder("AWSLogs")));
-        assert!(regions.is_choosy_below(&folder("AWSLogs/111122223333/CloudTrail")));
-        assert!(!regions.is_choosy_below(&folder("AWSLogs/111122223333/CloudTrail/us-east-1")));
-        assert!(!regions.is_choosy_below(&folder("AWSLogs/111122223333/Config")));
-        let since = Wanted {
+        assert!(regions.can_prune_below(&folder("AWSLogs")));
+        assert!(regions.can_prune_below(&folder("AWSLogs/111122223333/CloudTrail")));
+        assert!(!regions.can_prune_below(&folder("AWSLogs/111122223333/CloudTrail/us-east-1")));
+        assert!(!regions.can_prune_below(&folder("AWSLogs/111122223333/Config")));
+        let since = KeyFilter {
             from_micros: Some(micros("2024-06-01T00:00:00")),
-            ..Wanted::default()
+            ..KeyFilter::default()
         };
         let region = "AWSLogs/111122223333/CloudTrail/us-east-1";
-        assert!(since.is_choosy_below(&folder(region)));
-        assert!(since.is_choosy_below(&folder(&format!("{region}/2024"))));
-        assert!(!since.is_choosy_below(&folder(&format!("{region}/2025"))));
-        assert!(!since.is_choosy_below(&folder(&format!("{region}/2024/06/01"))));
-        assert!(!Wanted::default().is_choosy_below(&folder("AWSLogs")));
+        assert!(since.can_prune_below(&folder(region)));
+        assert!(since.can_prune_below(&folder(&format!("{region}/2024"))));
+        assert!(!since.can_prune_below(&folder(&format!("{region}/2025"))));
+        assert!(!since.can_prune_below(&folder(&format!("{region}/2024/06/01"))));
+        assert!(!KeyFilter::default().can_prune_below(&folder("AWSLogs")));
     }
 
     fn segment() -> impl Strategy<Value = String> {
@@ -469,7 +469,7 @@ mod tests {
         })
     }
 
-    fn wanted() -> impl Strategy<Value = Wanted> {
+    fn wanted() -> impl Strategy<Value = KeyFilter> {
         let micros = || {
             let (from, until) = (1_640_000_000_000_000i64, 1_800_000_000_000_000i64);
             prop::option::of(from..until)
@@ -477,7 +477,7 @@ mod tests {
         let region = prop::option::of(Just(BTreeSet::from(["us-east-1".to_owned()])));
         let account = prop::option::of(Just(BTreeSet::from(["111122223333".to_owned()])));
         (region, account, micros(), micros()).prop_map(
-            |(regions, accounts, from_micros, until_micros)| Wanted {
+            |(regions, accounts, from_micros, until_micros)| KeyFilter {
                 regions,
                 accounts,
                 from_micros,
@@ -517,10 +517,10 @@ mod tests {
                 delivered.format("%Y/%m/%d"),
                 delivered.format("%Y%m%dT%H%MZ"),
             );
-            let wanted = Wanted {
+            let wanted = KeyFilter {
                 from_micros: Some((event - margin) * 1_000_000),
                 until_micros: Some((event + margin) * 1_000_000),
-                ..Wanted::default()
+                ..KeyFilter::default()
             };
             prop_assert!(wanted.may_hold(&TrailKey::of_object(&path).unwrap()));
         }

@@ -1,85 +1,30 @@
-//! The AWS SDK's credentials for object_store.
+//! The AWS SDK's credentials, in the form that object_store asks for them.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
-use aws_config::environment::EnvironmentVariableRegionProvider;
-use aws_config::meta::region::RegionProviderChain;
-use aws_config::profile::ProfileFileRegionProvider;
-use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
-use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use object_store::CredentialProvider;
 use object_store::aws::AwsCredential;
-use tokio::sync::{Mutex, OnceCell};
+use tokio::sync::Mutex;
 
-/// What the SDK finds in environment, profiles, SSO and instance metadata, looked up when first
-/// asked for.
-pub(super) struct Account {
-    region: Option<String>,
-    config: OnceCell<SdkConfig>,
-    credentials: OnceCell<Arc<SdkCredentials>>,
-}
-
-impl Account {
-    pub(super) fn new(region: Option<String>) -> Self {
-        Self {
-            region,
-            config: OnceCell::new(),
-            credentials: OnceCell::new(),
-        }
-    }
-
-    /// The region that is set for this account, wherever it is.
-    pub(super) async fn region(&self) -> Option<String> {
-        Some(self.config().await.region()?.as_ref().to_owned())
-    }
-
-    /// The endpoint that the profile names.
-    pub(super) async fn endpoint(&self) -> Option<String> {
-        Some(self.config().await.endpoint_url()?.to_owned())
-    }
-
-    pub(super) async fn credentials(&self) -> Arc<SdkCredentials> {
-        let config = self.config().await;
-        let made = self.credentials.get_or_init(async || {
-            Arc::new(SdkCredentials {
-                provider: config.credentials_provider(),
-                cached: Mutex::new(None),
-            })
-        });
-        Arc::clone(made.await)
-    }
-
-    async fn config(&self) -> &SdkConfig {
-        let load = async || {
-            let http = aws_smithy_http_client::Builder::new()
-                .tls_provider(Provider::Rustls(CryptoMode::Ring))
-                .build_https();
-            // Not the instance's metadata: elsewhere that is seconds of waiting for nothing, and
-            // a bucket says its region itself.
-            let region = RegionProviderChain::first_try(self.region.clone().map(Region::new))
-                .or_else(EnvironmentVariableRegionProvider::new())
-                .or_else(ProfileFileRegionProvider::new());
-            aws_config::defaults(BehaviorVersion::latest())
-                .http_client(http)
-                .region(region)
-                .load()
-                .await
-        };
-        // Boxed: it is kilobytes of state, used once.
-        self.config.get_or_init(|| Box::pin(load())).await
-    }
-}
-
-/// Credentials that are asked for again before they expire.
+/// Credentials that are looked up again before they expire.
 #[derive(Debug)]
-pub(super) struct SdkCredentials {
+pub(in crate::source) struct SdkCredentials {
     provider: Option<SharedCredentialsProvider>,
     cached: Mutex<Option<Cached>>,
+}
+
+impl SdkCredentials {
+    pub(super) fn new(provider: Option<SharedCredentialsProvider>) -> Self {
+        Self {
+            provider,
+            cached: Mutex::new(None),
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -138,10 +83,11 @@ impl Cached {
     }
 }
 
-/// Why there are no credentials, for people: nothing of what a provider said, which may be secret.
+/// The reason that there are no credentials, for people: nothing of what a provider said, which
+/// may be secret.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-pub(super) struct NoCredentials(String);
+pub(in crate::source) struct NoCredentials(String);
 
 fn advice(error: &CredentialsError) -> String {
     let mut said = String::new();

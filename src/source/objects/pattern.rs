@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 /// What a pattern matches is taken: a file, or everything below a folder, as if a shell had
 /// expanded the pattern into arguments. One that ends in `/` takes only what is in folders.
 #[derive(Clone, Debug)]
-pub(super) struct Pattern {
+pub(in crate::source) struct Pattern {
     /// A literal path without wildcards, as typed, perhaps empty, without a slash at its end
     /// unless it is the root.
     pub(super) base: String,
@@ -38,7 +38,7 @@ pub(super) struct Progress(u64);
 
 impl Pattern {
     /// Everything at or below a path without wildcards.
-    pub(super) fn literal(path: &str, hide: bool) -> Self {
+    pub(in crate::source) fn literal(path: &str, hide: bool) -> Self {
         let base = match path.trim_end_matches('/') {
             "" if path.starts_with('/') => "/",
             trimmed => trimmed,
@@ -55,7 +55,7 @@ impl Pattern {
     ///
     /// # Errors
     /// Config, for brackets and braces that do not close.
-    pub(super) fn parse(text: &str, hide: bool) -> Result<Vec<Self>> {
+    pub(in crate::source) fn parse(text: &str, hide: bool) -> Result<Vec<Self>> {
         let mut expanded = Vec::new();
         expand(text, &mut expanded)?;
         expanded
@@ -94,7 +94,7 @@ impl Pattern {
     }
 
     /// Whether this is a path without wildcards.
-    pub(super) fn is_literal(&self) -> bool {
+    pub(in crate::source) fn is_literal(&self) -> bool {
         self.steps.is_empty()
     }
 
@@ -220,7 +220,7 @@ impl Step {
 }
 
 /// Whether the text has wildcards.
-pub(super) fn is_glob(text: &str) -> bool {
+pub(in crate::source) fn is_glob(text: &str) -> bool {
     let mut chars = text.chars();
     while let Some(c) = chars.next() {
         match c {
@@ -235,7 +235,7 @@ pub(super) fn is_glob(text: &str) -> bool {
 }
 
 /// Whether a backslash takes its meaning from a wildcard, so that the text is not to be taken as it is.
-pub(super) fn is_escaped(text: &str) -> bool {
+pub(in crate::source) fn is_escaped(text: &str) -> bool {
     let mut chars = text.chars();
     while let Some(c) = chars.next() {
         if c == '\\' && chars.next().is_some_and(|c| r"*?[]{}\".contains(c)) {

@@ -10,26 +10,28 @@ use object_store::path::Path;
 use object_store::{ListResult, ObjectMeta, ObjectStore, ObjectStoreExt};
 use tokio::sync::mpsc;
 
-use super::{Buckets, Doing, describe};
-use crate::source::key::{TrailKey, Wanted};
-use crate::source::listing::{Found, Handle, Object, Seen};
-use crate::source::location::S3;
-use crate::source::pattern::{Pattern, Progress};
-use crate::source::task::Task;
+use tokio_util::task::AbortOnDropHandle;
 
-/// What is at `place`, in the order of the keys.
+use super::{Buckets, Operation, translate};
+use crate::error::Error;
+use crate::source::location::S3;
+use crate::source::objects::key::{KeyFilter, TrailKey};
+use crate::source::objects::listing::{Handle, Listed, Object, VisitedPaths};
+use crate::source::objects::pattern::{Pattern, Progress};
+
+/// Lists what is at `place`, in the order of the keys.
 pub(in crate::source) fn list(
     buckets: Arc<Buckets>,
     place: S3,
-    wanted: Arc<Wanted>,
-    seen: Option<Seen>,
-) -> BoxStream<'static, Found> {
+    wanted: Arc<KeyFilter>,
+    seen: Option<VisitedPaths>,
+) -> BoxStream<'static, Listed> {
     let opened = async move {
         let store = match buckets.open(&place.bucket).await {
             Ok(store) => store,
-            Err(detail) => {
+            Err(error) => {
                 let origin = Arc::clone(&place.typed);
-                return stream::iter([Found::Unreadable { origin, detail }]).boxed();
+                return stream::iter([Listed::Unreadable { origin, error }]).boxed();
             }
         };
         let of_pattern = move |pattern| {
@@ -52,8 +54,8 @@ struct Tree {
     store: Arc<dyn ObjectStore>,
     bucket: Arc<str>,
     pattern: Arc<Pattern>,
-    wanted: Arc<Wanted>,
-    seen: Option<Seen>,
+    wanted: Arc<KeyFilter>,
+    seen: Option<VisitedPaths>,
 }
 
 /// A folder and what of it is taken.
@@ -66,8 +68,8 @@ struct Folder {
     search: u32,
 }
 
-/// How to list a folder.
-enum Way {
+/// A way to list a folder.
+enum ListStrategy {
     Pruned,
     Flat,
     /// Each folder in it by itself.
@@ -75,7 +77,7 @@ enum Way {
 }
 
 impl Tree {
-    fn root(self: Arc<Self>) -> BoxStream<'static, Found> {
+    fn root(self: Arc<Self>) -> BoxStream<'static, Listed> {
         let base = self.pattern.base.as_str();
         let top = Folder {
             key: base.trim_start_matches('/').to_owned(),
@@ -99,22 +101,28 @@ impl Tree {
     }
 
     /// The object with just this key, if there is one.
-    async fn head(&self, key: &str) -> Result<Option<Found>, Found> {
-        let unreadable = |error| self.unreadable(key, Doing::Get, &error);
+    async fn head(&self, key: &str) -> Result<Option<Listed>, Listed> {
+        let unreadable = |error| self.unreadable(key, Operation::Get, error);
         let path = Path::parse(key).map_err(|source| unreadable(source.into()))?;
         match self.store.head(&path).await {
-            Ok(meta) => Ok(Some(self.object(meta))),
+            Ok(meta) => Ok(Some(match self.object(meta) {
+                Listed::Object(object) => Listed::Object(Object {
+                    is_folder_whole: false,
+                    ..object
+                }),
+                other => other,
+            })),
             Err(object_store::Error::NotFound { .. }) => Ok(None),
             Err(error) => Err(unreadable(error)),
         }
     }
 
     /// What is in the folder, or `otherwise` if that is nothing.
-    fn folder_or(self: Arc<Self>, folder: Folder, otherwise: Found) -> BoxStream<'static, Found> {
+    fn folder_or(self: Arc<Self>, folder: Folder, otherwise: Listed) -> BoxStream<'static, Listed> {
         let listed = self.folder(folder);
         stream::once(async move {
             let mut listed = listed.peekable();
-            let is_object = |found: &Found| !matches!(found, Found::Unreadable { .. });
+            let is_object = |found: &Listed| !matches!(found, Listed::Unreadable { .. });
             match std::pin::Pin::new(&mut listed).peek().await {
                 Some(found) if is_object(found) => listed.boxed(),
                 _ => stream::iter([otherwise]).boxed(),
@@ -124,12 +132,12 @@ impl Tree {
         .boxed()
     }
 
-    fn folder(self: Arc<Self>, folder: Folder) -> BoxStream<'static, Found> {
+    fn folder(self: Arc<Self>, folder: Folder) -> BoxStream<'static, Listed> {
         let folder = self.named(folder);
         match self.way(&folder) {
-            Way::Pruned => stream::iter([Found::PrunedFolder]).boxed(),
-            Way::Flat => self.flat(&folder),
-            Way::Levels => {
+            ListStrategy::Pruned => stream::iter([Listed::PrunedFolder]).boxed(),
+            ListStrategy::Flat => self.flat(&folder),
+            ListStrategy::Levels => {
                 let listing = self.list_level(&folder.key);
                 self.level(folder, listing)
             }
@@ -156,25 +164,25 @@ impl Tree {
         }
     }
 
-    fn way(&self, folder: &Folder) -> Way {
+    fn way(&self, folder: &Folder) -> ListStrategy {
         let key = TrailKey::of_folder(&folder.key);
         if key.as_ref().is_some_and(|key| !self.wanted.reaches(key)) {
-            return Way::Pruned;
+            return ListStrategy::Pruned;
         }
         if !self.pattern.is_deep(folder.progress) {
-            return Way::Levels;
+            return ListStrategy::Levels;
         }
-        let is_choosy = match &key {
-            Some(key) => self.wanted.is_choosy_below(key),
-            None => self.wanted.is_choosy() && folder.search > 0,
+        let can_prune = match &key {
+            Some(key) => self.wanted.can_prune_below(key),
+            None => self.wanted.can_prune() && folder.search > 0,
         };
-        if is_choosy { Way::Levels } else { Way::Flat }
+        if can_prune { ListStrategy::Levels } else { ListStrategy::Flat }
     }
 
-    fn flat(self: Arc<Self>, folder: &Folder) -> BoxStream<'static, Found> {
+    fn flat(self: Arc<Self>, folder: &Folder) -> BoxStream<'static, Listed> {
         let prefix = match parsed(&folder.key) {
             Ok(prefix) => prefix,
-            Err(error) => return stream::iter([self.failed(&folder.key, &error)]).boxed(),
+            Err(error) => return stream::iter([self.failed(&folder.key, error)]).boxed(),
         };
         let (key, progress) = (folder.key.clone(), folder.progress);
         let listed = self.store.list(prefix.as_ref());
@@ -182,7 +190,7 @@ impl Tree {
             .filter_map(move |listed| {
                 let found = match listed {
                     Ok(meta) => self.takes(&key, progress, &meta).then(|| self.object(meta)),
-                    Err(error) => Some(self.failed(&key, &error)),
+                    Err(error) => Some(self.failed(&key, error)),
                 };
                 std::future::ready(found)
             })
@@ -212,13 +220,13 @@ impl Tree {
     fn list_level(&self, key: &str) -> BoxFuture<'static, object_store::Result<ListResult>> {
         let store = Arc::clone(&self.store);
         let prefix = parsed(key);
-        let task = Task::spawn(async move { store.list_with_delimiter(prefix?.as_ref()).await });
+        let task = AbortOnDropHandle::new(tokio::spawn(async move {
+            store.list_with_delimiter(prefix?.as_ref()).await
+        }));
         async move {
             match task.await {
-                Some(listed) => listed,
-                None => Err(object_store::Error::NotSupported {
-                    source: "listing was stopped".into(),
-                }),
+                Ok(listed) => listed,
+                Err(source) => Err(object_store::Error::JoinError { source }),
             }
         }
         .boxed()
@@ -228,18 +236,18 @@ impl Tree {
         self: Arc<Self>,
         folder: Folder,
         listing: BoxFuture<'static, object_store::Result<ListResult>>,
-    ) -> BoxStream<'static, Found> {
+    ) -> BoxStream<'static, Listed> {
         stream::once(async move {
             match listing.await {
                 Ok(listed) => self.listed(&folder, listed),
-                Err(error) => stream::iter([self.failed(&folder.key, &error)]).boxed(),
+                Err(error) => stream::iter([self.failed(&folder.key, error)]).boxed(),
             }
         })
         .flatten()
         .boxed()
     }
 
-    fn listed(self: Arc<Self>, folder: &Folder, listed: ListResult) -> BoxStream<'static, Found> {
+    fn listed(self: Arc<Self>, folder: &Folder, listed: ListResult) -> BoxStream<'static, Listed> {
         let folders = &listed.common_prefixes;
         let is_trail = folders.iter().any(|key| key.filename() == Some("AWSLogs"));
         let searching = TrailKey::of_folder(&folder.key).is_none()
@@ -280,7 +288,7 @@ impl Tree {
         self: Arc<Self>,
         folder: &Folder,
         key: &str,
-    ) -> BoxFuture<'static, BoxStream<'static, Found>> {
+    ) -> BoxFuture<'static, BoxStream<'static, Listed>> {
         let name = key.trim_end_matches('/');
         let name = name.rsplit('/').next().unwrap_or(name);
         let below = self.below(folder, name);
@@ -289,9 +297,9 @@ impl Tree {
         }
         let below = self.named(below);
         match self.way(&below) {
-            Way::Pruned => std::future::ready(stream::iter([Found::PrunedFolder]).boxed()).boxed(),
-            Way::Flat => async move { pumped(self.flat(&below)) }.boxed(),
-            Way::Levels => async move {
+            ListStrategy::Pruned => std::future::ready(stream::iter([Listed::PrunedFolder]).boxed()).boxed(),
+            ListStrategy::Flat => async move { pumped(self.flat(&below)) }.boxed(),
+            ListStrategy::Levels => async move {
                 let listing = self.list_level(&below.key);
                 self.level(below, listing)
             }
@@ -299,17 +307,18 @@ impl Tree {
         }
     }
 
-    fn object(&self, meta: ObjectMeta) -> Found {
+    fn object(&self, meta: ObjectMeta) -> Listed {
         let origin = format!("s3://{}/{}", self.bucket, meta.location);
         if let Some(seen) = &self.seen
             && !seen.insert(OBJECT, &origin)
         {
-            return Found::Again;
+            return Listed::Again;
         }
-        Found::Object(Object {
+        Listed::Object(Object {
             key: TrailKey::of_object(meta.location.as_ref()),
             origin: origin.into(),
             size_bytes: meta.size,
+            is_folder_whole: self.pattern.is_literal(),
             handle: Handle::S3 {
                 store: Arc::clone(&self.store),
                 path: meta.location,
@@ -318,14 +327,14 @@ impl Tree {
         })
     }
 
-    fn failed(&self, key: &str, error: &object_store::Error) -> Found {
-        self.unreadable(key, Doing::List, error)
+    fn failed(&self, key: &str, error: object_store::Error) -> Listed {
+        self.unreadable(key, Operation::List, error)
     }
 
-    fn unreadable(&self, key: &str, doing: Doing, error: &object_store::Error) -> Found {
+    fn unreadable(&self, key: &str, operation: Operation, error: object_store::Error) -> Listed {
         let url = format!("s3://{}/{key}", self.bucket);
-        Found::Unreadable {
-            detail: describe(error, doing, &url),
+        Listed::Unreadable {
+            error: translate(error, operation, &url),
             origin: url.into(),
         }
     }
@@ -339,15 +348,15 @@ fn parsed(key: &str) -> object_store::Result<Option<Path>> {
 }
 
 /// The same stream, run by a task of its own that is a page ahead.
-fn pumped(mut found: BoxStream<'static, Found>) -> BoxStream<'static, Found> {
+fn pumped(mut found: BoxStream<'static, Listed>) -> BoxStream<'static, Listed> {
     let (sender, mut receiver) = mpsc::channel(PAGE);
-    let task = Task::spawn(async move {
+    let task = AbortOnDropHandle::new(tokio::spawn(async move {
         while let Some(found) = found.next().await {
             if sender.send(found).await.is_err() {
                 break;
             }
         }
-    });
+    }));
     stream::poll_fn(move |context| {
         let _running = &task;
         receiver.poll_recv(context)

@@ -1,0 +1,346 @@
+//! How far a source has been read: data without I/O, kept beside what was made of the input.
+//!
+//! ```text
+//! Checkpoint
+//! ├── s3://trail/AWSLogs/1/CloudTrail/eu-west-1/2026/10/31/   Objects { through: "…T0915Z_x.json.gz", besides: … }
+//! ├── kinesis://stream/shardId-000000000000                   Sequence("4957…")
+//! ├── logs://group/stream                                     Time { micros, ids }
+//! └── unfinished: s3://trail/…/large.json.gz → 120,000 items of it were handed down
+//! ```
+//!
+//! A checkpoint that stands in the same commit as the rows it covers makes each record count once,
+//! however often the process dies: see [`crate::pipeline`].
+
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+
+/// The name of something that a source reads in order: a shard, a log stream, a folder of objects.
+///
+/// It means the same in every process, so it is a URL: `kinesis://stream/shardId-000000000000`,
+/// `s3://bucket/AWSLogs/…/31/`, `file:///var/trail/`.
+pub type PartitionId = String;
+
+/// The positions of all partitions that a source has handed out anything of.
+///
+/// ```
+/// use auroratrail::checkpoint::{Checkpoint, Position};
+///
+/// let mut checkpoint = Checkpoint::default();
+/// let shard = "kinesis://stream/shardId-0";
+/// checkpoint.advance(shard, Position::Sequence("99".into())).unwrap();
+/// checkpoint.advance(shard, Position::Sequence("100".into())).unwrap();
+/// assert!(checkpoint.advance(shard, Position::Sequence("99".into())).is_err());
+/// let json = serde_json::to_string(&checkpoint).unwrap();
+/// assert_eq!(serde_json::from_str::<Checkpoint>(&json).unwrap(), checkpoint);
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Checkpoint {
+    partitions: BTreeMap<PartitionId, Position>,
+    /// Payloads that were cut off in their midst: by [`Resume::key`](crate::payload::Resume::key),
+    /// the number of their items that were handed down.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    unfinished: BTreeMap<String, u64>,
+}
+
+/// A place in a partition; everything up to it, itself included, was handed out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Position {
+    /// A number that grows along the partition, in decimal digits without leading zeros: the
+    /// sequence number of a Kinesis record is longer than any integer type.
+    Sequence(String),
+    /// A time in microseconds since 1970 UTC, and the identifiers of the events handed out at just
+    /// that time: CloudWatch Logs and the event history give no other order.
+    Time {
+        /// The latest time of an event handed out.
+        micros: i64,
+        /// The identifiers of the events of that time that were handed out.
+        ids: BTreeSet<String>,
+    },
+    /// Objects of a folder.
+    Objects(Objects),
+    /// The end: the partition is closed and holds nothing more.
+    End,
+}
+
+/// The objects of a folder that were handed out.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Objects {
+    /// The name up to which all objects were handed out, in byte order, that name included.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    through: Option<String>,
+    /// Further objects, with their sizes in bytes. One that has another size now is another object.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    besides: BTreeMap<String, u64>,
+}
+
+impl Checkpoint {
+    /// The position of a partition, `None` before anything of it was handed out.
+    pub fn position(&self, partition: &str) -> Option<&Position> {
+        self.partitions.get(partition)
+    }
+
+    /// The partitions with their positions.
+    pub fn partitions(&self) -> impl Iterator<Item = (&str, &Position)> {
+        self.partitions.iter().map(|(id, position)| (&**id, position))
+    }
+
+    /// Moves a partition on.
+    ///
+    /// # Errors
+    /// Bug, if `position` lies before the partition's position or is of another kind.
+    pub fn advance(&mut self, partition: &str, position: Position) -> Result<()> {
+        match self.partitions.get_mut(partition) {
+            None => {
+                self.partitions.insert(partition.to_owned(), position);
+            }
+            Some(known) if known.is_before(&position) => *known = position,
+            Some(known) if *known == position => {}
+            Some(known) => {
+                return Err(Error::bug(format!(
+                    "{partition} was read to {known:?} and cannot go on at {position:?}"
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    /// The objects of a folder that were handed out, to add to.
+    ///
+    /// # Errors
+    /// Bug, if the partition is not a folder of objects.
+    pub fn objects_mut(&mut self, folder: &str) -> Result<&mut Objects> {
+        if !self.partitions.contains_key(folder) {
+            let none = Position::Objects(Objects::default());
+            self.partitions.insert(folder.to_owned(), none);
+        }
+        match self.partitions.get_mut(folder) {
+            Some(Position::Objects(objects)) => Ok(objects),
+            _ => Err(Error::bug(format!("{folder} is not a folder of objects"))),
+        }
+    }
+
+    /// Whether an object was handed out, and not cut off in its midst.
+    pub fn has_object(&self, folder: &str, name: &str, size_bytes: u64) -> bool {
+        match self.partitions.get(folder) {
+            Some(Position::Objects(objects)) => objects.contains(name, size_bytes),
+            Some(Position::End) => true,
+            _ => false,
+        }
+    }
+
+    /// The number of items of a payload that were handed down before it was cut off; `None` if it
+    /// was not. The source hands out such a payload again.
+    pub fn unfinished(&self, key: &str) -> Option<u64> {
+        self.unfinished.get(key).copied()
+    }
+
+    /// Forgets that a payload was cut off, as it is handed out again; returns the items handed down
+    /// of it before.
+    pub fn remove_unfinished(&mut self, key: &str) -> Option<u64> {
+        self.unfinished.remove(key)
+    }
+
+    /// Notes that a payload was cut off after so many of its items.
+    pub fn set_unfinished(&mut self, key: impl Into<String>, items: u64) {
+        self.unfinished.insert(key.into(), items);
+    }
+
+    /// Adds the partitions of another source. Where both know a partition, the later position wins.
+    pub fn merge(&mut self, other: Self) {
+        for (id, position) in other.partitions {
+            match self.partitions.get_mut(&id) {
+                Some(Position::Objects(known)) if matches!(position, Position::Objects(_)) => {
+                    if let Position::Objects(more) = position {
+                        known.merge(more);
+                    }
+                }
+                Some(known) if !known.is_before(&position) => {}
+                Some(known) => *known = position,
+                None => {
+                    self.partitions.insert(id, position);
+                }
+            }
+        }
+        self.unfinished.extend(other.unfinished);
+    }
+}
+
+impl Position {
+    /// Whether `other` lies further on in the same partition.
+    pub fn is_before(&self, other: &Self) -> bool {
+        self.partial_cmp(other) == Some(Ordering::Less)
+    }
+}
+
+/// Positions of one kind are ordered; [`Position::End`] comes after all of them.
+impl PartialOrd for Position {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        match (self, other) {
+            (Self::End, Self::End) => Some(Ordering::Equal),
+            (Self::End, _) => Some(Ordering::Greater),
+            (_, Self::End) => Some(Ordering::Less),
+            (Self::Sequence(a), Self::Sequence(b)) => {
+                Some((a.len(), a.as_str()).cmp(&(b.len(), b.as_str())))
+            }
+            (Self::Time { micros: a, ids: c }, Self::Time { micros: b, ids: d }) => match a.cmp(b) {
+                Ordering::Equal => by_inclusion(c.is_subset(d), d.is_subset(c)),
+                unequal => Some(unequal),
+            },
+            (Self::Objects(a), Self::Objects(b)) => {
+                by_inclusion(a.is_within(b), b.is_within(a))
+            }
+            _ => None,
+        }
+    }
+}
+
+fn by_inclusion(first_in_second: bool, second_in_first: bool) -> Option<Ordering> {
+    match (first_in_second, second_in_first) {
+        (true, true) => Some(Ordering::Equal),
+        (true, false) => Some(Ordering::Less),
+        (false, true) => Some(Ordering::Greater),
+        (false, false) => None,
+    }
+}
+
+impl Objects {
+    /// Adds an object. One that is known under another size is replaced.
+    pub fn insert(&mut self, name: impl Into<String>, size_bytes: u64) {
+        let name = name.into();
+        if !self.is_through(&name) {
+            self.besides.insert(name, size_bytes);
+        }
+    }
+
+    /// Whether an object of this name and size is among them.
+    pub fn contains(&self, name: &str, size_bytes: u64) -> bool {
+        self.is_through(name) || self.besides.get(name) == Some(&size_bytes)
+    }
+
+    /// Forgets the names of the longest run of leading objects that are `settled`, and keeps only
+    /// that everything up to the last of them was handed out.
+    ///
+    /// The caller vouches for it that the folder has no object left among or before them, and that
+    /// none appears there later.
+    pub fn fold(&mut self, settled: impl Fn(&str) -> bool) {
+        while let Some(first) = self.besides.first_entry() {
+            if !settled(first.key()) {
+                return;
+            }
+            self.through = Some(first.remove_entry().0);
+        }
+    }
+
+    /// The number of names that are kept.
+    pub fn names(&self) -> usize {
+        self.besides.len() + usize::from(self.through.is_some())
+    }
+
+    fn is_through(&self, name: &str) -> bool {
+        self.through.as_deref().is_some_and(|through| name <= through)
+    }
+
+    fn is_within(&self, other: &Self) -> bool {
+        let through = match &self.through {
+            Some(through) => other.is_through(through),
+            None => true,
+        };
+        through
+            && self
+                .besides
+                .iter()
+                .all(|(name, size_bytes)| other.contains(name, *size_bytes))
+    }
+
+    fn merge(&mut self, other: Self) {
+        if other.through > self.through {
+            self.through = other.through;
+        }
+        self.besides.extend(other.besides);
+        if let Some(through) = &self.through {
+            self.besides.retain(|name, _| name > through);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sequence_numbers_are_compared_as_numbers_of_any_length() {
+        let at = |digits: &str| Position::Sequence(digits.into());
+        assert!(at("9").is_before(&at("10")));
+        let long = "49590338271490256608559692538361571095921575989136588898";
+        assert!(at("99999").is_before(&at(long)));
+        assert!(!at(long).is_before(&at(long)));
+        assert!(at(long).is_before(&Position::End));
+        assert!(!Position::End.is_before(&at(long)));
+    }
+
+    #[test]
+    fn positions_in_time_are_ordered_by_the_events_at_it() {
+        let at = |micros, ids: &[&str]| Position::Time {
+            micros,
+            ids: ids.iter().map(|id| (*id).to_owned()).collect(),
+        };
+        assert!(at(1, &["a", "b"]).is_before(&at(2, &["a"])));
+        assert!(at(1, &["a"]).is_before(&at(1, &["a", "b"])));
+        assert_eq!(at(1, &["a"]).partial_cmp(&at(1, &["b"])), None);
+    }
+
+    #[test]
+    fn a_partition_neither_goes_back_nor_changes_its_kind() {
+        let mut checkpoint = Checkpoint::default();
+        checkpoint.advance("a", Position::Sequence("5".into())).unwrap();
+        for wrong in [
+            Position::Sequence("4".into()),
+            Position::Objects(Objects::default()),
+        ] {
+            assert!(checkpoint.advance("a", wrong).is_err());
+        }
+        checkpoint.advance("a", Position::End).unwrap();
+        assert_eq!(checkpoint.position("a"), Some(&Position::End));
+    }
+
+    #[test]
+    fn folded_objects_take_the_place_of_one_name() {
+        let mut objects = Objects::default();
+        for day in 10..90 {
+            objects.insert(format!("2026{day}.json"), day);
+        }
+        let all = objects.clone();
+        objects.fold(|name| name < "202660");
+        assert_eq!(objects.names(), 31);
+        assert!(objects.contains("202630.json", 30));
+        assert!(!objects.contains("202670.json", 71), "it has another size now");
+        assert!(!objects.contains("202690.json", 90));
+        assert_eq!(
+            Position::Objects(all).partial_cmp(&Position::Objects(objects.clone())),
+            Some(Ordering::Less)
+        );
+        objects.insert("202611.json", 0);
+        assert_eq!(objects.names(), 31, "what is folded stays so");
+    }
+
+    #[test]
+    fn merging_keeps_what_either_side_has_read() {
+        let mut one = Checkpoint::default();
+        one.objects_mut("f/").unwrap().insert("a", 1);
+        one.advance("s", Position::Sequence("7".into())).unwrap();
+        let mut two = Checkpoint::default();
+        two.objects_mut("f/").unwrap().insert("b", 1);
+        two.advance("s", Position::Sequence("6".into())).unwrap();
+        two.set_unfinished("f/b", 3);
+        one.merge(two);
+        assert!(one.has_object("f/", "a", 1) && one.has_object("f/", "b", 1));
+        assert_eq!(one.position("s"), Some(&Position::Sequence("7".into())));
+        assert_eq!(one.unfinished("f/b"), Some(3));
+    }
+}

@@ -1,0 +1,273 @@
+//! The gate between a source and the threads: hands out payloads, closes epochs.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+use futures::FutureExt;
+use tokio::runtime::Handle;
+use tokio::sync::Notify;
+
+use super::{Barrier, End};
+use crate::error::Error;
+use crate::execution::Execution;
+use crate::payload::Payload;
+use crate::source::Source;
+
+/// Takes a barrier to the consumer; `false` if there is none any more.
+pub(super) type DeliverBarrier = Box<dyn FnMut(Barrier) -> bool + Send>;
+
+/// The gate of one run.
+pub(super) struct Gate {
+    execution: Arc<Execution>,
+    feed: Mutex<Feed>,
+    /// Set while threads are to come to the barrier, and from a stop on.
+    raised: AtomicBool,
+    /// Wakes the thread that waits for the source.
+    wake: Notify,
+    epochs: Option<Epochs>,
+}
+
+/// The source, held by the thread that waits for its next payload.
+struct Feed {
+    source: Box<dyn Source>,
+    end: Option<End>,
+}
+
+struct Epochs {
+    state: Mutex<Epoch>,
+    /// Signals that a barrier was passed.
+    passed: Condvar,
+    /// Bytes of records handed down in this epoch.
+    bytes: AtomicU64,
+    limit_bytes: u64,
+}
+
+/// The epoch that is open.
+struct Epoch {
+    number: u64,
+    threads: usize,
+    arrived: usize,
+    /// Payloads in whose midst threads wait, with the items handed down.
+    partial: BTreeMap<String, u64>,
+    /// Payloads whose reading failed in their midst: to be read again by a later run.
+    failed: BTreeMap<String, u64>,
+    is_over: bool,
+    deliver: DeliverBarrier,
+}
+
+/// The next thing for a thread to do.
+pub(super) enum Next {
+    Payload(Payload),
+    /// Hand down everything and come to [`Gate::arrive`].
+    Barrier,
+    /// The run is over for all threads, with the error for one of them.
+    End(Option<Error>),
+}
+
+impl Gate {
+    pub(super) fn new(source: Box<dyn Source>, execution: Arc<Execution>) -> Self {
+        Self {
+            execution,
+            feed: Mutex::new(Feed { source, end: None }),
+            raised: AtomicBool::new(false),
+            wake: Notify::new(),
+            epochs: None,
+        }
+    }
+
+    /// Adds epochs that `threads` threads close together.
+    pub(super) fn with_epochs(
+        mut self,
+        threads: usize,
+        limit_bytes: u64,
+        deliver: DeliverBarrier,
+    ) -> Self {
+        self.epochs = Some(Epochs {
+            state: Mutex::new(Epoch {
+                number: 0,
+                threads,
+                arrived: 0,
+                partial: BTreeMap::new(),
+                failed: BTreeMap::new(),
+                is_over: false,
+                deliver,
+            }),
+            passed: Condvar::new(),
+            bytes: AtomicU64::new(0),
+            limit_bytes,
+        });
+        self
+    }
+
+    pub(super) fn execution(&self) -> &Arc<Execution> {
+        &self.execution
+    }
+
+    pub(super) fn has_epochs(&self) -> bool {
+        self.epochs.is_some()
+    }
+
+    /// Calls the threads to the barrier; without epochs, to their end.
+    pub(super) fn raise(&self) {
+        self.raised.store(true, Relaxed);
+        // Kept for the next one to wait, if none does now.
+        self.wake.notify_one();
+    }
+
+    /// Whether threads are to come to the barrier. Cheap enough for every record.
+    #[inline]
+    pub(super) fn is_raised(&self) -> bool {
+        self.raised.load(Relaxed)
+    }
+
+    /// Counts bytes of records handed down, which end an epoch when they are enough.
+    pub(super) fn count_bytes(&self, count: u64) {
+        if let Some(epochs) = &self.epochs
+            && epochs.bytes.fetch_add(count, Relaxed) + count >= epochs.limit_bytes
+        {
+            self.raise();
+        }
+    }
+
+    /// Waits for something to do.
+    pub(super) fn next(&self) -> Next {
+        let mut feed = lock(&self.feed);
+        loop {
+            if self.is_raised() {
+                return match self.has_epochs() {
+                    true => Next::Barrier,
+                    false => Next::End(Some(Error::stopped())),
+                };
+            }
+            match feed.end.take() {
+                Some(end) if self.has_epochs() => {
+                    feed.end = Some(end);
+                    self.raise();
+                    continue;
+                }
+                Some(End::Failed(error)) => {
+                    feed.end = Some(End::Exhausted);
+                    return Next::End(Some(error));
+                }
+                Some(end) => {
+                    feed.end = Some(end);
+                    return Next::End(None);
+                }
+                None => {}
+            }
+            // Mostly it is there already: no need to put the thread to sleep.
+            let outcome = match feed.source.next().now_or_never() {
+                Some(outcome) => Some(outcome),
+                None => Handle::current().block_on(async {
+                    tokio::select! {
+                        biased;
+                        () = self.wake.notified() => None,
+                        outcome = feed.source.next() => Some(outcome),
+                    }
+                }),
+            };
+            match outcome {
+                Some(Ok(Some(payload))) => return Next::Payload(payload),
+                Some(Ok(None)) => feed.end = Some(End::Exhausted),
+                Some(Err(error)) => feed.end = Some(End::Failed(error)),
+                None => {}
+            }
+        }
+    }
+
+    /// Notes that the reading of a payload failed after so many items: no checkpoint of this run
+    /// covers the rest of it.
+    pub(super) fn fail_payload(&self, key: &str, items: u64) {
+        if let Some(epochs) = &self.epochs {
+            lock(&epochs.state).failed.insert(key.to_owned(), items);
+        }
+    }
+
+    /// Waits at the barrier, having handed down everything, until all threads have come.
+    ///
+    /// `partial` is the payload in whose midst the thread is, with the items of it that were handed
+    /// down. Returns whether the run goes on.
+    pub(super) fn arrive(&self, partial: Option<(&str, u64)>) -> bool {
+        let Some(epochs) = &self.epochs else {
+            return false;
+        };
+        let mut epoch = lock(&epochs.state);
+        if epoch.is_over {
+            return false;
+        }
+        if let Some((key, items)) = partial {
+            epoch.partial.insert(key.to_owned(), items);
+        }
+        epoch.arrived += 1;
+        if epoch.arrived == epoch.threads {
+            self.close(epochs, &mut epoch);
+        } else {
+            let number = epoch.number;
+            while epoch.number == number && !epoch.is_over {
+                epoch = epochs
+                    .passed
+                    .wait(epoch)
+                    .unwrap_or_else(PoisonError::into_inner);
+            }
+        }
+        !epoch.is_over
+    }
+
+    /// Takes a thread out: without a panic it has handed down everything.
+    pub(super) fn leave(&self, has_panicked: bool) {
+        let Some(epochs) = &self.epochs else {
+            return;
+        };
+        let mut epoch = lock(&epochs.state);
+        epoch.threads -= 1;
+        // What a thread held that panicked is lost, and what a consumer that is gone was to get, so
+        // no checkpoint may cover it.
+        let is_consumer_gone = !epoch.is_over && !has_panicked;
+        if has_panicked || is_consumer_gone {
+            self.end(epochs, &mut epoch);
+        }
+    }
+
+    /// Closes the epoch: the checkpoint of the source, to the consumer.
+    fn close(&self, epochs: &Epochs, epoch: &mut Epoch) {
+        // Free at once: all threads are here.
+        let mut feed = lock(&self.feed);
+        let mut checkpoint = feed.source.checkpoint();
+        for (key, items) in epoch.failed.iter().chain(&epoch.partial) {
+            checkpoint.set_unfinished(key, *items);
+        }
+        epoch.partial.clear();
+        epoch.arrived = 0;
+        let end = match feed.end.take() {
+            None if self.execution.stop().is_cancelled() => Some(End::Stopped),
+            end => end,
+        };
+        drop(feed);
+        let is_last = end.is_some();
+        let is_taken = (epoch.deliver)(Barrier { checkpoint, end });
+        if is_last || !is_taken {
+            return self.end(epochs, epoch);
+        }
+        epochs.bytes.store(0, Relaxed);
+        self.raised.store(false, Relaxed);
+        // A stop between the two lines above and its own raising must not be lost.
+        if self.execution.stop().is_cancelled() {
+            self.raise();
+        }
+        epoch.number += 1;
+        epochs.passed.notify_all();
+    }
+
+    /// Ends the run for all threads.
+    fn end(&self, epochs: &Epochs, epoch: &mut Epoch) {
+        epoch.is_over = true;
+        self.raise();
+        epochs.passed.notify_all();
+    }
+}
+
+/// Locks, also after a panic elsewhere: each change is one step.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

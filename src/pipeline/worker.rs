@@ -1,0 +1,259 @@
+//! One thread: takes payloads, takes them apart, hands their records to its worker.
+
+use std::cell::RefCell;
+use std::io::{self, Read};
+use std::sync::Arc;
+
+use super::gate::{Gate, Next};
+use crate::envelope::{Extractor, Outcome, Record, RecordSink, Taken};
+use crate::error::Result;
+use crate::input_location::InputLocation;
+use crate::payload::{Body, Payload, Resume};
+use crate::reject::Reject;
+
+/// The part of a consumer that runs in each thread.
+pub trait Worker: Send {
+    /// Takes a record.
+    fn record(&mut self, record: &Record<'_>) -> Taken;
+
+    /// Hands down what it holds; returns whether more is wanted.
+    fn flush(&mut self) -> bool;
+
+    /// Hears of the end of a payload.
+    fn finish_payload(&mut self, _origin: &Arc<str>, _outcome: &Outcome) {}
+}
+
+/// Hands all records of the source to `worker`.
+///
+/// # Errors
+/// As of [`super::Pipeline::run`].
+pub(super) fn run(gate: &Gate, worker: &mut impl Worker) -> Result<()> {
+    let mut guard = LeaveOnDrop {
+        gate,
+        has_panicked: true,
+    };
+    let outcome = work(gate, worker);
+    guard.has_panicked = false;
+    outcome
+}
+
+fn work(gate: &Gate, worker: &mut impl Worker) -> Result<()> {
+    let mut extractor = Extractor::default();
+    loop {
+        match gate.next() {
+            Next::Payload(payload) => {
+                if !take(gate, &mut extractor, payload, worker) {
+                    break;
+                }
+            }
+            Next::Barrier => {
+                if !worker.flush() || !gate.arrive(None) {
+                    break;
+                }
+            }
+            Next::End(error) => {
+                worker.flush();
+                return error.map_or(Ok(()), Err);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Takes a payload apart; returns whether the worker wants more.
+fn take(
+    gate: &Gate,
+    extractor: &mut Extractor,
+    payload: Payload,
+    worker: &mut impl Worker,
+) -> bool {
+    let origin = Arc::clone(&payload.origin);
+    let is_stream = matches!(payload.body, Body::Stream(_));
+    let tap = RefCell::new(Tap {
+        gate,
+        // Without a checkpoint to be exact, any payload may be cut off.
+        may_pause: is_stream || payload.resume.is_some() || !gate.has_epochs(),
+        resume: payload.resume.clone(),
+        items: 0,
+        bytes: 0,
+        is_cut: false,
+        worker,
+    });
+    let mut outcome = match payload.body {
+        Body::Stream(reader) => {
+            let delivered = payload.delivered_micros;
+            let reader = Pausing { reader, tap: &tap };
+            extractor.extract_stream(Arc::clone(&origin), delivered, reader, &mut Sink(&tap))
+        }
+        Body::Whole(_) => extractor.extract(payload, &mut Sink(&tap)),
+    };
+    let tap = tap.into_inner();
+    gate.count_bytes(tap.bytes);
+    let is_cut = tap.is_cut;
+    if is_cut {
+        // Its end was not seen, so nothing can be said about it.
+        (outcome.damaged, outcome.empty) = (false, false);
+    }
+    outcome.add_to(&gate.execution().stats);
+    worker.finish_payload(&origin, &outcome);
+    // A payload that was cut off ends here because of the gate, which says how to go on.
+    is_cut || !outcome.stopped
+}
+
+/// Takes the thread out of the barrier, however it ends.
+struct LeaveOnDrop<'g> {
+    gate: &'g Gate,
+    has_panicked: bool,
+}
+
+impl Drop for LeaveOnDrop<'_> {
+    fn drop(&mut self) {
+        self.gate.leave(self.has_panicked);
+    }
+}
+
+/// Between the envelope and the worker: counts items, leaves out those of an earlier run, waits at
+/// barriers.
+struct Tap<'a, W> {
+    gate: &'a Gate,
+    worker: &'a mut W,
+    resume: Option<Resume>,
+    /// Whether barriers are waited for, and stops obeyed, in the midst of this payload.
+    may_pause: bool,
+    /// Items seen: records, rejects, counts of other things.
+    items: u64,
+    /// Bytes of records since they were last counted.
+    bytes: u64,
+    /// Whether the rest of the payload is not read.
+    is_cut: bool,
+}
+
+/// What to do with an item.
+enum Verdict {
+    Take,
+    /// It was handed down by an earlier run.
+    Skip,
+    /// It belongs to the part that is not read.
+    Drop,
+}
+
+impl<W: Worker> Tap<'_, W> {
+    /// Judges the next item.
+    fn judge(&mut self) -> Verdict {
+        if self.is_cut {
+            return Verdict::Drop;
+        }
+        if self.items < self.skip_items() {
+            self.items += 1;
+            return Verdict::Skip;
+        }
+        if self.gate.is_raised() && !self.pause() {
+            return Verdict::Drop;
+        }
+        self.items += 1;
+        Verdict::Take
+    }
+
+    fn skip_items(&self) -> u64 {
+        self.resume.as_ref().map_or(0, |resume| resume.skip_items)
+    }
+
+    /// Waits at the barrier, if that is possible here; returns whether to go on with the payload.
+    fn pause(&mut self) -> bool {
+        if !self.may_pause {
+            return true;
+        }
+        self.count_bytes();
+        let done = self.items.max(self.skip_items());
+        let partial = self.resume.as_ref().map(|resume| (&*resume.key, done));
+        let goes_on = self.worker.flush() && self.gate.arrive(partial);
+        self.is_cut = !goes_on;
+        goes_on
+    }
+
+    /// Hands down what there is, as nothing more comes for now; returns whether to go on.
+    fn idle(&mut self) -> bool {
+        self.is_cut |= !self.worker.flush();
+        !self.is_cut
+    }
+
+    /// Ends a payload that cannot be read on: a later run starts at the fault.
+    fn fail(&mut self, key: &str, origin: &Arc<str>, error: &io::Error) {
+        self.is_cut = true;
+        self.gate.fail_payload(key, self.items.max(self.skip_items()));
+        self.gate.execution().reject(&Reject {
+            location: InputLocation::new(Arc::clone(origin)),
+            reason: "unreadable file",
+            detail: format!("{error}; a later run reads the rest"),
+            bytes: b"",
+        });
+    }
+
+    fn count_bytes(&mut self) {
+        self.gate.count_bytes(std::mem::take(&mut self.bytes));
+    }
+}
+
+/// The tap as the envelope sees it. Its reader has the tap too, so it is borrowed for each call.
+struct Sink<'t, 'a, W>(&'t RefCell<Tap<'a, W>>);
+
+impl<W: Worker> RecordSink for Sink<'_, '_, W> {
+    fn record(&mut self, record: &Record<'_>) -> Taken {
+        let mut tap = self.0.borrow_mut();
+        match tap.judge() {
+            Verdict::Skip => return Taken::Skipped,
+            Verdict::Drop => return Taken::Enough,
+            Verdict::Take => {}
+        }
+        tap.bytes += record.json().len() as u64;
+        if tap.bytes > COUNT_EVERY_BYTES {
+            tap.count_bytes();
+        }
+        tap.worker.record(record)
+    }
+
+    fn not_cloudtrail(&mut self, kind: &'static str, count: u64) {
+        let mut tap = self.0.borrow_mut();
+        if matches!(tap.judge(), Verdict::Take) {
+            tap.gate.execution().stats.not_cloudtrail(kind, count);
+        }
+    }
+
+    fn reject(&mut self, reject: &Reject<'_>) {
+        let mut tap = self.0.borrow_mut();
+        if matches!(tap.judge(), Verdict::Take) {
+            tap.gate.execution().reject(reject);
+        }
+    }
+}
+
+/// A stream that waits at barriers, hands down what was read while nothing comes, and ends at a
+/// stop.
+struct Pausing<'t, 'a, W> {
+    reader: Box<dyn Read + Send>,
+    tap: &'t RefCell<Tap<'a, W>>,
+}
+
+impl<W: Worker> Read for Pausing<'_, '_, W> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        loop {
+            let mut tap = self.tap.borrow_mut();
+            if tap.is_cut || (tap.gate.is_raised() && !tap.pause()) {
+                return Ok(0);
+            }
+            drop(tap);
+            match self.reader.read(out) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    if !self.tap.borrow_mut().idle() {
+                        return Ok(0);
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                outcome => return outcome,
+            }
+        }
+    }
+}
+
+/// Bytes of records that are counted at a time.
+const COUNT_EVERY_BYTES: u64 = 1 << 20;

@@ -1,0 +1,461 @@
+//! Files and objects: listed, left out by their keys, read ahead, handed out in listing order.
+//!
+//! ```text
+//! listing ──> reads in flight, ≤ 8 files or 16 objects, ≤ 32 MiB ──> next()
+//!                                                                     │
+//! checkpoint: the folders' names  <───────────────────────────────────┘
+//! ```
+
+mod fetch;
+mod key;
+mod listing;
+mod local;
+mod pattern;
+mod s3;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{HashSet, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+use async_trait::async_trait;
+use futures::StreamExt;
+use tokio::runtime;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio_util::task::AbortOnDropHandle;
+
+use self::fetch::{Fetch, Fetched, WHOLE_BYTES};
+use self::listing::{Handle, Listed, Object, listing};
+use super::{Boundedness, Lag, Location, OpenContext, Progress, Source};
+use crate::checkpoint::Checkpoint;
+use crate::error::{Error, Result};
+use crate::execution::Execution;
+use crate::input_location::InputLocation;
+use crate::payload::{Payload, Resume};
+use crate::reject::Reject;
+
+pub use self::key::{KeyFilter, TrailKey};
+pub(super) use self::listing::VisitedPaths;
+pub(super) use self::pattern::{Pattern, is_escaped, is_glob};
+pub(super) use self::s3::Buckets;
+
+/// Opens files and objects.
+///
+/// Listing and reading begin with the first call of [`Source::next`]. An object that cannot be
+/// listed or read becomes a reject with the reason `unreadable file`, a location without objects one
+/// with the reason `no such file`; no checkpoint covers these, so that they are tried again.
+pub(super) fn open(
+    buckets: Arc<Buckets>,
+    locations: Vec<Location>,
+    visited: VisitedPaths,
+    context: OpenContext,
+) -> Box<dyn Source> {
+    let tracker = context.from.clone().map(|from| Tracker {
+        checkpoint: from,
+        newest_micros: i64::MIN,
+        unsettled: HashSet::new(),
+        may_fold: !context.keys.can_prune(),
+    });
+    Box::new(Objects {
+        request: Some(Request {
+            buckets,
+            locations,
+            visited,
+            context: context.clone(),
+        }),
+        tracker,
+        execution: context.execution,
+        handed_out: 0,
+        running: None,
+        fetched: VecDeque::new(),
+    })
+}
+
+/// Returns the reason that nothing can be read from a location; `None` if something can.
+pub(super) async fn complaint(buckets: &Arc<Buckets>, location: &Location) -> Option<String> {
+    let mut listed = listing(
+        Arc::clone(buckets),
+        vec![location.clone()],
+        KeyFilter::default(),
+        VisitedPaths::default(),
+    );
+    let mut complaint = None;
+    while let Some((_, listed)) = listed.next().await {
+        match listed {
+            Listed::Unreadable { origin, error } => {
+                complaint.get_or_insert_with(|| format!("{origin}: {error}"));
+            }
+            Listed::Object(_) | Listed::Again | Listed::PrunedFolder => return None,
+        }
+    }
+    Some(complaint.unwrap_or_else(|| format!("{location}: {}", nothing_at(location))))
+}
+
+/// Files and objects as a source.
+struct Objects {
+    /// The work, until it is begun.
+    request: Option<Request>,
+    tracker: Option<Tracker>,
+    execution: Arc<Execution>,
+    handed_out: u64,
+    running: Option<Running>,
+    fetched: VecDeque<Fetched>,
+}
+
+/// What is to be listed, and how.
+struct Request {
+    buckets: Arc<Buckets>,
+    locations: Vec<Location>,
+    visited: VisitedPaths,
+    context: OpenContext,
+}
+
+/// Listing and reading under way.
+struct Running {
+    reads: mpsc::Receiver<FetchTask>,
+    /// The read that is waited for: a call of `next` that is dropped leaves it here.
+    current: Option<FetchTask>,
+    _work: AbortOnDropHandle<()>,
+}
+
+/// A read in flight, resolving to its payloads in listing order.
+type FetchTask = AbortOnDropHandle<Vec<Fetched>>;
+
+#[async_trait]
+impl Source for Objects {
+    fn boundedness(&self) -> Boundedness {
+        Boundedness::Bounded
+    }
+
+    async fn next(&mut self) -> Result<Option<Payload>> {
+        if let Some(request) = self.request.take() {
+            self.running = Some(start(request, &runtime::Handle::current()));
+        }
+        loop {
+            while let Some((object, payload)) = self.fetched.pop_front() {
+                self.handed_out += 1;
+                let resume = match &mut self.tracker {
+                    Some(tracker) => tracker.track(&object, payload.is_ok())?,
+                    None => None,
+                };
+                match payload {
+                    Ok(payload) => return Ok(Some(Payload { resume, ..payload })),
+                    Err(error) => unreadable(&self.execution, &object.origin, &error),
+                }
+            }
+            let Some(running) = &mut self.running else {
+                return Ok(None);
+            };
+            if let Some(read) = &mut running.current {
+                let fetched = read.await;
+                running.current = None;
+                self.fetched.extend(fetched.map_err(|error| {
+                    Error::bug(format!("a thread that reads files stopped: {error}"))
+                })?);
+            } else if let Some(read) = running.reads.recv().await {
+                running.current = Some(read);
+            } else {
+                self.running = None;
+            }
+        }
+    }
+
+    fn checkpoint(&self) -> Checkpoint {
+        match &self.tracker {
+            Some(tracker) => tracker.checkpoint.clone(),
+            None => Checkpoint::default(),
+        }
+    }
+
+    fn progress(&self) -> Progress {
+        let listed = self.execution.stats.objects_listed.load(Relaxed);
+        let left = Lag::Objects(listed.saturating_sub(self.handed_out));
+        Progress {
+            behind: [("objects".to_owned(), left)].into(),
+            retrying: None,
+        }
+    }
+}
+
+/// Keeps the checkpoint: which objects of which folders were handed out.
+struct Tracker {
+    checkpoint: Checkpoint,
+    /// The latest delivery seen, microseconds since 1970 UTC.
+    newest_micros: i64,
+    /// Folders with objects that were listed and not handed out.
+    unsettled: HashSet<String>,
+    /// Whether all objects are listed, so that a folder's names can be folded.
+    may_fold: bool,
+}
+
+impl Tracker {
+    /// Notes that an object is handed out, or could not be read.
+    fn track(&mut self, object: &Object, is_read: bool) -> Result<Option<Resume>> {
+        let Some((folder, name)) = object.identity() else {
+            return Ok(None);
+        };
+        if !is_read {
+            self.unsettled.insert(folder);
+            return Ok(None);
+        }
+        let key = format!("{folder}{name}");
+        let skip_items = self.checkpoint.remove_unfinished(&key).unwrap_or(0);
+        let resume = Some(Resume { key, skip_items });
+        let objects = self.checkpoint.objects_mut(&folder)?;
+        objects.insert(name, object.size_bytes);
+        let Some(delivered) = object.key.as_ref().and_then(|key| key.delivered_micros) else {
+            return Ok(resume);
+        };
+        self.newest_micros = self.newest_micros.max(delivered);
+        let is_due = objects.names() % FOLD_EVERY == 0;
+        if is_due && self.may_fold && object.is_folder_whole && !self.unsettled.contains(&folder) {
+            let settled_before = self.newest_micros.saturating_sub(LATE_MICROS);
+            objects.fold(|name| {
+                TrailKey::of_object(name)
+                    .and_then(|key| key.delivered_micros)
+                    .is_some_and(|micros| micros < settled_before)
+            });
+        }
+        Ok(resume)
+    }
+}
+
+/// Starts to list and to read ahead, on the runtime of `handle`.
+fn start(request: Request, handle: &runtime::Handle) -> Running {
+    let (begun, reads) = mpsc::channel(READS_AHEAD);
+    let (listed, objects) = mpsc::channel(LISTED_AHEAD);
+    let reading = Reading {
+        execution: Arc::clone(&request.context.execution),
+        runtime: handle.clone(),
+        begun,
+        memory_kib: Arc::new(Semaphore::new(MEMORY_KIB as usize)),
+        files: Arc::new(Semaphore::new(FILES_AT_ONCE)),
+        objects: Arc::new(Semaphore::new(OBJECTS_AT_ONCE)),
+    };
+    let work = async move {
+        tokio::join!(
+            // Boxed for their size, as they are polled in place.
+            Box::pin(list(request, listed)),
+            Box::pin(reading.all(objects)),
+        );
+    };
+    Running {
+        reads,
+        current: None,
+        _work: AbortOnDropHandle::new(handle.spawn(work)),
+    }
+}
+
+/// Lists, counts and leaves out.
+async fn list(request: Request, listed: mpsc::Sender<Object>) {
+    let Request {
+        buckets,
+        locations,
+        visited,
+        context,
+    } = request;
+    let execution = &context.execution;
+    let stats = &execution.stats;
+    let mut has_some = vec![false; locations.len()];
+    let mut outcomes = listing(buckets, locations.clone(), context.keys.clone(), visited);
+    while let Some((at, outcome)) = outcomes.next().await {
+        has_some[at] = true;
+        match outcome {
+            Listed::Object(object) => {
+                if is_left_out(&object, &context) {
+                    continue;
+                }
+                stats.objects_listed.fetch_add(1, Relaxed);
+                stats.bytes_listed.fetch_add(object.size_bytes, Relaxed);
+                if listed.send(object).await.is_err() {
+                    return;
+                }
+            }
+            Listed::Unreadable { origin, error } => unreadable(execution, &origin, &error),
+            Listed::PrunedFolder => {
+                stats.folders_pruned.fetch_add(1, Relaxed);
+            }
+            Listed::Again => {}
+        }
+    }
+    for (location, has_some) in locations.iter().zip(has_some) {
+        if !has_some {
+            execution.reject(&Reject {
+                location: InputLocation::new(location.to_string()),
+                reason: "no such file",
+                detail: nothing_at(location).to_owned(),
+                bytes: b"",
+            });
+        }
+    }
+    stats.listing_done.store(true, Relaxed);
+}
+
+fn is_left_out(object: &Object, context: &OpenContext) -> bool {
+    let stats = &context.execution.stats;
+    if let Some(key) = &object.key {
+        if !context.keys.reaches(key) {
+            stats.objects_pruned.fetch_add(1, Relaxed);
+            return true;
+        }
+        if context.keys.is_unread_digest(key) {
+            stats.not_cloudtrail("digest file (by its key)", 1);
+            return true;
+        }
+    }
+    let Some(from) = &context.from else {
+        return false;
+    };
+    let is_done = object.identity().is_some_and(|(folder, name)| {
+        from.has_object(&folder, &name, object.size_bytes)
+            && from.unfinished(&format!("{folder}{name}")).is_none()
+    });
+    if is_done {
+        stats.objects_done_before.fetch_add(1, Relaxed);
+    }
+    is_done
+}
+
+fn nothing_at(location: &Location) -> &'static str {
+    match location {
+        Location::S3(_) => {
+            "no object has such a key or is below it; `aws s3 ls` shows what is there"
+        }
+        Location::Local(local) if local.is_absent() => "it does not exist",
+        _ => "no file is there; hidden ones (.x, _x) are read only when named",
+    }
+}
+
+/// Counts an object that could not be read.
+fn unreadable(execution: &Execution, origin: &Arc<str>, error: &Error) {
+    execution.reject(&Reject {
+        location: InputLocation::new(Arc::clone(origin)),
+        reason: "unreadable file",
+        detail: error.to_string(),
+        bytes: b"",
+    });
+}
+
+/// Begins reads, as many as memory and the limits of the storage allow.
+struct Reading {
+    execution: Arc<Execution>,
+    runtime: runtime::Handle,
+    begun: mpsc::Sender<FetchTask>,
+    memory_kib: Arc<Semaphore>,
+    files: Arc<Semaphore>,
+    objects: Arc<Semaphore>,
+}
+
+impl Reading {
+    async fn all(self, mut objects: mpsc::Receiver<Object>) {
+        let mut listed = Vec::with_capacity(FILES_A_READ);
+        while objects.recv_many(&mut listed, FILES_A_READ).await > 0 {
+            let mut files = Vec::new();
+            for object in listed.drain(..) {
+                // Small files are read together: a thread's wake-up costs more than one of them.
+                let is_small = object.size_bytes <= TOGETHER_BYTES;
+                if matches!(object.handle, Handle::File { .. }) && is_small {
+                    files.push(object);
+                    continue;
+                }
+                self.read_files(std::mem::take(&mut files)).await;
+                self.read(object).await;
+            }
+            self.read_files(files).await;
+        }
+    }
+
+    async fn read(&self, object: Object) {
+        if let Some(payload) = fetch::stream(&object, &self.execution, &self.runtime) {
+            let fetched = vec![(object, Ok(payload))];
+            let read = self.runtime.spawn(std::future::ready(fetched));
+            return self.begin(AbortOnDropHandle::new(read)).await;
+        }
+        match &object.handle {
+            Handle::S3 { .. } => self.read_s3(object).await,
+            _ => self.read_files(vec![object]).await,
+        }
+    }
+
+    async fn read_files(&self, objects: Vec<Object>) {
+        if objects.is_empty() {
+            return;
+        }
+        let at_once = permit(&self.files, 1).await;
+        let sizes = objects
+            .iter()
+            .map(|object| in_memory_kib(object.size_bytes));
+        let mut memory = self.memory(sizes.sum()).await;
+        let fetches: Vec<Fetch> = objects
+            .into_iter()
+            .map(|object| {
+                let kib = in_memory_kib(object.size_bytes) as usize;
+                let memory = memory.as_mut().and_then(|memory| memory.split(kib));
+                Fetch { object, memory }
+            })
+            .collect();
+        let execution = Arc::clone(&self.execution);
+        let read = self.runtime.spawn_blocking(move || {
+            let _at_once = at_once;
+            fetches
+                .into_iter()
+                .filter_map(|fetch| fetch.read_file(&execution))
+                .collect()
+        });
+        self.begin(AbortOnDropHandle::new(read)).await;
+    }
+
+    async fn read_s3(&self, object: Object) {
+        let at_once = permit(&self.objects, 1).await;
+        let memory = self.memory(in_memory_kib(object.size_bytes)).await;
+        let execution = Arc::clone(&self.execution);
+        let read = self.runtime.spawn(async move {
+            let _at_once = at_once;
+            let fetched = Fetch { object, memory }.read_s3(&execution).await;
+            fetched.into_iter().collect()
+        });
+        self.begin(AbortOnDropHandle::new(read)).await;
+    }
+
+    async fn begin(&self, read: FetchTask) {
+        // Without a receiver the source is gone, and this task with it.
+        let _ = self.begun.send(read).await;
+    }
+
+    /// Waits until the payloads in memory leave room for another.
+    async fn memory(&self, kib: u32) -> Option<OwnedSemaphorePermit> {
+        permit(&self.memory_kib, kib.min(MEMORY_KIB)).await
+    }
+}
+
+async fn permit(semaphore: &Arc<Semaphore>, count: u32) -> Option<OwnedSemaphorePermit> {
+    // An error would mean that it was closed, and nothing closes it.
+    Arc::clone(semaphore).acquire_many_owned(count).await.ok()
+}
+
+/// The size of an object in memory, and a little for each payload itself.
+fn in_memory_kib(size_bytes: u64) -> u32 {
+    if size_bytes > WHOLE_BYTES {
+        return 1;
+    }
+    (size_bytes / 1024) as u32 + 1
+}
+
+/// Objects that the listing may be ahead of reading, so that totals are known early.
+const LISTED_AHEAD: usize = 8192;
+/// Reads that were begun and not waited for.
+const READS_AHEAD: usize = 32;
+const MEMORY_KIB: u32 = 32 * 1024;
+const FILES_AT_ONCE: usize = 8;
+const OBJECTS_AT_ONCE: usize = 16;
+/// Small files in one read.
+const FILES_A_READ: usize = 16;
+/// The size, in bytes, up to which a file is small.
+const TOGETHER_BYTES: u64 = 128 * 1024;
+/// The time after the stamp in its name within which an object surely appears, microseconds.
+/// CloudTrail delivers within minutes; two days leave room for a delivery that was retried and for a
+/// bucket that is replicated.
+const LATE_MICROS: i64 = 2 * 24 * 3600 * 1_000_000;
+/// Names of a folder after which those that are settled are folded.
+const FOLD_EVERY: usize = 256;

@@ -1,0 +1,193 @@
+//! Retries of what is unavailable for now.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
+use tokio::time::{Instant, sleep_until};
+
+use super::{Boundedness, Progress, Retry, Source};
+use crate::checkpoint::Checkpoint;
+use crate::error::Result;
+use crate::payload::Payload;
+
+/// A source whose `Unavailable` errors are retried, with pauses that grow and vary.
+///
+/// One without an end is retried for ever: a stream is expected to come back. A bounded one gives
+/// up with its last error after [`ATTEMPTS`] failures in a row, about two minutes.
+pub struct Retrying<S> {
+    source: S,
+    failing: Option<Failing>,
+}
+
+/// A run of failures.
+struct Failing {
+    retry: Retry,
+    pauses: ExponentialBackoff,
+    /// The end of the pause; kept here so that a call that is dropped does not shorten it.
+    resume_at: Instant,
+}
+
+/// Failures in a row that end a bounded source.
+const ATTEMPTS: u32 = 12;
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(20);
+
+impl<S> Retrying<S> {
+    /// Retries `source`.
+    pub fn new(source: S) -> Self {
+        Self {
+            source,
+            failing: None,
+        }
+    }
+}
+
+#[async_trait]
+impl Source for Retrying<Box<dyn Source>> {
+    fn boundedness(&self) -> Boundedness {
+        self.source.boundedness()
+    }
+
+    async fn next(&mut self) -> Result<Option<Payload>> {
+        loop {
+            if let Some(failing) = &self.failing {
+                sleep_until(failing.resume_at).await;
+            }
+            let error = match self.source.next().await {
+                Err(error) if error.is_retryable() => error,
+                outcome => {
+                    self.failing = None;
+                    return outcome;
+                }
+            };
+            let failing = self.failing.get_or_insert_with(Failing::new);
+            failing.retry.attempts += 1;
+            failing.retry.message = error.to_string();
+            let is_bounded = self.source.boundedness() == Boundedness::Bounded;
+            if is_bounded && failing.retry.attempts >= ATTEMPTS {
+                return Err(error);
+            }
+            failing.resume_at = Instant::now() + failing.pauses.next().unwrap_or(LONGEST_PAUSE);
+        }
+    }
+
+    fn checkpoint(&self) -> Checkpoint {
+        self.source.checkpoint()
+    }
+
+    fn progress(&self) -> Progress {
+        Progress {
+            retrying: self.failing.as_ref().map(|failing| failing.retry.clone()),
+            ..self.source.progress()
+        }
+    }
+}
+
+impl Failing {
+    fn new() -> Self {
+        Self {
+            retry: Retry {
+                attempts: 0,
+                message: String::new(),
+            },
+            pauses: ExponentialBuilder::new()
+                .with_min_delay(FIRST_PAUSE)
+                .with_max_delay(LONGEST_PAUSE)
+                .with_jitter()
+                .without_max_times()
+                .build(),
+            resume_at: Instant::now(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Error;
+
+    /// Fails a number of times, then ends.
+    struct Flaky {
+        failures: u32,
+        kind: fn() -> Error,
+        boundedness: Boundedness,
+    }
+
+    #[async_trait]
+    impl Source for Flaky {
+        fn boundedness(&self) -> Boundedness {
+            self.boundedness
+        }
+
+        async fn next(&mut self) -> Result<Option<Payload>> {
+            match self.failures.checked_sub(1) {
+                Some(left) => {
+                    self.failures = left;
+                    Err((self.kind)())
+                }
+                None => Ok(None),
+            }
+        }
+
+        fn checkpoint(&self) -> Checkpoint {
+            Checkpoint::default()
+        }
+
+        fn progress(&self) -> Progress {
+            Progress::default()
+        }
+    }
+
+    fn flaky(
+        failures: u32,
+        kind: fn() -> Error,
+        boundedness: Boundedness,
+    ) -> Retrying<Box<dyn Source>> {
+        Retrying::new(Box::new(Flaky {
+            failures,
+            kind,
+            boundedness,
+        }))
+    }
+
+    fn throttled() -> Error {
+        Error::unavailable("Kinesis", "the rate is exceeded")
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn only_what_is_unavailable_is_retried_and_pauses_grow() {
+        let start = Instant::now();
+        let mut source = flaky(6, throttled, Boundedness::Bounded);
+        assert!(source.next().await.unwrap().is_none());
+        let waited = start.elapsed();
+        assert!(waited > Duration::from_secs(6), "{waited:?}");
+        assert_eq!(source.progress().retrying, None);
+
+        let mut source = flaky(1, || Error::config("no such stream"), Boundedness::Bounded);
+        assert!(source.next().await.is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_bounded_source_gives_up_and_one_without_an_end_does_not() {
+        let mut source = flaky(1000, throttled, Boundedness::Bounded);
+        assert!(source.next().await.is_err());
+        let retrying = source.progress().retrying.unwrap();
+        assert_eq!(retrying.attempts, ATTEMPTS);
+        assert!(retrying.message.contains("the rate is exceeded"));
+
+        let mut source = flaky(1000, throttled, Boundedness::Unbounded);
+        assert!(source.next().await.unwrap().is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_that_is_dropped_does_not_shorten_the_pause() {
+        let mut source = flaky(1, throttled, Boundedness::Bounded);
+        let start = Instant::now();
+        while tokio::time::timeout(Duration::from_millis(1), source.next())
+            .await
+            .is_err()
+        {}
+        assert!(start.elapsed() >= FIRST_PAUSE);
+    }
+}
