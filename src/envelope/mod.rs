@@ -195,24 +195,33 @@ struct Place {
 impl Extractor {
     /// Hands every record of `payload` to `sink`.
     pub fn extract(&mut self, payload: Payload, sink: &mut dyn RecordSink) -> Outcome {
-        let mut job = Job {
-            sink,
-            location: InputLocation::new(payload.origin),
-            outcome: Outcome::default(),
-            damage: None,
-            split: None,
-        };
-        let place = Place {
-            byte: 0,
-            depth: 0,
-            damaged: false,
-            delivered_micros: payload.delivered_micros,
-            otherwise: "other JSON",
-        };
-        match payload.body {
-            Body::Whole(bytes) => self.whole(&mut job, &bytes, place),
-            Body::Stream(reader) => self.stream(&mut job, reader, place),
+        let Payload {
+            origin,
+            body,
+            delivered_micros,
+        } = payload;
+        match body {
+            Body::Whole(bytes) => {
+                let mut job = Job::new(origin, sink);
+                self.whole(&mut job, &bytes, Place::top(delivered_micros));
+                job.outcome
+            }
+            Body::Stream(reader) => self.extract_stream(origin, delivered_micros, reader, sink),
         }
+    }
+
+    /// Hands every record of the object that `reader` reads to `sink`, reading as it goes.
+    ///
+    /// The reader may borrow and stay on its thread, unlike the one in a [`Payload`].
+    pub fn extract_stream(
+        &mut self,
+        origin: Arc<str>,
+        delivered_micros: Option<i64>,
+        reader: impl Read,
+        sink: &mut dyn RecordSink,
+    ) -> Outcome {
+        let mut job = Job::new(origin, sink);
+        self.stream(&mut job, reader, Place::top(delivered_micros));
         job.outcome
     }
 
@@ -255,6 +264,17 @@ impl Extractor {
 }
 
 impl Place {
+    /// The start of a payload.
+    fn top(delivered_micros: Option<i64>) -> Self {
+        Self {
+            byte: 0,
+            depth: 0,
+            damaged: false,
+            delivered_micros,
+            otherwise: "other JSON",
+        }
+    }
+
     /// One wrapper further in, at the same byte.
     fn inside(self, otherwise: &'static str) -> Self {
         Self {
@@ -270,6 +290,18 @@ impl Place {
         Self {
             byte: self.byte + offset,
             ..self
+        }
+    }
+}
+
+impl<'s> Job<'s> {
+    fn new(origin: Arc<str>, sink: &'s mut dyn RecordSink) -> Self {
+        Self {
+            sink,
+            location: InputLocation::new(origin),
+            outcome: Outcome::default(),
+            damage: None,
+            split: None,
         }
     }
 }
