@@ -20,8 +20,10 @@ mod classify;
 mod compression;
 mod console_csv;
 mod documents;
+mod foreign;
 mod gzip;
 mod kpl;
+mod magic;
 mod salvage;
 mod text;
 mod windows;
@@ -35,6 +37,8 @@ use crate::input_location::InputLocation;
 use crate::json::{Member, Span, Tape};
 use crate::payload::{Body, Payload};
 use crate::stats::{Reject, Stats};
+
+use foreign::ForeignKind;
 
 pub use classify::RecordKind;
 
@@ -157,12 +161,22 @@ pub struct Extractor {
 }
 
 /// The buffers of one level of nesting.
-#[derive(Default)]
 struct Level {
     tape: Tape,
     salvage: Tape,
     text: String,
     bytes: Vec<u8>,
+}
+
+impl Default for Level {
+    fn default() -> Self {
+        Self {
+            tape: Tape::new(classify::LIST_KEYS),
+            salvage: Tape::new(classify::LIST_KEYS),
+            text: String::new(),
+            bytes: Vec::new(),
+        }
+    }
 }
 
 /// The payload at hand.
@@ -189,7 +203,7 @@ struct Place {
     /// When it was delivered, where the key or a wrapper says so.
     delivered_micros: Option<i64>,
     /// What to count it as if it turns out to be no CloudTrail.
-    otherwise: &'static str,
+    otherwise: ForeignKind,
 }
 
 impl Extractor {
@@ -229,7 +243,7 @@ impl Extractor {
     fn whole(&mut self, job: &mut Job<'_>, bytes: &[u8], place: Place) {
         let mut buffer = std::mem::take(&mut self.whole);
         match self.inflater.whole(bytes, &mut buffer, WHOLE_BYTES) {
-            Some(text) if compression::sniff(text).is_none() => {
+            Some(text) if magic::compression(text).is_none() => {
                 job.outcome.inflated_bytes += text.len() as u64;
                 self.top(job, text, place);
             }
@@ -271,12 +285,12 @@ impl Place {
             depth: 0,
             damaged: false,
             delivered_micros,
-            otherwise: "other JSON",
+            otherwise: ForeignKind::OtherJson,
         }
     }
 
     /// One wrapper further in, at the same byte.
-    fn inside(self, otherwise: &'static str) -> Self {
+    fn inside(self, otherwise: ForeignKind) -> Self {
         Self {
             depth: self.depth + 1,
             otherwise,
@@ -337,6 +351,11 @@ impl Job<'_> {
                 RecordKind::Aggregated => outcome.aggregated += 1,
             },
         }
+    }
+
+    /// Counts something sound that is not CloudTrail.
+    fn not_cloudtrail(&mut self, kind: ForeignKind) {
+        self.sink.not_cloudtrail(kind.label(), 1);
     }
 
     fn reject(&mut self, at: InputLocation, reason: &'static str, detail: String, bytes: &[u8]) {
