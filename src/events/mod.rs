@@ -46,7 +46,10 @@ pub struct Decoder {
     schema: SchemaRef,
     filter: RowFilter,
     tree: Node,
+    /// The builders of the distinct columns, in the order in which the projection first names them.
     cells: Vec<Cells>,
+    /// For each projected column, the index of its builder.
+    positions: Vec<usize>,
     notes: Vec<Option<Span>>,
     derived: Vec<(usize, Derived)>,
     leftovers: Option<Wanted>,
@@ -66,7 +69,8 @@ struct Wanted {
 
 impl Decoder {
     /// Builds `projection` (indexes into the [catalog](columns::catalog)) of the rows that may pass
-    /// `filter`, in batches of at most `batch_rows` rows.
+    /// `filter`, in batches of at most `batch_rows` rows. A column may be projected any number of
+    /// times; it is built once.
     pub fn new(projection: &[usize], filter: RowFilter, batch_rows: usize) -> Self {
         let catalog = catalog();
         let mut decoder = Self {
@@ -79,6 +83,7 @@ impl Decoder {
             filter,
             tree: Node::default(),
             cells: Vec::new(),
+            positions: Vec::with_capacity(projection.len()),
             notes: Vec::new(),
             derived: Vec::new(),
             leftovers: None,
@@ -87,8 +92,14 @@ impl Decoder {
             batch_rows: batch_rows.max(1),
             misfits: 0,
         };
-        for (index, &column) in projection.iter().enumerate() {
-            decoder.want(index, &catalog.columns()[column]);
+        let mut known = HashMap::new();
+        for &column in projection {
+            let next = decoder.cells.len();
+            let position = *known.entry(column).or_insert(next);
+            if position == next {
+                decoder.want(position, &catalog.columns()[column]);
+            }
+            decoder.positions.push(position);
         }
         decoder
     }
@@ -221,16 +232,18 @@ impl Decoder {
         if rows == 0 {
             return Ok(None);
         }
-        let nulls = &mut self.nulls;
-        let columns = self
-            .cells
-            .iter_mut()
-            .zip(self.schema.fields())
-            .map(|(cells, field)| match cells.is_empty() {
-                true => null_array(nulls, field.data_type(), rows),
-                false => cells.finish(rows),
-            })
-            .collect();
+        let mut built: Vec<ArrayRef> = Vec::with_capacity(self.cells.len());
+        let mut columns = Vec::with_capacity(self.positions.len());
+        for (field, &position) in self.schema.fields().iter().zip(&self.positions) {
+            if position == built.len() {
+                let cells = &mut self.cells[position];
+                built.push(match cells.is_empty() {
+                    true => null_array(&mut self.nulls, field.data_type(), rows),
+                    false => cells.finish(rows),
+                });
+            }
+            columns.push(Arc::clone(&built[position]));
+        }
         let options = RecordBatchOptions::new().with_row_count(Some(rows));
         RecordBatch::try_new_with_options(Arc::clone(&self.schema), columns, &options).map(Some)
     }

@@ -534,6 +534,28 @@ fn a_column_alone_holds_what_it_holds_among_all() {
 }
 
 #[test]
+fn a_column_projected_several_times_holds_the_same_each_time() {
+    let text = r#"{"eventName":"ModifyDBCluster","eventSource":"rds.amazonaws.com","eventID":"a","awsRegion":true,"errorCode":null,"requestParameters":{"dBClusterIdentifier":"b"}}"#;
+    let whole = decode(text.as_bytes(), &all(), RowFilter::default(), 1000);
+    for column in all() {
+        let thrice = decode(
+            text.as_bytes(),
+            &[column, column, 0, column],
+            RowFilter::default(),
+            1,
+        );
+        for index in [0, 1, 3] {
+            assert_eq!(
+                thrice.rows.column(index),
+                whole.rows.column(column),
+                "column {}, projected at {index}",
+                catalog().columns()[column].name
+            );
+        }
+    }
+}
+
+#[test]
 fn every_column_alone_holds_what_it_holds_among_all() {
     let text: String = (0..24)
         .map(|number| crate::made::record(number) + "\n")
