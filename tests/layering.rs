@@ -17,8 +17,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ),
     // Takes a payload, and knows no source.
     ("envelope", &["input_location", "json", "payload", "stats"]),
-    // Takes a record of `envelope`; what does not fit is counted by the caller.
-    ("events", &["envelope", "json"]),
+    // Takes a record of `envelope`, and says where one is whose value does not fit.
+    ("events", &["envelope", "input_location", "json"]),
     (
         "query",
         &["envelope", "error", "events", "json", "source", "stats"],

@@ -38,7 +38,7 @@ pub(super) enum Fit {
     /// It is in the column, or was null, which needs no cell.
     Fits,
     /// It is of another type: NULL in the column.
-    Misfit,
+    Mismatch,
 }
 
 impl Cells {
@@ -84,7 +84,7 @@ impl Cells {
             Kind::Json => self.set_text(row, value.raw()),
             Kind::Text => match value.as_text() {
                 Some(text) => self.set_text(row, &text),
-                None => return Fit::Misfit,
+                None => return Fit::Mismatch,
             },
             Kind::Boolean => return self.set_with(row, value.as_bool(), Self::set_bool),
             Kind::Integer => return self.set_with(row, value.as_integer(), Self::set_integer),
@@ -102,7 +102,7 @@ impl Cells {
                 set(self, row, value);
                 Fit::Fits
             }
-            None => Fit::Misfit,
+            None => Fit::Mismatch,
         }
     }
 
@@ -170,7 +170,7 @@ impl Cells {
             })
         };
         if value.first() != b'[' || elements().any(Value::is_container) {
-            return Fit::Misfit;
+            return Fit::Mismatch;
         }
         self.pad(row);
         if let Builder::Texts(builder) = &mut self.builder {
@@ -187,11 +187,11 @@ impl Cells {
 
     fn set_resources(&mut self, row: usize, value: Value<'_>) -> Fit {
         if value.first() != b'[' {
-            return Fit::Misfit;
+            return Fit::Mismatch;
         }
         self.pad(row);
         let Builder::Resources(builder) = &mut self.builder else {
-            return Fit::Misfit;
+            return Fit::Mismatch;
         };
         for element in Elements::at(value.text, value.span.start as usize) {
             let resource = Resource::read(value.text, element);
