@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use arrow::array::{Array, AsArray, RecordBatch};
 use auroratrail::envelope::{Extractor, Outcome, Record, RecordSink, Taken};
-use auroratrail::events::columns::{Class, catalog};
+use auroratrail::events::columns::{ColumnClass, catalog};
 use auroratrail::events::{Decoder, RowFilter, rebuild};
 use auroratrail::payload::{Body, Payload};
 use auroratrail::stats::Reject;
@@ -158,7 +158,7 @@ fn every_record_can_be_rebuilt_from_its_row() {
     let Some(corpus) = folder() else { return };
     let columns = catalog().columns().iter().enumerate();
     let record: Vec<usize> = columns
-        .filter(|(_, column)| column.class == Class::Record)
+        .filter(|(_, column)| column.class == ColumnClass::Record)
         .map(|(index, _)| index)
         .collect();
     let mut keep = Keep {

@@ -29,7 +29,7 @@ use arrow::error::ArrowError;
 use crate::envelope::Record;
 use crate::json::Span;
 use cells::{Cells, Fit};
-use columns::{Class, Column, catalog};
+use columns::{Column, ColumnClass, catalog};
 use derived::{Derived, Subject};
 use leftover::Leftovers;
 use mismatch::TypeMismatches;
@@ -112,15 +112,15 @@ impl Decoder {
 
     fn want(&mut self, index: usize, column: &'static Column) {
         self.paths.push(&column.path);
-        self.cells.push(Cells::new(column.kind));
+        self.cells.push(Cells::new(column.column_type));
         match (column.class, &*column.path) {
-            (Class::Record, "unmapped") => {
+            (ColumnClass::Record, "unmapped") => {
                 self.leftovers.get_or_insert_default().unmapped = Some(index);
             }
-            (Class::Record, "nullFields") => {
+            (ColumnClass::Record, "nullFields") => {
                 self.leftovers.get_or_insert_default().null_fields = Some(index);
             }
-            (Class::Derived, path) => {
+            (ColumnClass::Derived, path) => {
                 let derived = Derived::new(path, |path| {
                     self.notes.push(None);
                     let note = self.notes.len() - 1;

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use arrow::array::{Array, AsArray};
 use arrow::datatypes::TimestampMicrosecondType;
 use auroratrail::events::RowFilter;
-use auroratrail::events::columns::{Class, Kind, catalog};
+use auroratrail::events::columns::{ColumnClass, ColumnType, catalog};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -657,7 +657,7 @@ fn takes(filter: &RowFilter, decoded: &Decoded, row: usize) -> bool {
 fn a_filter_leaves_out_only_what_the_query_would() {
     run((lines(), filter()), 100, 0.15, |(text, filter)| {
         let record: Vec<usize> = (0..catalog().columns().len())
-            .filter(|&index| catalog().columns()[index].class == Class::Record)
+            .filter(|&index| catalog().columns()[index].class == ColumnClass::Record)
             .chain(catalog().index_of("record"))
             .collect();
         let whole = decode(text.as_bytes(), &record, RowFilter::default(), 1000);
@@ -687,7 +687,8 @@ fn texts_are_what_serde_json_says() {
             };
             for known in catalog().columns() {
                 let same = |key: &&String| key.eq_ignore_ascii_case(&known.path);
-                let typed = known.class == Class::Record && known.kind == Kind::Text;
+                let typed =
+                    known.class == ColumnClass::Record && known.column_type == ColumnType::Text;
                 let once = text
                     .to_lowercase()
                     .matches(&format!("\"{}\"", known.name))
