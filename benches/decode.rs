@@ -41,7 +41,7 @@ use std::time::Duration;
 
 use arrow::array::AsArray;
 use auroratrail::envelope::{Extractor, Record, RecordSink, Taken};
-use auroratrail::events::columns::{Class, Kind, catalog};
+use auroratrail::events::columns::{ColumnClass, ColumnType, catalog};
 use auroratrail::events::{Decoder, RowFilter};
 use auroratrail::json::{Parsed, Tape};
 use auroratrail::payload::{Body, Payload};
@@ -187,9 +187,11 @@ fn columns(names: &[&str]) -> Vec<usize> {
 fn leaves() -> Vec<usize> {
     let columns = catalog().columns();
     let is_leaf = |index: &usize| match columns[*index].class {
-        Class::Record => columns[*index].kind != Kind::Json && columns[*index].name != "nullfields",
-        Class::Flattened => true,
-        Class::Derived => false,
+        ColumnClass::Record => {
+            columns[*index].column_type != ColumnType::Json && columns[*index].name != "nullfields"
+        }
+        ColumnClass::Flattened => true,
+        ColumnClass::Derived => false,
     };
     (0..columns.len()).filter(is_leaf).collect()
 }
@@ -273,7 +275,7 @@ fn scanning(c: &mut Criterion) {
         });
     });
     group.bench_function("json::Tape", |b| {
-        let mut tape = Tape::default();
+        let mut tape = Tape::new(&["Records"]);
         b.iter(|| {
             for text in input.texts() {
                 let parsed = tape.parse(text, 0);

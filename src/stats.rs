@@ -39,7 +39,7 @@ pub struct Stats {
     /// Events left out because the same event had been seen (only when asked for).
     pub duplicates: AtomicU64,
     /// Values that did not fit the type of their flattened column and are NULL there.
-    pub misfits: AtomicU64,
+    pub type_mismatches: AtomicU64,
     /// Objects with damage in them, which also gave a reject for each damaged stretch.
     pub damaged_objects: AtomicU64,
     /// Objects without a byte in them, or without a value.

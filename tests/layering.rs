@@ -17,8 +17,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ),
     // Takes a payload, and knows no source.
     ("envelope", &["input_location", "json", "payload", "stats"]),
-    // Takes a record of `envelope`; what does not fit is counted by the caller.
-    ("events", &["envelope", "json"]),
+    // Takes a record of `envelope`, and says where one is whose value does not fit.
+    ("events", &["envelope", "input_location", "json"]),
     (
         "query",
         &["envelope", "error", "events", "json", "source", "stats"],
@@ -59,6 +59,42 @@ const LONGEST: usize = 600;
 
 /// Files that are longer, and why.
 const LONGER: &[(&str, &str)] = &[];
+
+/// First words of a doc comment that has neither a noun nor a main verb at its head. "Whether" is
+/// one too, but for a bool.
+const HEADLESS: &[&str] = &[
+    "As",
+    "How",
+    "If",
+    "No",
+    "Nobody",
+    "Nothing",
+    "Of",
+    "So",
+    "Than",
+    "Those",
+    "What",
+    "Whatever",
+    "When",
+    "Where",
+    "Which",
+    "Whichever",
+    "Who",
+    "Whoever",
+    "Why",
+];
+
+/// Doc comments that may open so, in percent. The goal is 5.
+const HEADLESS_PERCENT: f64 = 21.0;
+
+/// Parameters of a function that needs no struct for them.
+const MOST_PARAMETERS: usize = 5;
+
+/// Functions that may take more, in percent. The goal is 0.5.
+const CROWDED_PERCENT: f64 = 1.2;
+
+/// Lines of a function's body.
+const LONGEST_BODY: usize = 100;
 
 #[test]
 fn modules_use_only_those_before_them() {
@@ -138,6 +174,92 @@ fn no_file_is_too_long_to_be_read() {
 }
 
 #[test]
+fn docs_open_with_a_verb_or_a_noun() {
+    let mut headless = Vec::new();
+    let mut count = 0;
+    for path in rust_files(Path::new("src")) {
+        let text = fs::read_to_string(&path).unwrap();
+        for doc in docs(&text) {
+            count += 1;
+            if doc.is_headless() {
+                let Doc { line, opening, .. } = doc;
+                headless.push(format!("{}:{line}: {opening}", path.display()));
+            }
+        }
+    }
+    let percent = 100.0 * headless.len() as f64 / f64::from(count);
+    assert!(
+        percent <= HEADLESS_PERCENT,
+        "{percent:.1} % of {count} doc comments open without a head, above {HEADLESS_PERCENT} %:\n{}",
+        headless.join("\n")
+    );
+}
+
+#[test]
+fn functions_are_short_and_take_few_arguments() {
+    let mut crowded = Vec::new();
+    let mut long = Vec::new();
+    let mut count = 0;
+    for (path, code) in sources() {
+        for function in functions(&code) {
+            count += 1;
+            let Function {
+                name,
+                line,
+                parameters,
+                body_lines,
+            } = function;
+            let place = format!("{}:{line}: {name}", path.display());
+            if parameters > MOST_PARAMETERS {
+                crowded.push(format!("{place}: {parameters} parameters"));
+            }
+            if body_lines > LONGEST_BODY {
+                long.push(format!("{place}: {body_lines} lines"));
+            }
+        }
+    }
+    assert!(long.is_empty(), "{}", long.join("\n"));
+    let percent = 100.0 * crowded.len() as f64 / f64::from(count);
+    assert!(
+        percent <= CROWDED_PERCENT,
+        "{percent:.2} % of {count} functions, above {CROWDED_PERCENT} %:\n{}",
+        crowded.join("\n")
+    );
+}
+
+#[test]
+fn docs_and_functions_are_found() {
+    let text = "//! Where it is.\n//! Who.\n\nstruct X {\n    /// Whether it is.\n    #[a]\n    \
+                b: bool,\n    /// Whether: a\n    b: u8,\n    /// No more\n    /// A\n    c: u8,\n}\n\
+                /// A b\nfn f(\n) -> bool {}\n";
+    let docs: Vec<_> = docs(text)
+        .into_iter()
+        .map(|doc| (doc.line, doc.opening, doc.is_headless()))
+        .collect();
+    assert_eq!(
+        docs,
+        [
+            (1, "Where it is.", true),
+            (5, "Whether it is.", false),
+            (8, "Whether: a", true),
+            (10, "No more", true),
+            (14, "A b", false),
+        ]
+    );
+    let code = "impl A {\n  fn a<'a, F: Fn(u8) -> u8>(&'a self, (b, c): (u8, HashMap<u8, u8>), f: F,)\n  \
+                where F: X,\n  {\n    let x = '{'; let y = \"}\\\"{\"; // {\n    r#\"\"{\"#;\n  }\n  \
+                fn b();\n}\nconst F: fn(u8) = f;\n";
+    let functions: Vec<_> = functions(code)
+        .into_iter()
+        .map(|it| (it.name, it.line, it.parameters, it.body_lines))
+        .collect();
+    assert_eq!(
+        functions,
+        [("a".to_owned(), 2, 4, 2), ("b".to_owned(), 8, 0, 0)]
+    );
+}
+
+#[test]
 fn the_checks_see_what_they_look_for() {
     assert_eq!(
         crate_paths("use crate::json::{Span}; let x = crate::events::time::parse(crate::x);")
@@ -210,4 +332,204 @@ fn crate_paths(line: &str) -> impl Iterator<Item = &str> {
         let end = rest.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
         &rest[..end.unwrap_or(rest.len())]
     })
+}
+
+/// A doc comment: lines of `///` or `//!` without another between them.
+struct Doc<'a> {
+    /// The line it begins on, from 1.
+    line: usize,
+    opening: &'a str,
+    /// The item below it, to its body or its end.
+    item: String,
+}
+
+impl Doc<'_> {
+    /// Whether its first sentence has neither a noun nor a main verb at its head.
+    fn is_headless(&self) -> bool {
+        let word = self.opening.split(|c: char| !c.is_alphanumeric()).next();
+        match word.unwrap_or_default() {
+            "Whether" => !self.item.to_lowercase().contains("bool"),
+            word => HEADLESS.contains(&word) || self.opening.starts_with("The one "),
+        }
+    }
+}
+
+fn docs(text: &str) -> Vec<Doc<'_>> {
+    let lines: Vec<&str> = text.lines().map(str::trim).collect();
+    let mut docs = Vec::new();
+    let mut inside = false;
+    for (at, line) in lines.iter().enumerate() {
+        let opening = doc_line(line);
+        if let (Some(opening), false) = (opening, inside) {
+            docs.push(Doc {
+                line: at + 1,
+                opening,
+                item: match line.starts_with("///") {
+                    true => item_below(&lines[at..]),
+                    false => String::new(),
+                },
+            });
+        }
+        inside = opening.is_some();
+    }
+    docs
+}
+
+fn doc_line(line: &str) -> Option<&str> {
+    let rest = line.strip_prefix("///").or(line.strip_prefix("//!"))?;
+    (!rest.starts_with('/')).then(|| rest.trim())
+}
+
+/// The item below comments and attributes, to its body or its end.
+fn item_below(lines: &[&str]) -> String {
+    let is_item = |line: &&&str| !line.starts_with("//") && !line.starts_with("#[");
+    let mut item = String::new();
+    for line in lines.iter().skip_while(|line| !is_item(line)) {
+        item.push_str(line);
+        if line.ends_with(['{', '}', ';']) || (line.ends_with(',') && !item.contains("fn ")) {
+            break;
+        }
+    }
+    item
+}
+
+struct Function {
+    name: String,
+    /// The line of its name, from 1.
+    line: usize,
+    /// `self` counts, and so does each name in a tuple pattern.
+    parameters: usize,
+    /// Lines between the braces of its body.
+    body_lines: usize,
+}
+
+fn functions(code: &str) -> Vec<Function> {
+    let code = without_text(code);
+    let mut functions = Vec::new();
+    for (at, _) in code.match_indices("fn ") {
+        let starts_word = !code[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_');
+        let rest = &code[at + 3..];
+        let name = rest.split(|c: char| !(c.is_alphanumeric() || c == '_'));
+        let name = name.into_iter().next().unwrap_or_default();
+        if !starts_word || name.is_empty() {
+            continue;
+        }
+        let after_name = &rest[name.len()..];
+        let generics = match after_name.starts_with('<') {
+            true => enclosed(after_name),
+            false => 0,
+        };
+        let list = &after_name[generics..];
+        let end = enclosed(list);
+        let below = &list[end..];
+        let body = below.find(['{', ';']).map(|start| &below[start..]);
+        let body = body.filter(|body| body.starts_with('{'));
+        functions.push(Function {
+            name: name.to_owned(),
+            line: code[..at].matches('\n').count() + 1,
+            parameters: parameters(&list[1..end - 1]),
+            body_lines: body.map_or(0, |body| {
+                let breaks = body[..enclosed(body)].matches('\n').count();
+                breaks.saturating_sub(1)
+            }),
+        });
+    }
+    functions
+}
+
+/// Counts what a parameter list or a tuple pattern binds.
+fn parameters(list: &str) -> usize {
+    let count = |parameter: &str| match parameter.trim() {
+        "" => 0,
+        tuple if tuple.starts_with('(') => parameters(&tuple[1..enclosed(tuple) - 1]),
+        _ => 1,
+    };
+    let mut total = 0;
+    let mut depth = 0;
+    let mut start = 0;
+    for (at, step) in nesting(list) {
+        depth += step;
+        if depth == 0 && list[at..].starts_with(',') {
+            total += count(&list[start..at]);
+            start = at + 1;
+        }
+    }
+    total + count(&list[start..])
+}
+
+/// Bytes from the bracket that `code` begins with to the one that closes it.
+fn enclosed(code: &str) -> usize {
+    let mut depth = 0;
+    for (at, step) in nesting(code) {
+        depth += step;
+        if depth == 0 {
+            return at + 1;
+        }
+    }
+    panic!("unclosed: {code}");
+}
+
+/// Each byte's place, and the step it makes into or out of brackets. Those that compare, as in
+/// `a < b`, would not be closed: they stand in bodies, where only braces are counted.
+fn nesting(code: &str) -> impl Iterator<Item = (usize, i32)> {
+    let in_body = code.starts_with('{');
+    let bytes = code.as_bytes();
+    bytes.iter().enumerate().map(move |(at, byte)| {
+        let step = match byte {
+            b'{' => 1,
+            b'}' => -1,
+            _ if in_body => 0,
+            b'(' | b'[' | b'<' => 1,
+            b'>' if at > 0 && bytes[at - 1] == b'-' => 0,
+            b')' | b']' | b'>' => -1,
+            _ => 0,
+        };
+        (at, step)
+    })
+}
+
+/// The code with nothing in its strings, characters and comments but line breaks.
+fn without_text(code: &str) -> String {
+    let mut left = String::with_capacity(code.len());
+    let mut rest = code;
+    while let Some(c) = rest.chars().next() {
+        let after_word = left.ends_with(|c: char| c.is_alphanumeric() || c == '_');
+        let raw = rest.trim_start_matches('b').strip_prefix('r');
+        let hashes = raw.map(|raw| raw.len() - raw.trim_start_matches('#').len());
+        let skipped = match (c, raw, hashes) {
+            ('b' | 'r', Some(raw), Some(hashes))
+                if !after_word && raw[hashes..].starts_with('"') =>
+            {
+                let end = format!("\"{}", "#".repeat(hashes));
+                let start = rest.len() - raw.len() + hashes + 1;
+                start + rest[start..].find(&end).unwrap() + end.len()
+            }
+            ('"', ..) => quoted(rest, '"'),
+            // A lifetime is no character: none is closed after one character.
+            ('\'', ..) if rest[1..].starts_with('\\') => quoted(rest, '\''),
+            ('\'', ..) if rest.chars().nth(2) == Some('\'') => {
+                2 + rest.chars().nth(1).unwrap().len_utf8()
+            }
+            ('/', ..) if rest.starts_with("//") => rest.find('\n').unwrap_or(rest.len()),
+            _ => {
+                left.push(c);
+                rest = &rest[c.len_utf8()..];
+                continue;
+            }
+        };
+        left.extend(rest[..skipped].chars().filter(|c| *c == '\n'));
+        rest = &rest[skipped..];
+    }
+    left
+}
+
+/// Bytes of the literal that `code` begins with, quotes included.
+fn quoted(code: &str, quote: char) -> usize {
+    let mut escaped = false;
+    let end = code.char_indices().skip(1).find(|&(_, c)| {
+        let ends = c == quote && !escaped;
+        escaped = c == '\\' && !escaped;
+        ends
+    });
+    end.unwrap().0 + 1
 }

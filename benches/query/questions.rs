@@ -7,7 +7,7 @@
 use std::path::PathBuf;
 use std::process::Command;
 
-use auroratrail::events::columns::{Class, Column, Kind, catalog};
+use auroratrail::events::columns::{Column, ColumnClass, ColumnType, catalog};
 use serde_json::json;
 
 use super::trail::Trail;
@@ -99,8 +99,8 @@ fn leaves() -> Question {
         columns.iter().filter_map(inside).next().is_none()
     };
     let texts = columns.iter().filter(|column| {
-        let (class, kind) = (column.class, column.kind);
-        let is_text = class == Class::Flattened && kind == Kind::Text;
+        let (class, kind) = (column.class, column.column_type);
+        let is_text = class == ColumnClass::Flattened && kind == ColumnType::Text;
         // The events have `kmsKeyId`, which is the same column here and another key there.
         is_text && is_leaf(&column.path) && !column.path.ends_with("kMSKeyId")
     });

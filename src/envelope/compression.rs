@@ -8,31 +8,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::MAX_INFLATED_BYTES;
 use super::gzip::GzipMembers;
-use super::text::{Order, Utf16};
+use super::magic::{self, Compression};
+use super::text::Utf16;
 
 /// What stands in the text where bytes were lost: no JSON text has this byte unescaped.
 pub(super) const BREAK: &str = "\u{2}\n";
 
 /// Compressed inside compressed inside ...: `.gz` files uploaded with `Content-Encoding: gzip` make two.
 const MAX_LAYERS: usize = 4;
-
-/// How bytes are compressed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Compression {
-    Gzip,
-    Zstd,
-    Bzip2,
-}
-
-/// Recognises compression by its first bytes.
-pub(super) fn sniff(bytes: &[u8]) -> Option<Compression> {
-    match bytes {
-        [0x1f, 0x8b, ..] => Some(Compression::Gzip),
-        [0x28, 0xb5, 0x2f, 0xfd, ..] => Some(Compression::Zstd),
-        [b'B', b'Z', b'h', b'1'..=b'9', 0x31 | 0x17, ..] => Some(Compression::Bzip2),
-        _ => None,
-    }
-}
 
 /// Inflates whole buffers.
 pub(super) struct Inflater(libdeflater::Decompressor);
@@ -52,7 +35,7 @@ impl Inflater {
         buffer: &'a mut Vec<u8>,
         cap: usize,
     ) -> Option<&'a [u8]> {
-        match sniff(bytes) {
+        match magic::compression(bytes) {
             None => (bytes.len() <= cap).then_some(bytes),
             Some(Compression::Gzip) => self.gzip(bytes, buffer, cap),
             Some(_) => None,
@@ -65,7 +48,7 @@ impl Inflater {
     fn gzip<'a>(&mut self, bytes: &[u8], buffer: &'a mut Vec<u8>, cap: usize) -> Option<&'a [u8]> {
         let trailer = bytes.last_chunk::<4>()?;
         let size = u32::from_le_bytes(*trailer) as usize;
-        let header = memchr::memmem::find(&bytes[2..], &[0x1f, 0x8b, 0x08]);
+        let header = memchr::memmem::find(&bytes[2..], &magic::GZIP_MEMBER);
         if size > cap || header.is_some() {
             return None;
         }
@@ -163,12 +146,12 @@ impl<R: Read> Read for Patient<R> {
 
 /// Takes compression off, layer by layer.
 fn layer<'r>(mut reader: Box<dyn Read + 'r>, faults: &Faults, left: usize) -> Box<dyn Read + 'r> {
-    let mut head = Vec::with_capacity(8);
-    if let Err(error) = (&mut reader).take(8).read_to_end(&mut head) {
+    let mut head = Vec::new();
+    if let Err(error) = (&mut reader).take(magic::HEAD_BYTES).read_to_end(&mut head) {
         note(faults, reason(None, &error), &error, 0);
     }
-    let format = sniff(&head);
-    let order = Order::sniff(&head);
+    let format = magic::compression(&head);
+    let order = magic::byte_order(&head);
     let reader: Box<dyn Read + 'r> = Box::new(Cursor::new(head).chain(reader));
     let Some(format) = format.filter(|_| left > 0) else {
         return match order {

@@ -10,8 +10,8 @@ use std::io::Read;
 pub(super) enum Header {
     /// "Download as CSV" of the event history page.
     EventHistory,
-    /// Something known that is not read.
-    Other(&'static str),
+    /// The results of a query, by Athena or CloudTrail Lake.
+    QueryResults,
 }
 
 /// Looks at the first line.
@@ -34,9 +34,7 @@ pub(super) fn header(text: &str) -> Option<Header> {
     }
     // Athena's and CloudTrail Lake's columns are as the query chose them.
     let known = COLUMNS.iter().filter(|name| has(name)).count();
-    (known >= 2).then_some(Header::Other(
-        "CSV of query results (lossy: query the original events instead)",
-    ))
+    (known >= 2).then_some(Header::QueryResults)
 }
 
 /// Columns of query results that tell what they are of.

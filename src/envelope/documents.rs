@@ -1,10 +1,14 @@
 //! Text in, JSON documents out: one after another, with or without newlines between them, and behind
 //! the time stamps that log tools write.
 
+use super::classify::{RECORD_MARK, is_control_message};
 use super::compression::BREAK;
-use super::text::{BOM, NOT_UTF8, patch, utf16};
+use super::console_csv::{self, Header};
+use super::foreign::ForeignKind;
+use super::magic::{self, UTF8_MARK};
+use super::text::{NOT_UTF8, patch, utf16};
 use super::wrapper::{Found, VALIDATION};
-use super::{Extractor, Job, Level, Place, WINDOW_BYTES, console_csv, kpl};
+use super::{Extractor, Job, Level, Place, WINDOW_BYTES, kpl};
 use crate::json::{Fault, Parsed, Span, skip_space};
 
 /// What `aws-logs-write-test` holds, which an export puts beside its files.
@@ -24,7 +28,7 @@ impl Extractor {
             }
             return;
         }
-        let bytes = bytes.strip_prefix(BOM).unwrap_or(bytes);
+        let bytes = bytes.strip_prefix(UTF8_MARK).unwrap_or(bytes);
         match std::str::from_utf8(bytes) {
             Ok(text) => self.top_text(job, text, place),
             Err(_) => {
@@ -42,7 +46,7 @@ impl Extractor {
             job.outcome.empty = true;
             return;
         }
-        if self.foreign(job, text.as_bytes(), text, place) {
+        if self.foreign(job, text, place) {
             return;
         }
         if is_prose(&text[start..]) {
@@ -53,25 +57,24 @@ impl Extractor {
     }
 
     /// Forms that are no JSON, known by how they begin. Tells whether this was one.
-    fn foreign(&mut self, job: &mut Job<'_>, head: &[u8], text: &str, place: Place) -> bool {
-        let kind = match head {
-            [b'P', b'A', b'R', b'1', ..] => "Parquet file (not a CloudTrail log; Security Lake?)",
-            [b'P', b'K', 3, 4, ..] => "zip archive (unpack it first)",
-            [0xfd, b'7', b'z', b'X', b'Z', ..] => "xz archive (unpack it first)",
-            _ if text.starts_with(VALIDATION) => "trail validation notice",
-            _ if text.trim_end() == EXPORT_MARKER => "test file of a CloudWatch Logs export",
-            _ => match console_csv::header(text) {
-                Some(console_csv::Header::EventHistory) => {
-                    console_csv::records(text.as_bytes(), |json| {
-                        self.documents(job, json, place.inside(place.otherwise), true);
-                    });
-                    return true;
-                }
-                Some(console_csv::Header::Other(kind)) => kind,
-                None => return false,
-            },
+    fn foreign(&mut self, job: &mut Job<'_>, text: &str, place: Place) -> bool {
+        let kind = match (
+            magic::unread_file(text.as_bytes()),
+            console_csv::header(text),
+        ) {
+            (Some(kind), _) => kind,
+            _ if text.starts_with(VALIDATION) => ForeignKind::ValidationNotice,
+            _ if text.trim_end() == EXPORT_MARKER => ForeignKind::ExportTest,
+            (None, Some(Header::QueryResults)) => ForeignKind::QueryResultCsv,
+            (None, Some(Header::EventHistory)) => {
+                console_csv::records(text.as_bytes(), |json| {
+                    self.documents(job, json, place.inside(place.otherwise), true);
+                });
+                return true;
+            }
+            (None, None) => return false,
         };
-        job.sink.not_cloudtrail(kind, 1);
+        job.not_cloudtrail(kind);
         true
     }
 
@@ -151,11 +154,8 @@ impl Extractor {
 
     /// The elements that are on the tape of a document without an end.
     pub(super) fn open_document(&mut self, job: &mut Job<'_>, found: Found<'_>, place: Place) {
-        let control = found.members.iter().any(|member| {
-            member.key.raw(found.text) == "messageType"
-                && member.value.raw(found.text) == "\"CONTROL_MESSAGE\""
-        });
-        if let (Some(tape), false) = (found.tape, control) {
+        let is_control = is_control_message(found.text, found.members);
+        if let (Some(tape), false) = (found.tape, is_control) {
             self.elements(job, found.text, tape, place);
         }
     }
@@ -173,11 +173,11 @@ impl Extractor {
         // A string alone on a line is JSON, but nobody's; one that is not alone is a piece of something.
         let looks_like_json = matches!(text.as_bytes()[start], b'{' | b'[');
         if place.depth > 0 {
-            let ours = memchr::memmem::find(text.as_bytes(), b"\"eventVersion\"").is_some();
+            let ours = memchr::memmem::find(text.as_bytes(), RECORD_MARK).is_some();
             if looks_like_json && ours {
                 return Some(self.damaged(job, level, (text, start, fault), place, complete));
             }
-            job.sink.not_cloudtrail(place.otherwise, 1);
+            job.not_cloudtrail(place.otherwise);
             return Some(text.len());
         }
         if looks_like_json {
@@ -215,8 +215,7 @@ impl Extractor {
             return Some(self.not_json(job, (text, start, end), place));
         }
         let Some(json) = memchr::memchr2(b'{', b'[', line.as_bytes()).map(|at| start + at) else {
-            job.sink
-                .not_cloudtrail("log line that is not CloudTrail", 1);
+            job.not_cloudtrail(ForeignKind::LogLine);
             return Some(end);
         };
         // Live tail may print the JSON over several lines, so the document ends where it ends.
@@ -229,9 +228,8 @@ impl Extractor {
                 fault: Fault::Incomplete,
                 ..
             } if !complete => None,
-            _ if memchr::memmem::find(line.as_bytes(), b"\"eventVersion\"").is_none() => {
-                job.sink
-                    .not_cloudtrail("log line that is not CloudTrail", 1);
+            _ if memchr::memmem::find(line.as_bytes(), RECORD_MARK).is_none() => {
+                job.not_cloudtrail(ForeignKind::LogLine);
                 Some(end)
             }
             Parsed::Broken { start, fault } => {
@@ -283,7 +281,7 @@ fn prose(job: &mut Job<'_>, text: &str, place: Place) {
         .iter()
         .any(|known| name.starts_with(known));
     if beside || name.ends_with(".md") {
-        job.sink.not_cloudtrail("text beside the log files", 1);
+        job.not_cloudtrail(ForeignKind::TextBeside);
     } else {
         reject_text(job, text, place);
     }

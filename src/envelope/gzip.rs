@@ -7,7 +7,8 @@ use std::io::{BufRead, BufReader, Error, ErrorKind, Read};
 
 use flate2::{Crc, Decompress, FlushDecompress, Status};
 
-use super::compression::{BREAK, Compression, Faults, note, reason};
+use super::compression::{BREAK, Faults, note, reason};
+use super::magic::{Compression, GZIP_MEMBER};
 
 /// The text of gzip members one after another.
 pub(super) struct GzipMembers<'r> {
@@ -53,11 +54,13 @@ impl<'r> GzipMembers<'r> {
         const EXTRA: u8 = 4;
         const NAME: u8 = 8;
         const COMMENT: u8 = 16;
+        const RESERVED: u8 = 32;
         let mut fixed = [0; 10];
         self.reader.read_exact(&mut fixed)?;
-        let [0x1f, 0x8b, 8, flags @ 0..32, ..] = fixed else {
+        let flags = fixed[3];
+        if !fixed.starts_with(&GZIP_MEMBER) || flags >= RESERVED {
             return Err(Error::new(ErrorKind::InvalidData, "invalid gzip header"));
-        };
+        }
         if flags & EXTRA != 0 {
             let mut length = [0; 2];
             self.reader.read_exact(&mut length)?;
@@ -125,9 +128,9 @@ impl<'r> GzipMembers<'r> {
         let mut rubbish = false;
         self.state = State::Done;
         loop {
-            match self.reader.peek(3)? {
+            match self.reader.peek(GZIP_MEMBER.len())? {
                 [] => break,
-                [0x1f, 0x8b, 0x08] => {
+                head if head == GZIP_MEMBER => {
                     self.state = State::Header;
                     break;
                 }

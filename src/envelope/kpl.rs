@@ -6,13 +6,14 @@
 use md5::{Digest, Md5};
 use prost::Message;
 
-const MAGIC: &[u8] = &[0xf3, 0x89, 0x9a, 0xc2];
+use super::magic;
+
 const MD5_BYTES: usize = 16;
 
 /// The packed records, or `None` if this is no such pack: then it is an ordinary record, whatever
 /// its first bytes say, as the format's own rules have it.
 pub(super) fn records(bytes: &[u8]) -> Option<Vec<Vec<u8>>> {
-    let rest = bytes.strip_prefix(MAGIC)?;
+    let rest = bytes.strip_prefix(&magic::KPL)?;
     let (message, checksum) = rest.split_at_checked(rest.len().checked_sub(MD5_BYTES)?)?;
     if Md5::digest(message).as_slice() != checksum {
         return None;
@@ -44,7 +45,7 @@ pub(super) fn pack(records: &[&[u8]]) -> Vec<u8> {
         .collect();
     let message = AggregatedRecord { records }.encode_to_vec();
     let checksum = Md5::digest(&message);
-    [MAGIC, &message, &checksum[..]].concat()
+    [magic::KPL.as_slice(), message.as_slice(), &checksum[..]].concat()
 }
 
 #[cfg(test)]
@@ -60,6 +61,6 @@ mod tests {
         );
         *bytes.last_mut().unwrap() ^= 1;
         assert_eq!(records(&bytes), None);
-        assert_eq!(records(MAGIC), None);
+        assert_eq!(records(&magic::KPL), None);
     }
 }

@@ -20,8 +20,10 @@ mod classify;
 mod compression;
 mod console_csv;
 mod documents;
+mod foreign;
 mod gzip;
 mod kpl;
+mod magic;
 mod salvage;
 mod text;
 mod windows;
@@ -36,6 +38,8 @@ use crate::json::{Member, Span, Tape};
 use crate::payload::{Body, Payload};
 use crate::reject::Reject;
 use crate::stats::Stats;
+
+use foreign::ForeignKind;
 
 pub use classify::RecordKind;
 
@@ -158,12 +162,22 @@ pub struct Extractor {
 }
 
 /// The buffers of one level of nesting.
-#[derive(Default)]
 struct Level {
     tape: Tape,
     salvage: Tape,
     text: String,
     bytes: Vec<u8>,
+}
+
+impl Default for Level {
+    fn default() -> Self {
+        Self {
+            tape: Tape::new(classify::LIST_KEYS),
+            salvage: Tape::new(classify::LIST_KEYS),
+            text: String::new(),
+            bytes: Vec::new(),
+        }
+    }
 }
 
 /// The payload at hand.
@@ -190,30 +204,39 @@ struct Place {
     /// When it was delivered, where the key or a wrapper says so.
     delivered_micros: Option<i64>,
     /// What to count it as if it turns out to be no CloudTrail.
-    otherwise: &'static str,
+    otherwise: ForeignKind,
 }
 
 impl Extractor {
     /// Hands every record of `payload` to `sink`.
     pub fn extract(&mut self, payload: Payload, sink: &mut dyn RecordSink) -> Outcome {
-        let mut job = Job {
-            sink,
-            location: InputLocation::new(payload.origin),
-            outcome: Outcome::default(),
-            damage: None,
-            split: None,
-        };
-        let place = Place {
-            byte: 0,
-            depth: 0,
-            damaged: false,
-            delivered_micros: payload.delivered_micros,
-            otherwise: "other JSON",
-        };
-        match payload.body {
-            Body::Whole(bytes) => self.whole(&mut job, &bytes, place),
-            Body::Stream(reader) => self.stream(&mut job, reader, place),
+        let Payload {
+            origin,
+            body,
+            delivered_micros,
+        } = payload;
+        match body {
+            Body::Whole(bytes) => {
+                let mut job = Job::new(origin, sink);
+                self.whole(&mut job, &bytes, Place::top(delivered_micros));
+                job.outcome
+            }
+            Body::Stream(reader) => self.extract_stream(origin, delivered_micros, reader, sink),
         }
+    }
+
+    /// Hands every record of the object that `reader` reads to `sink`, reading as it goes.
+    ///
+    /// The reader may borrow and stay on its thread, unlike the one in a [`Payload`].
+    pub fn extract_stream(
+        &mut self,
+        origin: Arc<str>,
+        delivered_micros: Option<i64>,
+        reader: impl Read,
+        sink: &mut dyn RecordSink,
+    ) -> Outcome {
+        let mut job = Job::new(origin, sink);
+        self.stream(&mut job, reader, Place::top(delivered_micros));
         job.outcome
     }
 
@@ -221,7 +244,7 @@ impl Extractor {
     fn whole(&mut self, job: &mut Job<'_>, bytes: &[u8], place: Place) {
         let mut buffer = std::mem::take(&mut self.whole);
         match self.inflater.whole(bytes, &mut buffer, WHOLE_BYTES) {
-            Some(text) if compression::sniff(text).is_none() => {
+            Some(text) if magic::compression(text).is_none() => {
                 job.outcome.inflated_bytes += text.len() as u64;
                 self.top(job, text, place);
             }
@@ -256,8 +279,19 @@ impl Extractor {
 }
 
 impl Place {
+    /// The start of a payload.
+    fn top(delivered_micros: Option<i64>) -> Self {
+        Self {
+            byte: 0,
+            depth: 0,
+            damaged: false,
+            delivered_micros,
+            otherwise: ForeignKind::OtherJson,
+        }
+    }
+
     /// One wrapper further in, at the same byte.
-    fn inside(self, otherwise: &'static str) -> Self {
+    fn inside(self, otherwise: ForeignKind) -> Self {
         Self {
             depth: self.depth + 1,
             otherwise,
@@ -271,6 +305,18 @@ impl Place {
         Self {
             byte: self.byte + offset,
             ..self
+        }
+    }
+}
+
+impl<'s> Job<'s> {
+    fn new(origin: Arc<str>, sink: &'s mut dyn RecordSink) -> Self {
+        Self {
+            sink,
+            location: InputLocation::new(origin),
+            outcome: Outcome::default(),
+            damage: None,
+            split: None,
         }
     }
 }
@@ -306,6 +352,11 @@ impl Job<'_> {
                 RecordKind::Aggregated => outcome.aggregated += 1,
             },
         }
+    }
+
+    /// Counts something sound that is not CloudTrail.
+    fn not_cloudtrail(&mut self, kind: ForeignKind) {
+        self.sink.not_cloudtrail(kind.label(), 1);
     }
 
     fn reject(&mut self, at: InputLocation, reason: &'static str, detail: String, bytes: &[u8]) {

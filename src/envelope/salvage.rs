@@ -1,7 +1,7 @@
 //! What a damaged document still gives: the records that came whole before the damage, and those
 //! that can be framed behind it. Each stretch in between is one reject.
 
-use super::classify::{Class, classify};
+use super::classify::{ObjectClass, classify};
 use super::documents::begins_with_time;
 use super::text::NOT_UTF8;
 use super::windows::Damage;
@@ -151,7 +151,7 @@ impl Extractor {
             match tape.parse(text, open) {
                 Parsed::Document { end, .. } => {
                     let class = classify(text, &tape.root);
-                    if !matches!(class, Class::NotCloudTrail(_)) {
+                    if let ObjectClass::Record(_) | ObjectClass::Wrapper(_) = class {
                         stretch(job, &mut piece, open, place);
                         let found = Found {
                             text,

@@ -2,11 +2,11 @@
 
 use std::io::Read;
 
+use super::magic;
+
 /// What invalid UTF-8 is overwritten with, byte for byte, so that offsets stay: it is no JSON
 /// anywhere, and the record around it becomes a reject like any other damage.
 pub(super) const NOT_UTF8: u8 = 1;
-
-pub(super) const BOM: &[u8] = "\u{feff}".as_bytes();
 
 /// Bytes of UTF-16 that are read at a time.
 const CHUNK_BYTES: usize = 32 << 10;
@@ -34,20 +34,12 @@ pub(super) fn patch(bytes: &mut [u8], last: bool) -> usize {
 
 /// The order of the bytes in UTF-16, told by the mark that it begins with.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Order {
+pub(super) enum ByteOrder {
     Little,
     Big,
 }
 
-impl Order {
-    pub(super) fn sniff(bytes: &[u8]) -> Option<Self> {
-        match bytes {
-            [0xff, 0xfe, ..] => Some(Self::Little),
-            [0xfe, 0xff, ..] => Some(Self::Big),
-            _ => None,
-        }
-    }
-
+impl ByteOrder {
     fn unit(self, bytes: &[u8]) -> u16 {
         let pair = [bytes[0], bytes[1]];
         match self {
@@ -65,7 +57,7 @@ impl Order {
 
 /// UTF-16 that is all there, without its mark.
 pub(super) fn utf16(bytes: &[u8]) -> Option<String> {
-    let order = Order::sniff(bytes)?;
+    let order = magic::byte_order(bytes)?;
     let mut text = String::new();
     order.decode(&bytes[2..], &mut text);
     Some(text)
@@ -74,7 +66,7 @@ pub(super) fn utf16(bytes: &[u8]) -> Option<String> {
 /// Reads UTF-16 as UTF-8, mark included.
 pub(super) struct Utf16<R> {
     reader: R,
-    order: Order,
+    order: ByteOrder,
     /// Read and not yet decoded: half a character at most.
     rest: Vec<u8>,
     text: String,
@@ -82,7 +74,7 @@ pub(super) struct Utf16<R> {
 }
 
 impl<R: Read> Utf16<R> {
-    pub(super) fn new(reader: R, order: Order) -> Self {
+    pub(super) fn new(reader: R, order: ByteOrder) -> Self {
         Self {
             reader,
             order,

@@ -3,10 +3,13 @@
 
 use std::io::Read;
 
-use super::compression::{self, Stream};
-use super::text::{BOM, patch};
+use super::compression::Stream;
+use super::console_csv::{self, Header};
+use super::foreign::ForeignKind;
+use super::magic::{self, UTF8_MARK};
+use super::text::patch;
 use super::wrapper::Found;
-use super::{Extractor, Job, Level, MAX_DOCUMENT_BYTES, Outcome, Place, WINDOW_BYTES, console_csv};
+use super::{Extractor, Job, Level, MAX_DOCUMENT_BYTES, Outcome, Place, WINDOW_BYTES};
 use crate::json::{Span, skip_space};
 
 /// A damaged document that goes on beyond the window.
@@ -52,7 +55,11 @@ impl Extractor {
                     self.top(job, &window, place);
                     break;
                 }
-                window.drain(..window.strip_prefix(BOM).map_or(0, |_| BOM.len()));
+                window.drain(
+                    ..window
+                        .strip_prefix(UTF8_MARK)
+                        .map_or(0, |_| UTF8_MARK.len()),
+                );
                 if self.large_foreign(job, &window, stream, place) {
                     break;
                 }
@@ -81,9 +88,10 @@ impl Extractor {
     ) -> bool {
         let line = head.split(|&byte| byte == b'\n').next().unwrap_or_default();
         let header = std::str::from_utf8(line).ok().and_then(console_csv::header);
-        let kind = match (binary(head), header) {
-            (Some(kind), _) | (None, Some(console_csv::Header::Other(kind))) => kind,
-            (None, Some(console_csv::Header::EventHistory)) => {
+        let kind = match (unread_file(head), header) {
+            (Some(kind), _) => kind,
+            (None, Some(Header::QueryResults)) => ForeignKind::QueryResultCsv,
+            (None, Some(Header::EventHistory)) => {
                 let place = place.inside(place.otherwise);
                 let bytes = console_csv::records(head.chain(stream), |json| {
                     self.documents(job, json, place, true);
@@ -93,7 +101,7 @@ impl Extractor {
             }
             (None, None) => return false,
         };
-        job.sink.not_cloudtrail(kind, 1);
+        job.not_cloudtrail(kind);
         true
     }
 
@@ -177,13 +185,8 @@ impl Extractor {
     }
 }
 
-/// Large files of formats that are known and not read.
-fn binary(head: &[u8]) -> Option<&'static str> {
-    match head {
-        [b'P', b'A', b'R', b'1', ..] => Some("Parquet file (not a CloudTrail log; Security Lake?)"),
-        [b'P', b'K', 3, 4, ..] => Some("zip archive (unpack it first)"),
-        [0xfd, b'7', b'z', b'X', b'Z', ..] => Some("xz archive (unpack it first)"),
-        _ if compression::sniff(head).is_some() => Some("compressed more than four times over"),
-        _ => None,
-    }
+/// Recognises large files that are not read.
+fn unread_file(head: &[u8]) -> Option<ForeignKind> {
+    let compressed = || magic::compression(head).map(|_| ForeignKind::CompressedTooOften);
+    magic::unread_file(head).or_else(compressed)
 }

@@ -4,9 +4,10 @@ use base64::Engine as _;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
-use super::classify::{Class, Wrapper, classify};
-use super::compression::{self, Stream};
-use super::{Extractor, Job, MAX_NESTED_BYTES, MAX_WRAPPERS, Place, kpl};
+use super::classify::{Content, ObjectClass, Wrapper, classify};
+use super::compression::Stream;
+use super::foreign::ForeignKind;
+use super::{Extractor, Job, MAX_NESTED_BYTES, MAX_WRAPPERS, Place, kpl, magic};
 use crate::json::{Elements, Member, Members, Span, Tape, skip_space, unescape_into};
 
 /// Standard alphabet, padded or not: the AWS tools pad, some archivers strip it.
@@ -61,49 +62,48 @@ impl Extractor {
             b'{' => self.object(job, found, place),
             b'[' => self.nested_value(job, found.span.raw(found.text), place),
             b'"' => self.string(job, found.text, found.span, place),
-            _ => job.sink.not_cloudtrail(place.otherwise, 1),
+            _ => job.not_cloudtrail(place.otherwise),
         }
     }
 
     pub(super) fn object(&mut self, job: &mut Job<'_>, found: Found<'_>, place: Place) {
         match classify(found.text, found.members) {
-            Class::Record(kind) => {
+            ObjectClass::Record(kind) => {
                 job.record((found.text, found.span), found.members, kind, place);
             }
-            Class::NotCloudTrail("other JSON") => job.sink.not_cloudtrail(place.otherwise, 1),
-            Class::NotCloudTrail(kind) => job.sink.not_cloudtrail(kind, 1),
-            Class::Wrapper(_) if place.depth >= MAX_WRAPPERS => too_many_wrappers(job, place),
-            Class::Wrapper(wrapper) => self.wrapper(job, found, wrapper, place),
+            ObjectClass::Unknown => job.not_cloudtrail(place.otherwise),
+            ObjectClass::Foreign(kind) => job.not_cloudtrail(kind),
+            ObjectClass::Wrapper(_) if place.depth >= MAX_WRAPPERS => {
+                too_many_wrappers(job, place);
+            }
+            ObjectClass::Wrapper(wrapper) => self.wrapper(job, found, wrapper, place),
         }
     }
 
     fn wrapper(&mut self, job: &mut Job<'_>, found: Found<'_>, wrapper: Wrapper, place: Place) {
-        let text = found.text;
-        match wrapper {
-            Wrapper::Array(span) => self.array(job, found, span, place),
-            Wrapper::LogEvents(span) => self.array(job, found, span, place),
-            Wrapper::Text(span, otherwise) => {
-                self.string(job, text, span, Place { otherwise, ..place });
+        let (text, value) = (found.text, wrapper.value);
+        match wrapper.content {
+            Content::Array => self.array(job, found, value, place),
+            Content::Object(otherwise) => {
+                let place = Place { otherwise, ..place };
+                self.nested_value(job, value.raw(text), place);
             }
-            Wrapper::Message(span, delivered) => {
-                let otherwise = "log message that is not CloudTrail";
-                let millis = delivered.and_then(|span| span.raw(text).parse::<i64>().ok());
-                let delivered_micros = millis
-                    .and_then(|millis| millis.checked_mul(1000))
-                    .or(place.delivered_micros);
+            Content::Text(otherwise) => {
+                self.string(job, text, value, Place { otherwise, ..place });
+            }
+            Content::LogMessage => {
+                let millis = wrapper.delivered_millis;
+                let millis = millis.and_then(|millis| millis.raw(text).parse::<i64>().ok());
+                let micros = millis.and_then(|millis| millis.checked_mul(1000));
                 let place = Place {
-                    otherwise,
-                    delivered_micros,
+                    otherwise: ForeignKind::LogMessage,
+                    delivered_micros: micros.or(place.delivered_micros),
                     ..place
                 };
-                self.string(job, text, span, place);
+                self.string(job, text, value, place);
             }
-            Wrapper::Base64(span) => self.base64(job, text, span, place),
-            Wrapper::Object(span, otherwise) => {
-                let place = Place { otherwise, ..place };
-                self.nested_value(job, span.raw(text), place);
-            }
-            Wrapper::Rows(span) => self.insights_rows(job, text, span, place),
+            Content::Base64 => self.base64(job, text, value, place),
+            Content::InsightsRows => self.insights_rows(job, text, value, place),
         }
     }
 
@@ -145,14 +145,14 @@ impl Extractor {
                 self.documents(job, text, place, true);
             }
             Some(b'C') if text.starts_with(VALIDATION) => {
-                job.sink.not_cloudtrail("trail validation notice", 1);
+                job.not_cloudtrail(ForeignKind::ValidationNotice);
             }
-            _ => job.sink.not_cloudtrail(place.otherwise, 1),
+            _ => job.not_cloudtrail(place.otherwise),
         }
     }
 
     fn base64(&mut self, job: &mut Job<'_>, text: &str, span: Span, place: Place) {
-        let place = place.inside("payload that is not CloudTrail");
+        let place = place.inside(ForeignKind::Payload);
         let mut level = self.take_level(place.depth);
         let mut bytes = std::mem::take(&mut level.bytes);
         self.put_level(place.depth, level);
@@ -162,7 +162,7 @@ impl Extractor {
         let raw = crate::json::unescape(raw);
         match BASE64.decode_vec(raw.as_bytes(), &mut bytes) {
             Ok(()) => self.nested_bytes(job, &bytes, place),
-            Err(_) => job.sink.not_cloudtrail(place.otherwise, 1),
+            Err(_) => job.not_cloudtrail(place.otherwise),
         }
         self.levels[place.depth].bytes = bytes;
     }
@@ -175,12 +175,12 @@ impl Extractor {
             for record in &records {
                 self.nested_bytes(job, record, place.inside(place.otherwise));
             }
-        } else if compression::sniff(bytes).is_some() {
+        } else if magic::compression(bytes).is_some() {
             self.nested_compressed(job, bytes, place.inside(place.otherwise));
         } else if let Ok(text) = std::str::from_utf8(bytes) {
             self.nested_text(job, text, place);
         } else {
-            job.sink.not_cloudtrail(place.otherwise, 1);
+            job.not_cloudtrail(place.otherwise);
         }
     }
 
@@ -204,21 +204,23 @@ impl Extractor {
         };
         match std::str::from_utf8(&text) {
             Ok(text) => self.nested_text(job, text, place),
-            Err(_) => job.sink.not_cloudtrail(place.otherwise, 1),
+            Err(_) => job.not_cloudtrail(place.otherwise),
         }
     }
 
     /// `aws logs get-query-results`: only `@message` has the event.
     fn insights_rows(&mut self, job: &mut Job<'_>, text: &str, rows: Span, place: Place) {
-        let otherwise = "log message that is not CloudTrail";
-        let place = Place { otherwise, ..place };
+        let place = Place {
+            otherwise: ForeignKind::LogMessage,
+            ..place
+        };
         for row in Elements::at(text, rows.start as usize) {
             let message = Elements::at(text, row.start as usize)
                 .filter_map(|cell| cell_value(text, cell, "@message"))
                 .next();
             match message {
                 Some(message) => self.string(job, text, message, place),
-                None => job.sink.not_cloudtrail("query result without @message", 1),
+                None => job.not_cloudtrail(ForeignKind::InsightsRow),
             }
         }
     }

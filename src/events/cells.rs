@@ -7,14 +7,14 @@ use arrow::array::{
     StructBuilder, TimestampMicrosecondBuilder,
 };
 
-use super::columns::{Kind, resource_fields};
+use super::columns::{ColumnType, resource_fields};
 use super::value::Value;
 use crate::json::{Elements, Members, Span};
 
 /// One column of the batch that is being built. Rows without a value cost nothing: they are made
 /// up for when the next value comes, or at the end.
 pub(super) struct Cells {
-    kind: Kind,
+    kind: ColumnType,
     builder: Builder,
     rows: usize,
     bytes: usize,
@@ -38,22 +38,23 @@ pub(super) enum Fit {
     /// It is in the column, or was null, which needs no cell.
     Fits,
     /// It is of another type: NULL in the column.
-    Misfit,
+    Mismatch,
 }
 
 impl Cells {
-    pub(super) fn new(kind: Kind) -> Self {
+    pub(super) fn new(kind: ColumnType) -> Self {
         let builder = match kind {
-            Kind::Text | Kind::Json => Builder::Text(StringBuilder::new()),
-            Kind::Boolean => Builder::Boolean(BooleanBuilder::new()),
-            Kind::Integer => Builder::Integer(Int64Builder::new()),
-            Kind::Double => Builder::Double(Float64Builder::new()),
-            Kind::Time => Builder::Time(TimestampMicrosecondBuilder::new().with_timezone("UTC")),
-            Kind::Texts => Builder::Texts(ListBuilder::new(StringBuilder::new())),
-            Kind::Resources => Builder::Resources(ListBuilder::new(StructBuilder::from_fields(
-                resource_fields(),
-                0,
-            ))),
+            ColumnType::Text | ColumnType::Json => Builder::Text(StringBuilder::new()),
+            ColumnType::Boolean => Builder::Boolean(BooleanBuilder::new()),
+            ColumnType::Integer => Builder::Integer(Int64Builder::new()),
+            ColumnType::Double => Builder::Double(Float64Builder::new()),
+            ColumnType::Time => {
+                Builder::Time(TimestampMicrosecondBuilder::new().with_timezone("UTC"))
+            }
+            ColumnType::Texts => Builder::Texts(ListBuilder::new(StringBuilder::new())),
+            ColumnType::Resources => Builder::Resources(ListBuilder::new(
+                StructBuilder::from_fields(resource_fields(), 0),
+            )),
         };
         Self {
             kind,
@@ -81,17 +82,19 @@ impl Cells {
             return Fit::Fits;
         }
         match self.kind {
-            Kind::Json => self.set_text(row, value.raw()),
-            Kind::Text => match value.as_text() {
+            ColumnType::Json => self.set_text(row, value.raw()),
+            ColumnType::Text => match value.as_text() {
                 Some(text) => self.set_text(row, &text),
-                None => return Fit::Misfit,
+                None => return Fit::Mismatch,
             },
-            Kind::Boolean => return self.set_with(row, value.as_bool(), Self::set_bool),
-            Kind::Integer => return self.set_with(row, value.as_integer(), Self::set_integer),
-            Kind::Double => return self.set_with(row, value.as_double(), Self::set_double),
-            Kind::Time => return self.set_with(row, value.as_time(), Self::set_time),
-            Kind::Texts => return self.set_array(row, value),
-            Kind::Resources => return self.set_resources(row, value),
+            ColumnType::Boolean => return self.set_with(row, value.as_bool(), Self::set_bool),
+            ColumnType::Integer => {
+                return self.set_with(row, value.as_integer(), Self::set_integer);
+            }
+            ColumnType::Double => return self.set_with(row, value.as_double(), Self::set_double),
+            ColumnType::Time => return self.set_with(row, value.as_time(), Self::set_time),
+            ColumnType::Texts => return self.set_array(row, value),
+            ColumnType::Resources => return self.set_resources(row, value),
         }
         Fit::Fits
     }
@@ -102,7 +105,7 @@ impl Cells {
                 set(self, row, value);
                 Fit::Fits
             }
-            None => Fit::Misfit,
+            None => Fit::Mismatch,
         }
     }
 
@@ -170,7 +173,7 @@ impl Cells {
             })
         };
         if value.first() != b'[' || elements().any(Value::is_container) {
-            return Fit::Misfit;
+            return Fit::Mismatch;
         }
         self.pad(row);
         if let Builder::Texts(builder) = &mut self.builder {
@@ -187,11 +190,11 @@ impl Cells {
 
     fn set_resources(&mut self, row: usize, value: Value<'_>) -> Fit {
         if value.first() != b'[' {
-            return Fit::Misfit;
+            return Fit::Mismatch;
         }
         self.pad(row);
         let Builder::Resources(builder) = &mut self.builder else {
-            return Fit::Misfit;
+            return Fit::Mismatch;
         };
         for element in Elements::at(value.text, value.span.start as usize) {
             let resource = Resource::read(value.text, element);

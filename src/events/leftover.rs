@@ -2,7 +2,7 @@
 //! cannot give back, and nulls. With these a record can be rebuilt from its row.
 
 use super::cells::{Resource, exact_string};
-use super::columns::{Class, Kind, catalog};
+use super::columns::{ColumnClass, ColumnType, catalog};
 use super::keys::Keys;
 use super::time;
 use super::value::Value;
@@ -11,7 +11,7 @@ use crate::json::{Elements, Member, unescape};
 /// The record's fields that have a column: name and kind.
 struct Known {
     keys: Keys,
-    fields: Vec<(&'static str, Kind)>,
+    fields: Vec<(&'static str, ColumnType)>,
 }
 
 /// Finds leftovers; keeps its lists from record to record.
@@ -29,12 +29,12 @@ pub(super) struct Leftovers {
 
 impl Default for Leftovers {
     fn default() -> Self {
-        let fields: Vec<(&'static str, Kind)> = catalog()
+        let fields: Vec<(&'static str, ColumnType)> = catalog()
             .columns()
             .iter()
-            .filter(|column| column.class == Class::Record)
+            .filter(|column| column.class == ColumnClass::Record)
             .filter(|column| !matches!(&*column.path, "unmapped" | "nullFields"))
-            .map(|column| (&*column.path, column.kind))
+            .map(|column| (&*column.path, column.column_type))
             .collect();
         let mut keys = Keys::default();
         for (name, _) in &fields {
@@ -107,19 +107,19 @@ impl Known {
 }
 
 /// Whether the column gives back the value as it was.
-fn is_exact(kind: Kind, value: Value<'_>) -> bool {
+fn is_exact(kind: ColumnType, value: Value<'_>) -> bool {
     match kind {
-        Kind::Json => true,
-        Kind::Text => exact_string(value),
-        Kind::Boolean => matches!(value.first(), b't' | b'f'),
-        Kind::Time => {
+        ColumnType::Json => true,
+        ColumnType::Text => exact_string(value),
+        ColumnType::Boolean => matches!(value.first(), b't' | b'f'),
+        ColumnType::Time => {
             !value.span.escaped && value.string().is_some_and(|text| time::is_canonical(&text))
         }
-        Kind::Resources => {
+        ColumnType::Resources => {
             value.first() == b'['
                 && Elements::at(value.text, value.span.start as usize)
                     .all(|element| Resource::read(value.text, element).exact)
         }
-        Kind::Integer | Kind::Double | Kind::Texts => false,
+        ColumnType::Integer | ColumnType::Double | ColumnType::Texts => false,
     }
 }

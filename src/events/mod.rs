@@ -13,6 +13,7 @@ mod derived;
 mod filter;
 mod keys;
 mod leftover;
+mod mismatch;
 mod projection;
 mod rebuild;
 pub mod time;
@@ -28,14 +29,16 @@ use arrow::error::ArrowError;
 use crate::envelope::Record;
 use crate::json::Span;
 use cells::{Cells, Fit};
-use columns::{Class, Column, catalog};
+use columns::{Column, ColumnClass, catalog};
 use derived::{Derived, Subject};
 use leftover::Leftovers;
+use mismatch::TypeMismatches;
 use projection::{Node, Target};
 use value::Value;
 
 pub use dedup::Deduplicator;
 pub use filter::RowFilter;
+pub use mismatch::TypeMismatch;
 pub use rebuild::rebuild;
 
 /// A batch is handed on when its texts have this many bytes, however few rows it has.
@@ -46,14 +49,19 @@ pub struct Decoder {
     schema: SchemaRef,
     filter: RowFilter,
     tree: Node,
+    /// The builders of the distinct columns, in the order in which the projection first names them.
     cells: Vec<Cells>,
+    /// For each projected column, the index of its builder.
+    positions: Vec<usize>,
     notes: Vec<Option<Span>>,
     derived: Vec<(usize, Derived)>,
     leftovers: Option<Wanted>,
     nulls: HashMap<DataType, ArrayRef>,
     rows: usize,
     batch_rows: usize,
-    misfits: u64,
+    /// By builder, the paths of the columns.
+    paths: Vec<&'static str>,
+    type_mismatches: TypeMismatches,
 }
 
 /// The columns that leftovers go to.
@@ -66,7 +74,8 @@ struct Wanted {
 
 impl Decoder {
     /// Builds `projection` (indexes into the [catalog](columns::catalog)) of the rows that may pass
-    /// `filter`, in batches of at most `batch_rows` rows.
+    /// `filter`, in batches of at most `batch_rows` rows. A column may be projected any number of
+    /// times; it is built once.
     pub fn new(projection: &[usize], filter: RowFilter, batch_rows: usize) -> Self {
         let catalog = catalog();
         let mut decoder = Self {
@@ -79,30 +88,39 @@ impl Decoder {
             filter,
             tree: Node::default(),
             cells: Vec::new(),
+            positions: Vec::with_capacity(projection.len()),
             notes: Vec::new(),
             derived: Vec::new(),
             leftovers: None,
             nulls: HashMap::new(),
             rows: 0,
             batch_rows: batch_rows.max(1),
-            misfits: 0,
+            paths: Vec::new(),
+            type_mismatches: TypeMismatches::default(),
         };
-        for (index, &column) in projection.iter().enumerate() {
-            decoder.want(index, &catalog.columns()[column]);
+        let mut known = HashMap::new();
+        for &column in projection {
+            let next = decoder.cells.len();
+            let position = *known.entry(column).or_insert(next);
+            if position == next {
+                decoder.want(position, &catalog.columns()[column]);
+            }
+            decoder.positions.push(position);
         }
         decoder
     }
 
-    fn want(&mut self, index: usize, column: &Column) {
-        self.cells.push(Cells::new(column.kind));
+    fn want(&mut self, index: usize, column: &'static Column) {
+        self.paths.push(&column.path);
+        self.cells.push(Cells::new(column.column_type));
         match (column.class, &*column.path) {
-            (Class::Record, "unmapped") => {
+            (ColumnClass::Record, "unmapped") => {
                 self.leftovers.get_or_insert_default().unmapped = Some(index);
             }
-            (Class::Record, "nullFields") => {
+            (ColumnClass::Record, "nullFields") => {
                 self.leftovers.get_or_insert_default().null_fields = Some(index);
             }
-            (Class::Derived, path) => {
+            (ColumnClass::Derived, path) => {
                 let derived = Derived::new(path, |path| {
                     self.notes.push(None);
                     let note = self.notes.len() - 1;
@@ -125,9 +143,9 @@ impl Decoder {
         self.rows
     }
 
-    /// Values so far that did not fit their column's type.
-    pub fn misfits(&self) -> u64 {
-        self.misfits
+    /// Returns the columns that were given values of another type since the last call.
+    pub fn take_type_mismatches(&mut self) -> Vec<TypeMismatch> {
+        self.type_mismatches.take()
     }
 
     /// Adds a row for the record, unless the filter leaves it out. Tells whether the batch is full.
@@ -141,7 +159,8 @@ impl Decoder {
             tree,
             cells,
             notes,
-            misfits,
+            paths,
+            type_mismatches,
             ..
         } = self;
         if !tree.is_empty() {
@@ -159,8 +178,12 @@ impl Decoder {
                         }
                         Target::Column(column) => {
                             let fit = cells[column].set(row, value);
-                            let object = node.has_children() && value.first() == b'{';
-                            *misfits += u64::from(fit == Fit::Misfit && !object);
+                            // An object is expected where there are columns below this one.
+                            let is_mismatch = fit == Fit::Mismatch
+                                && !(node.has_children() && value.first() == b'{');
+                            if is_mismatch {
+                                type_mismatches.count(column, paths[column], record);
+                            }
                         }
                     }
                 }
@@ -221,16 +244,18 @@ impl Decoder {
         if rows == 0 {
             return Ok(None);
         }
-        let nulls = &mut self.nulls;
-        let columns = self
-            .cells
-            .iter_mut()
-            .zip(self.schema.fields())
-            .map(|(cells, field)| match cells.is_empty() {
-                true => null_array(nulls, field.data_type(), rows),
-                false => cells.finish(rows),
-            })
-            .collect();
+        let mut built: Vec<ArrayRef> = Vec::with_capacity(self.cells.len());
+        let mut columns = Vec::with_capacity(self.positions.len());
+        for (field, &position) in self.schema.fields().iter().zip(&self.positions) {
+            if position == built.len() {
+                let cells = &mut self.cells[position];
+                built.push(match cells.is_empty() {
+                    true => null_array(&mut self.nulls, field.data_type(), rows),
+                    false => cells.finish(rows),
+                });
+            }
+            columns.push(Arc::clone(&built[position]));
+        }
         let options = RecordBatchOptions::new().with_row_count(Some(rows));
         RecordBatch::try_new_with_options(Arc::clone(&self.schema), columns, &options).map(Some)
     }
@@ -251,5 +276,64 @@ fn null_array(
             known.insert(data_type.clone(), Arc::clone(&array));
             array
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::envelope::RecordKind;
+    use crate::input_location::InputLocation;
+    use crate::json::Tape;
+
+    /// Pushes the records of `{"Records": [...]}`, of which the first starts at byte 100 of `made`.
+    fn push_all(decoder: &mut Decoder, text: &str) {
+        let mut tape = Tape::default();
+        tape.parse(text, 0);
+        for (index, element) in tape.elements_of(&tape.arrays[0]).iter().enumerate() {
+            decoder.push(&Record {
+                text,
+                span: element.value,
+                members: tape.members_of(element),
+                kind: RecordKind::Event,
+                origin: &Arc::from("made"),
+                byte: 100 + index as u64,
+                delivered_micros: None,
+            });
+        }
+    }
+
+    #[test]
+    fn type_mismatches_are_counted_by_column_with_an_example() {
+        let index = |name| catalog().index_of(name).unwrap();
+        let (read_only, port) = (index("readonly"), index("requestparameters_port"));
+        let projection = [port, index("eventname"), read_only, read_only];
+        let mut decoder = Decoder::new(&projection, RowFilter::default(), 10);
+        assert_eq!(decoder.take_type_mismatches(), []);
+        let text = r#"{"Records":[
+            {"eventName":"a","readOnly":true},
+            {"eventName":"b","readOnly":"perhaps"},
+            {"eventName":"c","readOnly":[],"requestParameters":{"port":"none"}},
+            {"eventName":"d","readOnly":null,"requestParameters":"port"}
+        ]}"#;
+        push_all(&mut decoder, text);
+        let mismatch = |column, count, byte| TypeMismatch {
+            column,
+            count,
+            example: InputLocation::new("made").at_byte(byte),
+        };
+        assert_eq!(
+            decoder.take_type_mismatches(),
+            [
+                mismatch("requestParameters.port", 1, 102),
+                mismatch("readOnly", 2, 101),
+            ]
+        );
+        assert_eq!(decoder.take_type_mismatches(), []);
+        push_all(&mut decoder, r#"{"Records":[{"readOnly":"no"}]}"#);
+        assert_eq!(
+            decoder.take_type_mismatches(),
+            [mismatch("readOnly", 1, 100)]
+        );
     }
 }

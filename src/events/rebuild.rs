@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::TimestampMicrosecondType;
 
-use super::columns::{Class, Kind, catalog};
+use super::columns::{ColumnClass, ColumnType, catalog};
 use super::{cells, time};
 use crate::json::{Members, unescape};
 
@@ -29,14 +29,14 @@ pub fn rebuild(batch: &RecordBatch, row: usize) -> String {
             continue;
         };
         let meta = matches!(&*column.path, "unmapped" | "nullFields");
-        if column.class != Class::Record
+        if column.class != ColumnClass::Record
             || meta
             || array.is_null(row)
             || replaced.contains(&column.name)
         {
             continue;
         }
-        members.push(member(&column.path, &value(column.kind, array, row)));
+        members.push(member(&column.path, &value(column.column_type, array, row)));
     }
     if let Some(array) = batch.column_by_name("nullfields")
         && array.is_valid(row)
@@ -60,17 +60,17 @@ fn member(key: &str, value: &str) -> String {
     format!("\"{key}\":{value}")
 }
 
-fn value(kind: Kind, array: &dyn Array, row: usize) -> String {
+fn value(kind: ColumnType, array: &dyn Array, row: usize) -> String {
     match kind {
-        Kind::Json => array.as_string::<i32>().value(row).to_owned(),
-        Kind::Text => quoted(array.as_string::<i32>().value(row)),
-        Kind::Boolean => array.as_boolean().value(row).to_string(),
-        Kind::Time => {
+        ColumnType::Json => array.as_string::<i32>().value(row).to_owned(),
+        ColumnType::Text => quoted(array.as_string::<i32>().value(row)),
+        ColumnType::Boolean => array.as_boolean().value(row).to_string(),
+        ColumnType::Time => {
             let micros = array.as_primitive::<TimestampMicrosecondType>().value(row);
             quoted(&time::canonical(micros))
         }
-        Kind::Resources => resources(array, row),
-        Kind::Integer | Kind::Double | Kind::Texts => "null".to_owned(),
+        ColumnType::Resources => resources(array, row),
+        ColumnType::Integer | ColumnType::Double | ColumnType::Texts => "null".to_owned(),
     }
 }
 

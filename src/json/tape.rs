@@ -60,9 +60,11 @@ pub enum Parsed {
 /// The table of one document at a time; its memory is used again for the next.
 #[derive(Default)]
 pub struct Tape {
-    /// The root's members (of a bare record: the record's), if it is an object.
+    /// Keys of root members whose arrays are indexed by element.
+    list_keys: &'static [&'static str],
+    /// The root's members, if it is an object.
     pub root: Vec<Member>,
-    /// The arrays that hold records.
+    /// The arrays that are indexed by element.
     pub arrays: Vec<Array>,
     /// The elements of these arrays.
     pub elements: Vec<Element>,
@@ -74,17 +76,16 @@ pub struct Tape {
 /// have in the largest file that is taken in one piece, and some hundred megabytes.
 const MAX_PARTS: usize = 4 << 20;
 
-/// Root keys whose arrays are put on the tape element by element; to look into others, parse them.
-const ARRAYS: [&[u8]; 6] = [
-    b"Records",
-    b"records",
-    b"Events",
-    b"events",
-    b"logEvents",
-    b"Messages",
-];
-
 impl Tape {
+    /// Creates a tape that indexes by element, besides a root that is an array, the arrays in the
+    /// root's members of these names. To look into other arrays, parse them.
+    pub fn new(list_keys: &'static [&'static str]) -> Self {
+        Self {
+            list_keys,
+            ..Self::default()
+        }
+    }
+
     /// Validates the next document of `text` from byte `at` on, and notes where its parts are.
     pub fn parse(&mut self, text: &str, at: usize) -> Parsed {
         let text = text.as_bytes();
@@ -106,9 +107,11 @@ impl Tape {
         let mut at = skip_space(text, start + 1);
         while let Some(b'"') = text.get(at) {
             let (key, start) = key_span(text, at)?;
-            let holds_records = text.get(start) == Some(&b'[')
-                && ARRAYS.contains(&&text[key.start as usize..key.end as usize]);
-            let value = if holds_records {
+            let is_list = text.get(start) == Some(&b'[') && {
+                let key = &text[key.start as usize..key.end as usize];
+                self.list_keys.iter().any(|name| name.as_bytes() == key)
+            };
+            let value = if is_list {
                 let end = self.array(text, start)?;
                 Span {
                     start: start as u32,

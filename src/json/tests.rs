@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 
 fn accepts(text: &str) -> bool {
-    let mut tape = Tape::default();
+    let mut tape = Tape::new(&["items"]);
     match tape.parse(text, 0) {
         Parsed::Document { end, .. } => skip_space(text.as_bytes(), end) == text.len(),
         _ => false,
@@ -60,12 +60,12 @@ fn the_grammar_is_that_of_rfc_8259() {
         "{\"a\":[}",
         "1 2",
         "\u{feff}1",
-        r#"{"Records":[]}"#,
-        r#"{"Records":[{"a":1},2,{}]}"#,
-        r#"{"Records":[{"a":1},]}"#,
-        r#"{"Records":[{"a":1}]"#,
-        r#"{"Records":[{"a" 1}]}"#,
-        r#"{"Records":[{"a":1 "b":2}]}"#,
+        r#"{"items":[]}"#,
+        r#"{"items":[{"a":1},2,{}]}"#,
+        r#"{"items":[{"a":1},]}"#,
+        r#"{"items":[{"a":1}]"#,
+        r#"{"items":[{"a" 1}]}"#,
+        r#"{"items":[{"a":1 "b":2}]}"#,
     ] {
         assert_eq!(accepts(text), serde_accepts(text), "{text}");
     }
@@ -82,8 +82,8 @@ fn containers_nest_to_the_limit_and_no_deeper() {
 
 #[test]
 fn a_broken_document_keeps_what_came_whole() {
-    let text = r#"{"Records":[{"a":1},{"b":2},{"c":"#;
-    let mut tape = Tape::default();
+    let text = r#"{"items":[{"a":1},{"b":2},{"c":"#;
+    let mut tape = Tape::new(&["items"]);
     let parsed = tape.parse(text, 0);
     assert_eq!(
         parsed,
@@ -127,7 +127,7 @@ fn nearly_json() -> impl Strategy<Value = String> {
         "\\",
         "\\u12",
         "é",
-        "\"Records\":[",
+        "\"items\":[",
         "\u{1}",
         "0123456789abcdefghijklmnop",
     ]);
@@ -177,7 +177,7 @@ proptest! {
         let text = serde_json::to_string(&serde_json::json!([value])).unwrap();
         let cut = cut.index(text.len());
         if let (1.., Some(head)) = (cut, text.get(..cut)) {
-            let parsed = Tape::default().parse(head, 0);
+            let parsed = Tape::new(&["items"]).parse(head, 0);
             prop_assert_eq!(parsed, Parsed::Broken { start: 0, fault: Fault::Incomplete });
         }
     }

@@ -10,7 +10,7 @@ use datafusion::sql::sqlparser::ast::{
 };
 
 use crate::error::{Error, Result};
-use crate::events::columns::{Class, catalog};
+use crate::events::columns::{ColumnClass, catalog};
 
 /// The tables and what a row of each is.
 const TABLES: [(&str, &str); 2] = [
@@ -64,13 +64,16 @@ fn tables() -> Result<RecordBatch> {
 fn columns() -> Result<RecordBatch> {
     let columns = catalog().columns();
     let class = |class| match class {
-        Class::Record => "record",
-        Class::Flattened => "flattened",
-        Class::Derived => "derived",
+        ColumnClass::Record => "record",
+        ColumnClass::Flattened => "flattened",
+        ColumnClass::Derived => "derived",
     };
     batch([
         ("column", columns.iter().map(|c| &*c.path).collect()),
-        ("type", columns.iter().map(|c| c.kind.sql_name()).collect()),
+        (
+            "type",
+            columns.iter().map(|c| c.column_type.sql_name()).collect(),
+        ),
         ("class", columns.iter().map(|c| class(c.class)).collect()),
         ("meaning", columns.iter().map(|c| &*c.about).collect()),
     ])

@@ -285,9 +285,9 @@ impl Rows {
             }
         }
         self.flush();
-        self.stats
-            .misfits
-            .fetch_add(self.decoder.misfits(), Relaxed);
+        let mismatches = self.decoder.take_type_mismatches();
+        let count = mismatches.iter().map(|mismatch| mismatch.count).sum();
+        self.stats.type_mismatches.fetch_add(count, Relaxed);
         Ok(())
     }
 

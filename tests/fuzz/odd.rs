@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use arrow::array::{Array, AsArray};
 use arrow::datatypes::TimestampMicrosecondType;
 use auroratrail::events::RowFilter;
-use auroratrail::events::columns::{Class, Kind, catalog};
+use auroratrail::events::columns::{ColumnClass, ColumnType, catalog};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -534,6 +534,28 @@ fn a_column_alone_holds_what_it_holds_among_all() {
 }
 
 #[test]
+fn a_column_projected_several_times_holds_the_same_each_time() {
+    let text = r#"{"eventName":"ModifyDBCluster","eventSource":"rds.amazonaws.com","eventID":"a","awsRegion":true,"errorCode":null,"requestParameters":{"dBClusterIdentifier":"b"}}"#;
+    let whole = decode(text.as_bytes(), &all(), RowFilter::default(), 1000);
+    for column in all() {
+        let thrice = decode(
+            text.as_bytes(),
+            &[column, column, 0, column],
+            RowFilter::default(),
+            1,
+        );
+        for index in [0, 1, 3] {
+            assert_eq!(
+                thrice.rows.column(index),
+                whole.rows.column(column),
+                "column {}, projected at {index}",
+                catalog().columns()[column].name
+            );
+        }
+    }
+}
+
+#[test]
 fn every_column_alone_holds_what_it_holds_among_all() {
     let text: String = (0..24)
         .map(|number| crate::made::record(number) + "\n")
@@ -635,7 +657,7 @@ fn takes(filter: &RowFilter, decoded: &Decoded, row: usize) -> bool {
 fn a_filter_leaves_out_only_what_the_query_would() {
     run((lines(), filter()), 100, 0.15, |(text, filter)| {
         let record: Vec<usize> = (0..catalog().columns().len())
-            .filter(|&index| catalog().columns()[index].class == Class::Record)
+            .filter(|&index| catalog().columns()[index].class == ColumnClass::Record)
             .chain(catalog().index_of("record"))
             .collect();
         let whole = decode(text.as_bytes(), &record, RowFilter::default(), 1000);
@@ -665,7 +687,8 @@ fn texts_are_what_serde_json_says() {
             };
             for known in catalog().columns() {
                 let same = |key: &&String| key.eq_ignore_ascii_case(&known.path);
-                let typed = known.class == Class::Record && known.kind == Kind::Text;
+                let typed =
+                    known.class == ColumnClass::Record && known.column_type == ColumnType::Text;
                 let once = text
                     .to_lowercase()
                     .matches(&format!("\"{}\"", known.name))
