@@ -79,6 +79,7 @@ pub mod execution;
 pub mod input_location;
 pub mod json;
 pub mod payload;
+pub mod pipeline;
 pub mod query;
 pub mod reject;
 pub mod sample;

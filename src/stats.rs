@@ -7,6 +7,8 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
 
+use crate::input_location::InputLocation;
+
 /// Live counters of one scan, shared by everything that works on it.
 #[derive(Default)]
 pub struct Stats {
@@ -38,8 +40,6 @@ pub struct Stats {
     pub salvaged: AtomicU64,
     /// Events left out because the same event had been seen (only when asked for).
     pub duplicates: AtomicU64,
-    /// Values that did not fit the type of their flattened column and are NULL there.
-    pub type_mismatches: AtomicU64,
     /// Objects with damage in them, which also gave a reject for each damaged stretch.
     pub damaged_objects: AtomicU64,
     /// Objects without a byte in them, or without a value.
@@ -53,6 +53,7 @@ struct Counts {
     rejects: BTreeMap<&'static str, u64>,
     event_sources: BTreeMap<Box<str>, u64>,
     event_times: Option<(i64, i64)>,
+    type_mismatches: BTreeMap<&'static str, (u64, InputLocation)>,
 }
 
 impl Stats {
@@ -64,6 +65,22 @@ impl Stats {
     /// Counts a reject by its reason.
     pub fn count_reject(&self, reason: &'static str) {
         *self.counts().rejects.entry(reason).or_default() += 1;
+    }
+
+    /// Counts values that did not fit the type of their column and are NULL there, with the place of
+    /// one of them.
+    pub fn count_type_mismatches(&self, column: &'static str, count: u64, example: InputLocation) {
+        let mut counts = self.counts();
+        counts.type_mismatches.entry(column).or_insert((0, example)).0 += count;
+    }
+
+    /// The values that did not fit the type of their column: column, count, place of one of them.
+    pub fn type_mismatches(&self) -> Vec<(&'static str, u64, InputLocation)> {
+        self.counts()
+            .type_mismatches
+            .iter()
+            .map(|(column, (count, example))| (*column, *count, example.clone()))
+            .collect()
     }
 
     /// Adds what one worker saw of the events' sources and times (microseconds since 1970, UTC).
@@ -87,7 +104,15 @@ impl Stats {
         };
     }
 
-    /// The counts by kind of what is not CloudTrail, most telling order: by name.
+    /// Records that were framed, of all kinds, without duplicates that were left out.
+    pub fn records(&self) -> u64 {
+        [&self.events, &self.insights, &self.aggregated, &self.salvaged]
+            .iter()
+            .map(|counter| counter.load(Relaxed))
+            .sum()
+    }
+
+    /// The counts by kind of what is not CloudTrail, by name.
     pub fn not_cloudtrail_by_kind(&self) -> Vec<(&'static str, u64)> {
         self.counts()
             .not_cloudtrail

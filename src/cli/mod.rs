@@ -17,11 +17,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
+use crate::reject::RejectWriter;
 use crate::sample::Sample;
-use crate::source::{Location, S3Settings, Sources};
-use crate::stats::Stats;
+use crate::source::aws::AwsSettings;
+use crate::source::{Location, Sources};
 use output::Format;
 
 /// Ask SQL of the CloudTrail events of Amazon Aurora
@@ -59,7 +62,7 @@ struct QueryArguments {
     #[arg(value_name = "SOURCE")]
     sources: Vec<String>,
 
-    /// Read the query from a file
+    /// Read the query from a file; of several, separated by semicolons, each is answered in turn
     #[arg(short, long, value_name = "FILE")]
     file: Option<PathBuf>,
 
@@ -158,16 +161,16 @@ Examples:
 
 Exit status: 0 done; 1 done, but --strict was given and something was rejected; 2 could not.";
 
-/// Exit status after Ctrl-C.
+/// Exit status after Ctrl-C or SIGTERM.
 const INTERRUPTED: u8 = 130;
 
-/// How long the work may take to stop after Ctrl-C.
+/// The longest time that the work may take to stop.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// Does what was asked; gives the exit status.
+/// Runs the command; returns the exit status.
 ///
 /// # Errors
-/// What kept it from being done.
+/// The fault that kept the command from its end. A command that was stopped ends with a status.
 pub fn run(arguments: Arguments) -> Result<ExitCode> {
     let threads = match &arguments.command {
         Command::Query(query) => query.input.threads,
@@ -183,66 +186,104 @@ pub fn run(arguments: Arguments) -> Result<ExitCode> {
         .enable_all()
         .build()
         .map_err(|error| Error::io(format!("cannot start threads: {}", report::why(&error))))?;
-    let code = runtime.block_on(async {
-        let work = async {
-            match arguments.command {
-                Command::Query(query) => Box::pin(query::run(query, threads)).await,
-                Command::Scan(scan) => scan::run(scan, threads).await,
-                Command::Sample(sample) => sample::run(&sample),
-            }
-        };
-        let (interrupt, interrupted) = tokio::sync::oneshot::channel();
-        tokio::spawn(async move {
-            if tokio::signal::ctrl_c().await.is_ok() {
-                // Nobody hears of it if the work is done anyway.
-                let _ = interrupt.send(());
-                // The thread at work may be stuck in a write to a pipe that nobody reads.
-                tokio::time::sleep(GRACE).await;
-                std::process::exit(INTERRUPTED.into());
-            }
-        });
-        tokio::select! {
-            done = work => done,
-            Ok(()) = interrupted => Ok(ExitCode::from(INTERRUPTED)),
+    let done = runtime.block_on(async {
+        let stop = CancellationToken::new();
+        let _signals = AbortOnDropHandle::new(tokio::spawn(obey_signals(stop.clone())));
+        match arguments.command {
+            Command::Query(query) => Box::pin(query::run(query, threads, &stop)).await,
+            Command::Scan(scan) => scan::run(scan, threads, &stop).await,
+            Command::Sample(sample) => sample::run(&sample),
         }
     });
     // A thread may hang in a read that nobody waits for any more, of a terminal say.
     runtime.shutdown_background();
-    code
+    match done {
+        Err(error) if matches!(error.kind(), ErrorKind::Stopped) => {
+            Ok(ExitCode::from(INTERRUPTED))
+        }
+        done => done,
+    }
 }
 
-/// What is read, from whichever command.
+/// Cancels `stop` at the first Ctrl-C or SIGTERM. Ends the process at the second, or when the work
+/// takes too long to stop: a thread may be stuck in a write to a pipe that nobody reads.
+async fn obey_signals(stop: CancellationToken) {
+    let Some(mut signals) = Signals::new() else {
+        return;
+    };
+    signals.next().await;
+    stop.cancel();
+    let _ = tokio::time::timeout(GRACE, signals.next()).await;
+    std::process::exit(INTERRUPTED.into());
+}
+
+#[cfg(unix)]
+struct Signals {
+    interrupt: tokio::signal::unix::Signal,
+    terminate: tokio::signal::unix::Signal,
+}
+
+#[cfg(unix)]
+impl Signals {
+    fn new() -> Option<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Some(Self {
+            interrupt: signal(SignalKind::interrupt()).ok()?,
+            terminate: signal(SignalKind::terminate()).ok()?,
+        })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}
+
+#[cfg(not(unix))]
+struct Signals;
+
+#[cfg(not(unix))]
+impl Signals {
+    fn new() -> Option<Self> {
+        Some(Self)
+    }
+
+    async fn next(&mut self) {
+        let _ = tokio::signal::ctrl_c().await;
+    }
+}
+
+/// The input of a command.
 struct Opened {
     sources: Sources,
     locations: Vec<Location>,
-    /// Whether nobody said where.
+    /// Whether no source was given.
     by_default: bool,
-    stats: Arc<Stats>,
 }
 
 impl InputArguments {
-    /// Finds out what the words mean. Nothing is looked for yet.
+    /// Parses the words that name sources. Nothing is looked for yet.
     fn open<'a>(&self, words: impl IntoIterator<Item = &'a String>) -> Result<Opened> {
-        let sources = Sources::new(S3Settings::from_env())
-            .with_sample(|query| Ok(Sample::parse(query)?.payloads()));
+        let sources = Sources::new(AwsSettings::from_env());
         let mut locations = Vec::new();
         for word in words {
-            locations.push(Location::parse(word)?);
+            locations.push(sources.parse(word)?);
         }
         let by_default = locations.is_empty();
         if by_default {
-            locations.push(Location::parse("sample:")?);
+            locations.push(sources.parse("sample:")?);
         }
         Ok(Opened {
             sources,
             locations,
             by_default,
-            stats: Arc::new(Stats::default()),
         })
     }
 
-    /// Looks whether there is anything to read, and gets ready for it.
-    async fn begin(&self, opened: &Opened) -> Result<()> {
+    /// Checks that there is anything to read, and creates the file of rejects.
+    async fn begin(&self, opened: &Opened) -> Result<Option<Arc<RejectWriter>>> {
         opened.sources.check(&opened.locations).await?;
         if opened.by_default {
             let events = Sample::parse("")?.events();
@@ -256,30 +297,29 @@ impl InputArguments {
                 report::count(events)
             );
         }
-        let is_stdin = |location: &Location| matches!(location, Location::Stdin);
-        if opened.locations.iter().any(is_stdin) && std::io::stdin().is_terminal() {
+        if opened.locations.iter().any(Location::is_stdin) && std::io::stdin().is_terminal() {
             eprintln!("auroratrail: reading what is typed or pasted here, up to Ctrl-D");
         }
-        if let Some(path) = &self.rejects {
-            let file = std::fs::File::create(path).map_err(|error| {
-                Error::io(format!(
-                    "cannot create {}: {}",
-                    path.display(),
-                    report::why(&error)
-                ))
-            })?;
-            let out = Box::new(std::io::BufWriter::new(file));
-            opened.stats.keep_rejects(out);
-        }
-        Ok(())
+        let Some(path) = &self.rejects else {
+            return Ok(None);
+        };
+        let file = std::fs::File::create(path).map_err(|error| {
+            let (path, why) = (path.display(), report::why(&error));
+            Error::io(format!("cannot create {path}: {why}")).caused_by(error)
+        })?;
+        let out = std::io::BufWriter::new(file);
+        Ok(Some(Arc::new(RejectWriter::new(out))))
     }
 
-    /// What the command ends with, once all is read.
-    fn finish(&self, stats: &Stats) -> Result<ExitCode> {
-        stats.finish_rejects().map_err(|error| {
-            Error::io(format!("cannot write the rejects: {}", report::why(&error)))
-        })?;
-        let strict = self.strict && stats.rejects() > 0;
+    /// Ends the file of rejects; returns the exit status of a command that was done.
+    fn finish(&self, rejects: u64, writer: Option<&Arc<RejectWriter>>) -> Result<ExitCode> {
+        if let Some(writer) = writer {
+            writer.finish().map_err(|error| {
+                Error::io(format!("cannot write the rejects: {}", report::why(&error)))
+                    .caused_by(error)
+            })?;
+        }
+        let strict = self.strict && rejects > 0;
         Ok(ExitCode::from(u8::from(strict)))
     }
 }

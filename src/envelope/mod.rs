@@ -97,6 +97,8 @@ pub enum Taken {
     Row,
     /// It was there before.
     Duplicate,
+    /// It was handed down by an earlier run, and is not counted again.
+    Skipped,
     /// Nothing more is wanted: stop.
     Enough,
 }
@@ -344,6 +346,7 @@ impl Job<'_> {
         let outcome = &mut self.outcome;
         match taken {
             Taken::Duplicate => outcome.duplicates += 1,
+            Taken::Skipped => {}
             Taken::Enough => outcome.stopped = true,
             Taken::Row if place.damaged => outcome.salvaged += 1,
             Taken::Row => match kind {

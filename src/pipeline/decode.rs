@@ -63,8 +63,10 @@ impl<F: FnMut(RecordBatch) -> bool + Send> Worker for DecodeWorker<F> {
     }
 
     fn flush(&mut self) -> bool {
-        let stats = &self.execution.stats;
-        stats.add_type_mismatches(self.decoder.take_type_mismatches());
+        for mismatch in self.decoder.take_type_mismatches() {
+            let stats = &self.execution.stats;
+            stats.count_type_mismatches(mismatch.column, mismatch.count, mismatch.example);
+        }
         let batch = self
             .decoder
             .finish()

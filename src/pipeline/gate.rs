@@ -25,6 +25,8 @@ pub(super) struct Gate {
     raised: AtomicBool,
     /// Wakes the thread that waits for the source.
     wake: Notify,
+    /// Set when no thread's batches are wanted any more.
+    closed: AtomicBool,
     epochs: Option<Epochs>,
 }
 
@@ -72,6 +74,7 @@ impl Gate {
             feed: Mutex::new(Feed { source, end: None }),
             raised: AtomicBool::new(false),
             wake: Notify::new(),
+            closed: AtomicBool::new(false),
             epochs: None,
         }
     }
@@ -115,6 +118,12 @@ impl Gate {
         self.wake.notify_one();
     }
 
+    /// Ends a run whose batches are not wanted any more.
+    pub(super) fn close(&self) {
+        self.closed.store(true, Relaxed);
+        self.raise();
+    }
+
     /// Whether threads are to come to the barrier. Cheap enough for every record.
     #[inline]
     pub(super) fn is_raised(&self) -> bool {
@@ -137,6 +146,7 @@ impl Gate {
             if self.is_raised() {
                 return match self.has_epochs() {
                     true => Next::Barrier,
+                    false if self.closed.load(Relaxed) => Next::End(None),
                     false => Next::End(Some(Error::stopped())),
                 };
             }
@@ -214,17 +224,15 @@ impl Gate {
         !epoch.is_over
     }
 
-    /// Takes a thread out: without a panic it has handed down everything.
-    pub(super) fn leave(&self, has_panicked: bool) {
+    /// Takes a thread out, however it ends.
+    pub(super) fn leave(&self) {
         let Some(epochs) = &self.epochs else {
             return;
         };
         let mut epoch = lock(&epochs.state);
-        epoch.threads -= 1;
-        // What a thread held that panicked is lost, and what a consumer that is gone was to get, so
-        // no checkpoint may cover it.
-        let is_consumer_gone = !epoch.is_over && !has_panicked;
-        if has_panicked || is_consumer_gone {
+        if !epoch.is_over {
+            // The thread panicked, or its consumer is gone. What it held is lost, so no checkpoint
+            // may cover it.
             self.end(epochs, &mut epoch);
         }
     }

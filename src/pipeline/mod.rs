@@ -83,6 +83,17 @@ impl Pipeline {
     pub fn run(&self, worker: &mut impl Worker) -> Result<()> {
         worker::run(&self.gate, worker)
     }
+
+    /// Ends all threads, as nobody takes their batches any more.
+    pub fn close(&self) {
+        self.gate.close();
+    }
+}
+
+impl std::fmt::Debug for Pipeline {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Pipeline").finish_non_exhaustive()
+    }
 }
 
 /// The work of [`deliver`].
@@ -207,7 +218,6 @@ pub fn deliver(
     }
 }
 
-/// What a consumer of rows wants of them.
 impl BatchRequest {
     /// All columns of `projection` (indexes into the catalog), all rows.
     pub fn all_rows(projection: Vec<usize>, batch_rows: usize) -> Self {

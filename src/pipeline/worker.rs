@@ -28,13 +28,8 @@ pub trait Worker: Send {
 /// # Errors
 /// As of [`super::Pipeline::run`].
 pub(super) fn run(gate: &Gate, worker: &mut impl Worker) -> Result<()> {
-    let mut guard = LeaveOnDrop {
-        gate,
-        has_panicked: true,
-    };
-    let outcome = work(gate, worker);
-    guard.has_panicked = false;
-    outcome
+    let _leave = LeaveOnDrop(gate);
+    work(gate, worker)
 }
 
 fn work(gate: &Gate, worker: &mut impl Worker) -> Result<()> {
@@ -71,6 +66,7 @@ fn take(
     let is_stream = matches!(payload.body, Body::Stream(_));
     let tap = RefCell::new(Tap {
         gate,
+        origin: Arc::clone(&origin),
         // Without a checkpoint to be exact, any payload may be cut off.
         may_pause: is_stream || payload.resume.is_some() || !gate.has_epochs(),
         resume: payload.resume.clone(),
@@ -100,15 +96,12 @@ fn take(
     is_cut || !outcome.stopped
 }
 
-/// Takes the thread out of the barrier, however it ends.
-struct LeaveOnDrop<'g> {
-    gate: &'g Gate,
-    has_panicked: bool,
-}
+/// Takes the thread out of the run, however it ends.
+struct LeaveOnDrop<'g>(&'g Gate);
 
 impl Drop for LeaveOnDrop<'_> {
     fn drop(&mut self) {
-        self.gate.leave(self.has_panicked);
+        self.0.leave();
     }
 }
 
@@ -117,6 +110,7 @@ impl Drop for LeaveOnDrop<'_> {
 struct Tap<'a, W> {
     gate: &'a Gate,
     worker: &'a mut W,
+    origin: Arc<str>,
     resume: Option<Resume>,
     /// Whether barriers are waited for, and stops obeyed, in the midst of this payload.
     may_pause: bool,
@@ -177,16 +171,21 @@ impl<W: Worker> Tap<'_, W> {
         !self.is_cut
     }
 
-    /// Ends a payload that cannot be read on: a later run starts at the fault.
-    fn fail(&mut self, key: &str, origin: &Arc<str>, error: &io::Error) {
+    /// Ends a stream whose reader failed, if a later run can start at the fault; returns whether.
+    fn fail(&mut self, error: &io::Error) -> bool {
+        let Some(resume) = self.resume.as_ref().filter(|_| self.gate.has_epochs()) else {
+            return false;
+        };
         self.is_cut = true;
-        self.gate.fail_payload(key, self.items.max(self.skip_items()));
+        let done = self.items.max(resume.skip_items);
+        self.gate.fail_payload(&resume.key, done);
         self.gate.execution().reject(&Reject {
-            location: InputLocation::new(Arc::clone(origin)),
+            location: InputLocation::new(Arc::clone(&self.origin)),
             reason: "unreadable file",
             detail: format!("{error}; a later run reads the rest"),
             bytes: b"",
         });
+        true
     }
 
     fn count_bytes(&mut self) {
@@ -249,6 +248,7 @@ impl<W: Worker> Read for Pausing<'_, '_, W> {
                     }
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if self.tap.borrow_mut().fail(&error) => return Ok(0),
                 outcome => return outcome,
             }
         }

@@ -1,4 +1,4 @@
-//! What there is to ask about: `SHOW TABLES`, `DESCRIBE events`.
+//! Statements about the tables: `SHOW TABLES`, `SHOW FUNCTIONS`, `DESCRIBE events`.
 
 use std::sync::Arc;
 
@@ -9,34 +9,39 @@ use datafusion::sql::sqlparser::ast::{
     ObjectName, ShowStatementIn, ShowStatementOptions, Statement as SqlStatement,
 };
 
+use super::functions::FunctionEntry;
 use crate::error::{Error, Result};
 use crate::events::columns::{ColumnClass, catalog};
 
-/// The tables and what a row of each is.
-const TABLES: [(&str, &str); 2] = [
-    (
-        "events",
-        "every CloudTrail record, Insights and aggregated ones too",
-    ),
-    (
-        "aurora_events",
-        "those of RDS, the Data API and DSQL, without Neptune and DocumentDB",
-    ),
-];
+/// A table as `SHOW TABLES` lists it.
+#[derive(Clone, Debug)]
+pub(super) struct TableEntry {
+    /// Its name, in lower case.
+    pub(super) name: String,
+    /// The meaning of its rows.
+    pub(super) about: String,
+}
 
-/// The answer to a statement about our own tables; `None` for every other statement.
-pub(super) fn answer(statement: &Statement) -> Result<Option<RecordBatch>> {
+/// Returns the answer to a statement about `tables`; `None` for every other statement.
+pub(super) fn answer(
+    statement: &Statement,
+    tables: &[TableEntry],
+    functions: impl FnOnce() -> Vec<FunctionEntry>,
+) -> Result<Option<RecordBatch>> {
     let Statement::Statement(statement) = statement else {
         return Ok(None);
     };
     match &**statement {
-        SqlStatement::ShowTables { show_options, .. } if is_plain(show_options) => tables(),
-        SqlStatement::ExplainTable { table_name, .. } if is_ours(table_name) => columns(),
+        SqlStatement::ShowTables { show_options, .. } if is_plain(show_options) => {
+            listed(tables)
+        }
+        SqlStatement::ShowFunctions { filter: None } => listed_functions(&functions()),
+        SqlStatement::ExplainTable { table_name, .. } if is_ours(table_name, tables) => columns(),
         SqlStatement::ShowColumns { show_options, .. } => match &show_options.show_in {
             Some(ShowStatementIn {
                 parent_name: Some(table),
                 ..
-            }) if is_ours(table) && show_options.filter_position.is_none() => columns(),
+            }) if is_ours(table, tables) && show_options.filter_position.is_none() => columns(),
             _ => return Ok(None),
         },
         _ => return Ok(None),
@@ -48,16 +53,27 @@ fn is_plain(options: &ShowStatementOptions) -> bool {
     options.show_in.is_none() && options.filter_position.is_none()
 }
 
-fn is_ours(table: &ObjectName) -> bool {
+fn is_ours(table: &ObjectName, tables: &[TableEntry]) -> bool {
     let name = table.to_string().replace('"', "").to_lowercase();
     let name = name.strip_prefix("datafusion.").unwrap_or(&name);
     let name = name.strip_prefix("public.").unwrap_or(name);
-    TABLES.iter().any(|(table, _)| *table == name)
+    tables.iter().any(|table| table.name == name)
 }
 
-fn tables() -> Result<RecordBatch> {
-    let (names, meanings): (Vec<_>, Vec<_>) = TABLES.into_iter().unzip();
-    batch([("table", names), ("meaning", meanings)])
+fn listed(tables: &[TableEntry]) -> Result<RecordBatch> {
+    batch([
+        ("table", tables.iter().map(|table| &*table.name).collect()),
+        ("meaning", tables.iter().map(|table| &*table.about).collect()),
+    ])
+}
+
+fn listed_functions(functions: &[FunctionEntry]) -> Result<RecordBatch> {
+    batch([
+        ("function", functions.iter().map(|it| &*it.name).collect()),
+        ("kind", functions.iter().map(|it| it.kind.label()).collect()),
+        ("usage", functions.iter().map(|it| &*it.usage).collect()),
+        ("meaning", functions.iter().map(|it| &*it.about).collect()),
+    ])
 }
 
 /// Every column with its path, type and meaning.

@@ -1,6 +1,7 @@
-//! SQL over batches: the session, its tables, and names as people write them.
+//! SQL over batches: sessions, their tables and functions, and names as people write them.
 
 mod catalog;
+pub mod functions;
 pub mod json_path;
 mod messages;
 pub mod names;
@@ -8,9 +9,10 @@ mod plan;
 mod pushdown;
 pub mod table;
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use datafusion::common::DataFusionError;
+use datafusion::catalog::TableProvider;
+use datafusion::common::{DataFusionError, TableReference};
 use datafusion::datasource::{ViewTable, provider_as_source};
 use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::memory_pool::{GreedyMemoryPool, TrackConsumersPool};
@@ -22,22 +24,13 @@ use datafusion::sql::sqlparser::ast::Statement as SqlStatement;
 
 use crate::error::{Error, Result};
 use crate::events::columns;
+use crate::events::family::{AURORA_SOURCES, OTHER_ENGINES};
+use catalog::TableEntry;
 use names::Names;
 use table::{EventsTable, Input};
 
 pub use messages::short;
-pub use plan::{Answer, Plan};
-
-/// Event sources of the Aurora family: the control plane, the two Data APIs, and Aurora DSQL.
-pub const AURORA_SOURCES: [&str; 4] = [
-    "rds.amazonaws.com",
-    "rdsdata.amazonaws.com",
-    "rdsdataapi.amazonaws.com",
-    "dsql.amazonaws.com",
-];
-
-/// Engines that share the RDS API and are not Aurora's family.
-pub const OTHER_ENGINES: [&str; 2] = ["neptune", "docdb"];
+pub use plan::{Plan, QueryResult};
 
 /// Rows of the batches that operators make; those that are decoded have more.
 const BATCH_ROWS: usize = 1024;
@@ -51,18 +44,22 @@ pub struct Options {
     pub memory_bytes: usize,
 }
 
-/// SQL over one input.
+/// SQL over any number of tables.
+///
+/// Tables may be added while queries run; queries may run one after another or at the same time.
+/// What they count and reject belongs to the [`Execution`] that each is started with.
 pub struct Session {
     context: SessionContext,
-    names: Names,
+    names: RwLock<Names>,
+    tables: RwLock<Vec<TableEntry>>,
 }
 
 impl Session {
-    /// Opens `input` as the table `events`, with the view `aurora_events` of the Aurora family.
+    /// A session without tables.
     ///
     /// # Errors
     /// If the session cannot be set up; a bug.
-    pub fn new(input: Input, options: Options) -> Result<Self> {
+    pub fn new(options: Options) -> Result<Self> {
         let pool = GreedyMemoryPool::new(options.memory_bytes);
         let top = std::num::NonZeroUsize::MIN.saturating_add(2);
         let runtime = RuntimeEnvBuilder::new()
@@ -85,57 +82,97 @@ impl Session {
             .with_default_features()
             .build();
         let context = SessionContext::new_with_state(state);
-        context.register_udf(json_path::json_get_path());
-        let mut session = Self {
+        functions::register(&context);
+        Ok(Self {
             context,
-            names: Names::new(),
-        };
-        session
-            .add_tables(input)
-            .map_err(|error| plan_error(&error))?;
-        Ok(session)
+            names: RwLock::new(Names::new()),
+            tables: RwLock::default(),
+        })
     }
 
-    fn add_tables(&mut self, input: Input) -> Result<(), DataFusionError> {
-        let schema = Arc::clone(columns::catalog().schema());
+    /// Adds `input` as the table `events`, with the view `aurora_events` of the Aurora family.
+    ///
+    /// # Errors
+    /// As of [`Session::add_table`].
+    pub fn add_events(&self, input: Input) -> Result<()> {
         let events = Arc::new(EventsTable::new(input));
-        let source = provider_as_source(Arc::clone(&events) as _);
-        self.context.register_table("events", events)?;
-        let sources = AURORA_SOURCES.map(lit).to_vec();
-        let others = OTHER_ENGINES.map(lit).to_vec();
-        let engine = col("engine");
-        let aurora = col("eventsource")
-            .in_list(sources, false)
-            .and(engine.clone().is_null().or(engine.in_list(others, true)));
-        let plan = LogicalPlanBuilder::scan("events", source, None)?
-            .filter(aurora)?
-            .build()?;
-        let view = ViewTable::new(plan, None);
+        let view = aurora_view(Arc::clone(&events)).map_err(|error| plan_error(&error))?;
+        self.register("events", EVERY_RECORD, events)?;
+        self.register(
+            "aurora_events",
+            "those of RDS, the Data API and DSQL, without Neptune and DocumentDB",
+            Arc::new(view),
+        )
+    }
+
+    /// Adds a table of events under a name, in any case; one of that name is replaced. Queries that
+    /// were planned before keep the table that they were planned with.
+    ///
+    /// # Errors
+    /// A query error if the name is reserved.
+    pub fn add_table(&self, name: &str, input: Input) -> Result<()> {
+        let table = Arc::new(EventsTable::new(input));
+        self.register(&name.to_lowercase(), EVERY_RECORD, table)
+    }
+
+    fn register(&self, name: &str, about: &str, table: Arc<dyn TableProvider>) -> Result<()> {
+        let reference = TableReference::bare(name);
         self.context
-            .register_table("aurora_events", Arc::new(view))?;
-        self.names.add_table("events", &schema);
-        self.names.add_table("aurora_events", &schema);
+            .deregister_table(reference.clone())
+            .and_then(|_| self.context.register_table(reference, table))
+            .map_err(|error| plan_error(&error))?;
+        write(&self.names).add_table(name, columns::catalog().schema());
+        let mut tables = write(&self.tables);
+        tables.retain(|table| table.name != name);
+        tables.push(TableEntry {
+            name: name.to_owned(),
+            about: about.to_owned(),
+        });
         Ok(())
     }
 
-    /// Plans `sql` and starts it.
+    /// Plans `sql`, one statement, and starts it in an execution of its own.
     ///
     /// # Errors
-    /// Query errors: what is wrong with the statement, and where that is known, what to write instead.
-    pub async fn query(&self, sql: &str) -> Result<Answer> {
-        self.plan(sql).await?.start().await
+    /// Query errors: the fault of the statement and, where that is known, what to write instead.
+    pub async fn query(&self, sql: &str) -> Result<QueryResult> {
+        self.plan(sql).await?.start(&Arc::default()).await
     }
 
-    /// Understands `sql`, and reads nothing yet.
+    /// Plans `sql`, one statement, and reads nothing yet.
     ///
     /// # Errors
     /// Query errors, as of [`Session::query`].
     pub async fn plan(&self, sql: &str) -> Result<Plan<'_>> {
-        let mut statement = parse(sql)?;
-        if let Some(rows) = catalog::answer(&statement)? {
+        let mut plans = self.plan_all(sql).await?;
+        match (plans.pop(), plans.len()) {
+            (Some(plan), 0) => Ok(plan),
+            (_, others) => Err(Error::query(format!(
+                "expected one SQL statement, found {}",
+                others + 1
+            ))),
+        }
+    }
+
+    /// Plans every statement of `sql`, separated by semicolons, and reads nothing yet.
+    ///
+    /// # Errors
+    /// Query errors, as of [`Session::query`], of the first statement that has one. At least one
+    /// statement is expected.
+    pub async fn plan_all(&self, sql: &str) -> Result<Vec<Plan<'_>>> {
+        let mut plans = Vec::new();
+        for statement in parse(sql)? {
+            plans.push(self.plan_statement(statement).await?);
+        }
+        Ok(plans)
+    }
+
+    async fn plan_statement(&self, mut statement: Statement) -> Result<Plan<'_>> {
+        let functions = || functions::entries(&self.context.state());
+        if let Some(rows) = catalog::answer(&statement, &read(&self.tables), functions)? {
             return Ok(Plan::of_rows(self, rows));
         }
-        let titles = self.names.rewrite(&mut statement)?;
+        let titles = read(&self.names).rewrite(&mut statement)?;
         let plan = self
             .context
             .state()
@@ -154,7 +191,7 @@ impl Session {
 
     /// The error that the one who asked can use.
     fn explain(&self, error: &DataFusionError) -> Error {
-        match self.names.explain_plan_error(error) {
+        match read(&self.names).explain_plan_error(error) {
             Some(message) => Error::query(message),
             None => Error::query(short(error)),
         }
@@ -167,19 +204,42 @@ impl std::fmt::Debug for Session {
     }
 }
 
-fn parse(sql: &str) -> Result<Statement> {
+/// The meaning of the rows of a table of events.
+const EVERY_RECORD: &str = "every CloudTrail record, Insights and aggregated ones too";
+
+/// The rows of `events` that belong to the Aurora family.
+fn aurora_view(events: Arc<EventsTable>) -> Result<ViewTable, DataFusionError> {
+    let sources = AURORA_SOURCES.map(lit).to_vec();
+    let others = OTHER_ENGINES.map(lit).to_vec();
+    let engine = col("engine");
+    let aurora = col("eventsource")
+        .in_list(sources, false)
+        .and(engine.clone().is_null().or(engine.in_list(others, true)));
+    let plan = LogicalPlanBuilder::scan("events", provider_as_source(events), None)?
+        .filter(aurora)?
+        .build()?;
+    Ok(ViewTable::new(plan, None))
+}
+
+fn parse(sql: &str) -> Result<Vec<Statement>> {
     let statements = DFParser::parse_sql(sql)
         .map_err(|error| Error::query(format!("cannot read the SQL: {}", short(&error))))?;
-    let count = statements.len();
-    let mut statements = statements.into_iter();
-    match (statements.next(), count) {
-        (Some(statement), 1) if is_query(&statement) => Ok(statement),
-        (Some(_), 1) => Err(only_queries()),
-        (None, _) => Err(Error::query("there is no statement in the SQL")),
-        (Some(_), _) => Err(Error::query(format!(
-            "one statement at a time: here are {count}"
-        ))),
+    if statements.is_empty() {
+        return Err(Error::query("there is no statement in the SQL"));
     }
+    match statements.iter().all(is_query) {
+        true => Ok(statements.into()),
+        false => Err(only_queries()),
+    }
+}
+
+/// Locks, also after a panic elsewhere: each change is one step.
+fn read<T>(lock: &RwLock<T>) -> RwLockReadGuard<'_, T> {
+    lock.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn write<T>(lock: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
+    lock.write().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Whether the statement asks something, so that it is worth planning.

@@ -1,22 +1,24 @@
-//! A statement that is understood, and its answer.
+//! Statements that are planned, and their results.
 
 use std::sync::Arc;
 
 use datafusion::arrow::array::{ArrayRef, AsArray, RecordBatch, StringBuilder};
 use datafusion::arrow::datatypes::DataType;
 use datafusion::common::tree_node::TreeNodeRecursion;
-use datafusion::common::{DataFusionError, TableReference};
-use datafusion::datasource::MemTable;
+use datafusion::common::DataFusionError;
+use datafusion::datasource::{MemTable, source_as_provider};
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::logical_expr::LogicalPlan;
-use datafusion::prelude::DataFrame;
+use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use futures::StreamExt;
 
 use super::names::Titles;
+use super::table::{EventsExec, EventsTable};
 use super::{Session, plan_error};
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::execution::Execution;
 
-/// A statement that is understood and not begun.
+/// A planned statement that is not begun.
 pub struct Plan<'a> {
     session: &'a Session,
     work: Work,
@@ -29,12 +31,12 @@ enum Work {
     Query(Box<LogicalPlan>),
 }
 
-/// The answer to a query, still to come.
-pub struct Answer {
+/// The result of a query, still to come.
+pub struct QueryResult {
     /// The rows.
     pub rows: SendableRecordBatchStream,
-    /// What its columns are called, one each.
-    pub titles: Vec<String>,
+    /// The names of its columns, one each.
+    pub column_names: Vec<String>,
 }
 
 impl<'a> Plan<'a> {
@@ -68,35 +70,30 @@ impl<'a> Plan<'a> {
         }
     }
 
-    /// Starts reading.
+    /// Starts reading, as a part of `execution`: that counts what is read and can be stopped.
     ///
     /// # Errors
-    /// Query errors: what is only seen when a plan is made ready to run.
-    pub async fn start(self) -> Result<Answer> {
+    /// Query errors: faults that are only seen when a plan is made ready to run.
+    pub async fn start(self, execution: &Arc<Execution>) -> Result<QueryResult> {
         let Self {
             session,
             work,
             titles,
         } = self;
-        let frame = match work {
-            Work::Rows(rows) => session.frame_of(rows).map_err(|error| plan_error(&error))?,
+        let rows = match work {
+            Work::Rows(rows) => session.rows_of(rows).await,
             Work::Query(plan) => {
                 let is_plan = matches!(*plan, LogicalPlan::Explain(_) | LogicalPlan::Analyze(_));
-                let frame = session.context.execute_logical_plan(*plan).await;
-                let frame = frame.map_err(|error| session.explain(&error))?;
+                let rows = session.execute(*plan, execution).await?;
                 match is_plan {
-                    true => session
-                        .line_by_line(frame)
-                        .await
-                        .map_err(|error| plan_error(&error))?,
-                    false => frame,
+                    true => session.line_by_line(rows).await,
+                    false => Ok(rows),
                 }
             }
         };
-        let rows = frame.execute_stream().await;
-        let rows = rows.map_err(|error| session.explain(&error))?;
-        Ok(Answer {
-            titles: titles.apply(&rows.schema()),
+        let rows = rows.map_err(|error| plan_error(&error))?;
+        Ok(QueryResult {
+            column_names: titles.apply(&rows.schema()),
             rows,
         })
     }
@@ -109,15 +106,37 @@ impl std::fmt::Debug for Plan<'_> {
 }
 
 impl Session {
-    fn frame_of(&self, rows: RecordBatch) -> Result<DataFrame, DataFusionError> {
+    async fn execute(
+        &self,
+        plan: LogicalPlan,
+        execution: &Arc<Execution>,
+    ) -> Result<SendableRecordBatchStream> {
+        let mut state = self.context.state();
+        state.config_mut().set_extension(Arc::clone(execution));
+        let context = state.task_ctx();
+        let explain = |error| self.explain(&error);
+        let plan = state.create_physical_plan(&plan).await.map_err(explain)?;
+        if scans_of_stdin(&plan) > 1 {
+            return Err(Error::query(
+                "standard input can be read only once, and this query reads it several times; \
+                 save it to a file first",
+            ));
+        }
+        execute_stream(plan, context).map_err(explain)
+    }
+
+    async fn rows_of(&self, rows: RecordBatch) -> Result<SendableRecordBatchStream, DataFusionError> {
         let table = MemTable::try_new(rows.schema(), vec![vec![rows]])?;
-        self.context.read_table(Arc::new(table))
+        let frame = self.context.read_table(Arc::new(table))?;
+        frame.execute_stream().await
     }
 
     /// The output of EXPLAIN with a row for each line: one with all of them reads badly wherever
     /// line breaks in cells are escaped.
-    async fn line_by_line(&self, frame: DataFrame) -> Result<DataFrame, DataFusionError> {
-        let mut stream = frame.execute_stream().await?;
+    async fn line_by_line(
+        &self,
+        mut stream: SendableRecordBatchStream,
+    ) -> Result<SendableRecordBatchStream, DataFusionError> {
         let schema = stream.schema();
         let mut columns: Vec<StringBuilder> = Vec::new();
         columns.resize_with(schema.fields().len(), StringBuilder::new);
@@ -144,15 +163,28 @@ impl Session {
             .iter_mut()
             .map(|column| Arc::new(column.finish()) as ArrayRef)
             .collect();
-        self.frame_of(RecordBatch::try_new(schema, columns)?)
+        self.rows_of(RecordBatch::try_new(schema, columns)?).await
     }
+}
+
+/// The scans of standard input in a plan.
+fn scans_of_stdin(plan: &Arc<dyn ExecutionPlan>) -> usize {
+    let here = plan
+        .downcast_ref::<EventsExec>()
+        .is_some_and(EventsExec::reads_stdin);
+    let below = plan.children().into_iter().map(scans_of_stdin);
+    usize::from(here) + below.sum::<usize>()
 }
 
 fn scans_events(plan: &LogicalPlan) -> bool {
     let mut found = false;
     let looked = plan.apply_with_subqueries(|node| {
-        if let LogicalPlan::TableScan(scan) = node {
-            found |= is_ours(&scan.table_name);
+        if let LogicalPlan::TableScan(scan) = node
+            && let Ok(table) = source_as_provider(&scan.source)
+        {
+            // A view's own plan is not part of this one yet.
+            found |= table.downcast_ref::<EventsTable>().is_some()
+                || table.get_logical_plan().is_some_and(|view| scans_events(&view));
         }
         Ok(match found {
             true => TreeNodeRecursion::Stop,
@@ -161,9 +193,4 @@ fn scans_events(plan: &LogicalPlan) -> bool {
     });
     // Rather looked at in vain than not at all.
     found || looked.is_err()
-}
-
-fn is_ours(table: &TableReference) -> bool {
-    matches!(table.table(), "events" | "aurora_events")
-        && table.schema().is_none_or(|schema| schema == "public")
 }

@@ -10,7 +10,7 @@ use datafusion::common::ScalarValue;
 use datafusion::logical_expr::{BinaryExpr, Expr, Operator};
 
 use crate::events::RowFilter;
-use crate::source::key::Wanted;
+use crate::source::KeyFilter;
 
 /// Whether anything of `expr` can be used.
 pub(super) fn is_useful(expr: &Expr) -> bool {
@@ -26,9 +26,9 @@ pub(super) fn row_filter(filters: &[&Expr]) -> RowFilter {
     filter
 }
 
-/// What that says about the objects that may hold such a row.
-pub(super) fn wanted(filter: &RowFilter) -> Wanted {
-    Wanted {
+/// Derives a filter of the objects that may hold such a row.
+pub(super) fn key_filter(filter: &RowFilter) -> KeyFilter {
+    KeyFilter {
         regions: filter.regions.clone(),
         accounts: filter.accounts.clone(),
         from_micros: filter.from_micros,

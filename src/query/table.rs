@@ -1,33 +1,34 @@
 //! Sources as the table `events`: what a query asks for is what is read and decoded.
 
 use std::fmt;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, OnceLock};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use datafusion::arrow::datatypes::SchemaRef;
-use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::tree_node::TreeNodeRecursion;
-use datafusion::common::{Result, plan_err};
+use datafusion::common::{DataFusionError, Result};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
 use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
 use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
-use datafusion::physical_plan::stream::RecordBatchReceiverStreamBuilder;
+use datafusion::physical_plan::metrics::{ExecutionPlanMetricsSet, MetricBuilder, MetricsSet};
+use datafusion::physical_plan::stream::{
+    RecordBatchReceiverStreamBuilder, RecordBatchStreamAdapter,
+};
 use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PlanProperties,
     ReplaceChildrenOptions,
 };
-use tokio::runtime::Handle;
-use tokio::sync::mpsc::Sender;
+use futures::StreamExt;
 
 use super::pushdown;
-use crate::envelope::{Extractor, Record, RecordSink, Taken};
+use crate::events::Deduplicator;
 use crate::events::columns::catalog;
-use crate::events::{Decoder, Deduplicator, RowFilter};
-use crate::source::{Location, Reads, Scan, Sources};
-use crate::stats::{Reject, Stats};
+use crate::execution::Execution;
+use crate::pipeline::{BatchRequest, DecodeWorker, Pipeline};
+use crate::source::{Location, OpenContext, Sources};
 
 /// Columns in a batch beyond which it gets fewer rows, so that a query of everything stays small.
 const WIDE_COLUMNS: usize = 64;
@@ -38,24 +39,22 @@ const NARROW_ROWS: usize = 8192;
 /// Rows of a batch that is wide.
 const WIDE_ROWS: usize = 4096;
 
-/// Where the rows of `events` come from.
-#[derive(Debug)]
+/// The input of a table: sources and what is done about duplicates. It has no state: counts, rejects
+/// and positions belong to the execution that reads it.
+#[derive(Clone, Debug)]
 pub struct Input {
     /// Connections and credentials.
     pub sources: Sources,
-    /// What to read.
+    /// Places to read, in this order.
     pub locations: Vec<Location>,
-    /// Count the same event once.
+    /// Leaves out an event that was read before in the same scan.
     pub dedup: bool,
-    /// Counts of the first scan; a query that reads the table twice counts once.
-    pub stats: Arc<Stats>,
 }
 
-/// The table `events` over files, objects and the like.
+/// A table of events over files, objects and the like.
 #[derive(Debug)]
 pub struct EventsTable {
     input: Arc<Input>,
-    scans: AtomicUsize,
 }
 
 impl EventsTable {
@@ -63,8 +62,12 @@ impl EventsTable {
     pub fn new(input: Input) -> Self {
         Self {
             input: Arc::new(input),
-            scans: AtomicUsize::new(0),
         }
+    }
+
+    /// The input.
+    pub fn input(&self) -> &Arc<Input> {
+        &self.input
     }
 }
 
@@ -96,64 +99,53 @@ impl TableProvider for EventsTable {
         filters: &[Expr],
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        let first = self.scans.fetch_add(1, Relaxed) == 0;
-        let stdin = |location: &Location| matches!(location, Location::Stdin);
-        if !first && self.input.locations.iter().any(stdin) {
-            return plan_err!(
-                "standard input can be read only once, and this query reads events several times; \
-                 save it to a file first"
-            );
-        }
-        let columns = match projection {
+        let projection = match projection {
             Some(columns) => columns.clone(),
             None => (0..catalog().columns().len()).collect(),
         };
-        let schema = Arc::new(catalog().schema().project(&columns)?);
-        let config = state.config();
-        let rows = match columns.len() {
+        let schema = Arc::new(catalog().schema().project(&projection)?);
+        let batch_rows = match projection.len() {
             ..=WIDE_COLUMNS => NARROW_ROWS,
             _ => WIDE_ROWS,
         };
         let filters: Vec<&Expr> = filters.iter().collect();
         let properties = PlanProperties::new(
             EquivalenceProperties::new(schema),
-            Partitioning::UnknownPartitioning(config.target_partitions()),
+            Partitioning::UnknownPartitioning(state.config().target_partitions()),
             EmissionType::Incremental,
             Boundedness::Bounded,
         );
         Ok(Arc::new(EventsExec {
-            stats: match first {
-                true => Arc::clone(&self.input.stats),
-                false => Arc::default(),
-            },
             input: Arc::clone(&self.input),
-            columns,
-            filter: pushdown::row_filter(&filters),
-            rows,
-            limit,
-            shared: OnceLock::new(),
+            request: BatchRequest {
+                projection,
+                filter: pushdown::row_filter(&filters),
+                batch_rows,
+                limit,
+            },
+            scan: Mutex::new(None),
             properties: Arc::new(properties),
         }))
     }
 }
 
-/// Reads and decodes, in as many threads as there are partitions; they take objects from one queue,
-/// so none is left with the large ones.
-struct EventsExec {
+/// Reads and decodes, in as many threads as there are partitions; they take objects from one
+/// source, so none is left with the large ones.
+pub(super) struct EventsExec {
     input: Arc<Input>,
-    stats: Arc<Stats>,
-    columns: Vec<usize>,
-    filter: RowFilter,
-    rows: usize,
-    limit: Option<usize>,
-    shared: OnceLock<Shared>,
+    request: BatchRequest,
+    scan: Mutex<Option<Arc<Scan>>>,
     properties: Arc<PlanProperties>,
 }
 
-/// What the partitions of one execution have in common.
-struct Shared {
-    reads: Reads,
-    seen: Option<Arc<Deduplicator>>,
+/// The parts that the partitions of one execution have in common.
+struct Scan {
+    pipeline: Pipeline,
+    execution: Arc<Execution>,
+    dedup: Option<Arc<Deduplicator>>,
+    /// Streams that are not dropped. When all are, nothing is read any more.
+    streams: AtomicUsize,
+    rows: AtomicU64,
 }
 
 impl fmt::Debug for EventsExec {
@@ -171,16 +163,17 @@ impl DisplayAs for EventsExec {
             .map(ToString::to_string)
             .collect();
         let columns: Vec<&str> = self
-            .columns
+            .request
+            .projection
             .iter()
             .map(|&column| &*catalog().columns()[column].name)
             .collect();
         write!(f, "EventsExec: sources=[{}]", locations.join(", "))?;
         write!(f, ", columns=[{}]", columns.join(", "))?;
-        if !self.filter.is_empty() {
-            write!(f, ", while_decoding={}", self.filter)?;
+        if !self.request.filter.is_empty() {
+            write!(f, ", while_decoding={}", self.request.filter)?;
         }
-        if let Some(limit) = self.limit {
+        if let Some(limit) = self.request.limit {
             write!(f, ", limit={limit}")?;
         }
         Ok(())
@@ -188,16 +181,38 @@ impl DisplayAs for EventsExec {
 }
 
 impl EventsExec {
-    fn start(&self) -> Shared {
-        let scan = Scan {
-            locations: self.input.locations.clone(),
-            wanted: pushdown::wanted(&self.filter),
-            stats: Arc::clone(&self.stats),
-        };
-        Shared {
-            reads: Reads::start(&self.input.sources, scan, &Handle::current()),
-            seen: self.input.dedup.then(Arc::default),
+    /// Whether it reads standard input.
+    pub(super) fn reads_stdin(&self) -> bool {
+        self.input.locations.iter().any(Location::is_stdin)
+    }
+
+    /// The scan, begun by the first partition that asks.
+    fn scan(&self, context: &TaskContext) -> Result<Arc<Scan>> {
+        let mut scan = self.scan.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(scan) = &*scan {
+            return Ok(Arc::clone(scan));
         }
+        let execution = match context.session_config().get_extension::<Execution>() {
+            Some(execution) => execution.for_scan(),
+            None => Arc::default(),
+        };
+        let open = OpenContext {
+            from: None,
+            keys: pushdown::key_filter(&self.request.filter),
+            execution: Arc::clone(&execution),
+        };
+        let input = &self.input;
+        let source = input.sources.open(&input.locations, &open);
+        let source = source.map_err(|error| DataFusionError::External(Box::new(error)))?;
+        let begun = Arc::new(Scan {
+            pipeline: Pipeline::new(source, Arc::clone(&execution)),
+            execution,
+            dedup: input.dedup.then(Arc::default),
+            streams: AtomicUsize::new(0),
+            rows: AtomicU64::new(0),
+        });
+        *scan = Some(Arc::clone(&begun));
+        Ok(begun)
     }
 }
 
@@ -239,90 +254,79 @@ impl ExecutionPlan for EventsExec {
     fn reset_state(self: Arc<Self>) -> Result<Arc<dyn ExecutionPlan>> {
         Ok(Arc::new(Self {
             input: Arc::clone(&self.input),
-            stats: Arc::default(),
-            columns: self.columns.clone(),
-            filter: self.filter.clone(),
-            rows: self.rows,
-            limit: self.limit,
-            shared: OnceLock::new(),
+            request: self.request.clone(),
+            scan: Mutex::new(None),
             properties: Arc::clone(&self.properties),
         }))
     }
 
-    fn execute(&self, _: usize, _: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
-        let shared = self.shared.get_or_init(|| self.start());
-        let reads = shared.reads.clone();
+    fn execute(&self, _: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
+        let scan = self.scan(&context)?;
         let mut builder = RecordBatchReceiverStreamBuilder::new(self.schema(), 2);
-        let rows = Rows {
-            decoder: Decoder::new(&self.columns, self.filter.clone(), self.rows),
-            seen: shared.seen.clone(),
-            stats: Arc::clone(&self.stats),
-            batches: builder.tx(),
-            limit: self.limit.unwrap_or(usize::MAX),
+        let (batches, counted) = (builder.tx(), Arc::clone(&scan));
+        let mut worker = DecodeWorker::new(
+            &self.request,
+            scan.dedup.clone(),
+            Arc::clone(&scan.execution),
+            move |batch| {
+                counted.rows.fetch_add(batch.num_rows() as u64, Relaxed);
+                batches.blocking_send(Ok(batch)).is_ok()
+            },
+        );
+        let open = OpenStream::new(scan);
+        let running = Arc::clone(&open.0);
+        builder.spawn_blocking(move || {
+            let done = running.pipeline.run(&mut worker);
+            done.map_err(|error| DataFusionError::External(Box::new(error)))
+        });
+        let stream = builder.build().inspect(move |_| {
+            let _until_dropped = &open;
+        });
+        Ok(Box::pin(RecordBatchStreamAdapter::new(
+            self.schema(),
+            stream,
+        )))
+    }
+
+    /// The scan's own figures, for `EXPLAIN ANALYZE`.
+    fn metrics(&self) -> Option<MetricsSet> {
+        let scan = self.scan.lock().unwrap_or_else(PoisonError::into_inner);
+        let scan = scan.as_ref()?;
+        let stats = &scan.execution.stats;
+        let (records, rows) = (stats.records(), scan.rows.load(Relaxed));
+        let metrics = ExecutionPlanMetricsSet::new();
+        let add = |name: &'static str, value: u64| {
+            let counter = MetricBuilder::new(&metrics).global_counter(name);
+            counter.add(value as usize);
         };
-        builder.spawn_blocking(move || rows.read(&reads));
-        Ok(builder.build())
+        MetricBuilder::new(&metrics).output_rows(0).add(rows as usize);
+        add("objects_read", stats.objects_read.load(Relaxed));
+        add("objects_pruned", stats.objects_pruned.load(Relaxed));
+        add("folders_pruned", stats.folders_pruned.load(Relaxed));
+        add("bytes_read", stats.bytes_read.load(Relaxed));
+        add("bytes_inflated", stats.bytes_inflated.load(Relaxed));
+        add("records", records);
+        add("rows_left_out_while_decoding", records.saturating_sub(rows));
+        add("duplicates", stats.duplicates.load(Relaxed));
+        add("rejects", stats.rejects());
+        Some(metrics.clone_inner())
     }
 }
 
-/// Records in, batches to whoever executes the partition.
-struct Rows {
-    decoder: Decoder,
-    seen: Option<Arc<Deduplicator>>,
-    stats: Arc<Stats>,
-    batches: Sender<Result<RecordBatch>>,
-    limit: usize,
-}
+/// A stream of a scan that is not dropped.
+struct OpenStream(Arc<Scan>);
 
-impl Rows {
-    fn read(mut self, reads: &Reads) -> Result<()> {
-        let mut extractor = Extractor::default();
-        while let Some(payload) = reads.next_blocking() {
-            let outcome = extractor.extract(payload, &mut self);
-            outcome.add_to(&self.stats);
-            if outcome.stopped {
-                return Ok(());
-            }
-        }
-        self.flush();
-        let mismatches = self.decoder.take_type_mismatches();
-        let count = mismatches.iter().map(|mismatch| mismatch.count).sum();
-        self.stats.type_mismatches.fetch_add(count, Relaxed);
-        Ok(())
-    }
-
-    /// Hands on what is decoded; tells whether more is wanted.
-    fn flush(&mut self) -> Taken {
-        let batch = match self.decoder.finish() {
-            Ok(Some(batch)) => Ok(batch),
-            Ok(None) => return Taken::Row,
-            Err(error) => Err(error.into()),
-        };
-        let rows = batch.as_ref().map_or(0, RecordBatch::num_rows);
-        self.limit = self.limit.saturating_sub(rows);
-        match self.batches.blocking_send(batch) {
-            Ok(()) if self.limit > 0 => Taken::Row,
-            _ => Taken::Enough,
-        }
+impl OpenStream {
+    fn new(scan: Arc<Scan>) -> Self {
+        scan.streams.fetch_add(1, Relaxed);
+        Self(scan)
     }
 }
 
-impl RecordSink for Rows {
-    fn record(&mut self, record: &Record<'_>) -> Taken {
-        if self.seen.as_ref().is_some_and(|seen| !seen.insert(record)) {
-            return Taken::Duplicate;
+impl Drop for OpenStream {
+    fn drop(&mut self) {
+        if self.0.streams.fetch_sub(1, Relaxed) == 1 {
+            self.0.pipeline.close();
         }
-        match self.decoder.push(record) || self.decoder.rows() >= self.limit {
-            true => self.flush(),
-            false => Taken::Row,
-        }
-    }
-
-    fn not_cloudtrail(&mut self, kind: &'static str, count: u64) {
-        self.stats.not_cloudtrail(kind, count);
-    }
-
-    fn reject(&mut self, reject: &Reject<'_>) {
-        self.stats.reject(reject);
     }
 }
