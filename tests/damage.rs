@@ -420,3 +420,12 @@ pub fn rounds(rounds: usize) -> usize {
         None => rounds,
     }
 }
+
+#[test]
+fn damage_in_a_second_array_leaves_the_first_alone() {
+    let record = record(0);
+    let fed = feed(format!(r#"{{"Records":[{record},"a"],"events":["#));
+    assert_eq!(fed.records.len(), 1, "{fed:?}");
+    let fed = feed(format!(r#"{{"Records":[{record}],"events":["a""#));
+    assert_eq!(fed.records.len(), 1, "{fed:?}");
+}

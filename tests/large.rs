@@ -7,7 +7,7 @@ use auroratrail::payload::Body;
 use auroratrail::stats::Reject;
 
 use crate::damage::{Damage, Form, forms, rounds};
-use crate::feed::{check, payload};
+use crate::feed::{Trickle, check, payload};
 use crate::made::{Random, gzip, id, utf16le};
 
 /// Three times the window.
@@ -220,5 +220,48 @@ fn large_files_of_other_forms_are_read_through_the_window_too() {
     assert_eq!(
         (found.ids.len(), found.rejects.len(), found.others),
         (0, 0, 1)
+    );
+}
+
+#[test]
+fn a_large_document_may_go_on_after_its_records() {
+    // The window, 4 MB, ends in the member after the records.
+    let records = forms(5000).swap_remove(0);
+    let (mut text, mut count) = (r#"{"Records":["#.to_owned(), 0);
+    let whole = String::from_utf8(records.text).unwrap();
+    for place in &records.places {
+        let record = &whole[place.clone()];
+        if text.len() + record.len() + 1 > (4 << 20) - 2000 {
+            break;
+        }
+        text.push_str(if count > 0 { "," } else { "" });
+        text.push_str(record);
+        count += 1;
+    }
+    let padding = " ".repeat((4 << 20) + 100 - text.len());
+    text.push_str(&format!(
+        r#"], "searched": [{padding} "x","y"], "next": null}}"#
+    ));
+    let (found, outcome) = stream(text.into_bytes(), 100_001);
+    assert_eq!(found.ids.len(), count);
+    assert_eq!((found.rejects, outcome.salvaged), (Vec::new(), 0));
+}
+
+#[test]
+fn a_large_table_that_cannot_be_read_to_its_end_is_damaged() {
+    let mut csv = "Event ID,Event time,User name,Event source,Event name,AWS region\n".to_owned();
+    let row = "x,2026-03-04T05:06:07Z,maria,rds.amazonaws.com,ModifyDBCluster,us-east-1\n";
+    csv.push_str(&row.repeat((5 << 20) / row.len()));
+    let reader = Trickle {
+        bytes: csv.into_bytes(),
+        pieces: vec![100_001],
+        fails: true,
+        ..Trickle::default()
+    };
+    let (found, outcome) = ids(Body::Stream(Box::new(reader)));
+    assert_eq!(found.rejects, ["unreadable file"]);
+    assert!(
+        found.ids.len() > 60_000 && outcome.salvaged > 0,
+        "{outcome:?}"
     );
 }

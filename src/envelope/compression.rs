@@ -124,7 +124,10 @@ impl<'r> Stream<'r> {
 
 impl Read for Stream<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        let read = self.text.read(buffer)?;
+        let read = self.text.read(buffer).unwrap_or_else(|error| {
+            note(&self.faults, reason(None, &error), &error, self.read_bytes);
+            0
+        });
         self.read_bytes += read as u64;
         Ok(read)
     }

@@ -200,7 +200,7 @@ impl Extractor {
 /// begin of the next record.
 fn forget_dubious(tape: &mut Tape, text: &str) {
     let dubious = |element: &Element| !matches!(element.value.first(text), b'{' | b'[');
-    if tape.elements.last().is_some_and(dubious) {
+    if tape.last_element().is_some_and(dubious) {
         tape.forget_last_element();
     }
 }

@@ -159,7 +159,7 @@ impl Extractor {
             level.tape.forget_last_element();
         }
         let array = level.tape.arrays[0];
-        if array.elements.0 == array.elements.1 {
+        if array.elements.0 == array.elements.1 || level.tape.is_closed(&array) {
             return;
         }
         let behind = skip_space(text.as_bytes(), array.end as usize);

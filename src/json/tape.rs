@@ -202,17 +202,34 @@ impl Tape {
         self.members.clear();
     }
 
-    /// Takes the last element off, as if its array ended behind the one before it.
+    /// Returns the last element of the last array.
+    pub fn last_element(&self) -> Option<&Element> {
+        self.elements_of(self.arrays.last()?).last()
+    }
+
+    /// Takes the last element of the last array off, as if the array ended after the one before it.
     pub fn forget_last_element(&mut self) {
-        self.elements.pop();
-        let count = self.elements.len() as u32;
-        if let Some(array) = self.arrays.last_mut() {
-            array.elements.1 = count.max(array.elements.0);
-            array.end = match self.elements.get(array.elements.0 as usize..) {
-                Some([.., last]) => last.value.end,
-                _ => array.start + 1,
-            };
+        let Some(array) = self.arrays.last_mut() else {
+            return;
+        };
+        let first = array.elements.0 as usize;
+        if self.elements.len() > first {
+            self.elements.pop();
         }
+        array.elements.1 = self.elements.len() as u32;
+        array.end = match &self.elements[first..] {
+            [.., last] => last.value.end,
+            [] => array.start + 1,
+        };
+    }
+
+    /// Whether `array` came to its end.
+    pub fn is_closed(&self, array: &Array) -> bool {
+        let reached = match self.elements_of(array) {
+            [.., last] => last.value.end,
+            [] => array.start + 1,
+        };
+        array.end > reached
     }
 
     /// The elements of `array`.
