@@ -22,22 +22,12 @@ use datafusion::sql::sqlparser::ast::Statement as SqlStatement;
 
 use crate::error::{Error, Result};
 use crate::events::columns;
+use crate::events::family::{AURORA_SOURCES, OTHER_ENGINES};
 use names::Names;
 use table::{EventsTable, Input};
 
 pub use messages::short;
 pub use plan::{Answer, Plan};
-
-/// Event sources of the Aurora family: the control plane, the two Data APIs, and Aurora DSQL.
-pub const AURORA_SOURCES: [&str; 4] = [
-    "rds.amazonaws.com",
-    "rdsdata.amazonaws.com",
-    "rdsdataapi.amazonaws.com",
-    "dsql.amazonaws.com",
-];
-
-/// Engines that share the RDS API and are not Aurora's family.
-pub const OTHER_ENGINES: [&str; 2] = ["neptune", "docdb"];
 
 /// Rows of the batches that operators make; those that are decoded have more.
 const BATCH_ROWS: usize = 1024;
