@@ -25,6 +25,7 @@
 //! | How is JSON read so fast, and validated all the same? | [`json`] |
 //! | What columns are there? | [`events::columns`] |
 //! | What does `actor` mean exactly? | `events/derived.rs` |
+//! | What belongs to the Aurora family? | [`events::family`] |
 //! | How does a row become its record again? | [`events::rebuild`] |
 //! | What does WHERE save? | `query/pushdown.rs` |
 //! | How does `userIdentity.userName` find its column? | [`query::names`] |

@@ -15,6 +15,7 @@ use std::sync::{Arc, LazyLock};
 
 use arrow::datatypes::{DataType, Field, Fields, Schema, SchemaRef, TimeUnit};
 
+use super::derived;
 use ColumnType::{Boolean, Double, Integer, Json, Resources, Text, Texts, Time};
 
 /// Metadata key of a field: its path in CloudTrail's casing, `userIdentity.userName`.
@@ -105,8 +106,14 @@ impl Catalog {
             .map(|&(path, column_type, about)| {
                 column(path, column_type, ColumnClass::Record, about)
             })
-            .chain(DERIVED.iter().map(|&(path, column_type, about)| {
-                column(path, column_type, ColumnClass::Derived, about)
+            .chain(derived::COLUMNS.iter().map(|derived| {
+                let column_type = derived.rule.column_type();
+                column(
+                    derived.name,
+                    column_type,
+                    ColumnClass::Derived,
+                    derived.about,
+                )
             }))
             .chain(FIXED.iter().map(|&(path, column_type, about)| {
                 column(path, column_type, ColumnClass::Flattened, about)
@@ -288,21 +295,6 @@ const RECORD: &[Row] = &[
     ("summary",                      Json,      "the sums of an aggregated event; see summary.*"),
     ("nullFields",                   Texts,     "fields that are there and null, which their columns cannot tell from absent"),
     ("unmapped",                     Json,      "fields that no column knows, and those whose column does not hold them exactly"),
-];
-
-/// Worked out of the record and of where it came from; `derived.rs` says how.
-#[rustfmt::skip]
-const DERIVED: &[Row] = &[
-    ("actor",         Text,    "who: user name; else role/session; else the service; else the ARN"),
-    ("identity_kind", Text,    "root, user, temporary_credentials, federated, service, other_account or unknown"),
-    ("db_identifier", Text,    "the cluster, instance, snapshot, ... that the call is about"),
-    ("db_kind",       Text,    "what db_identifier names: cluster, instance, cluster_snapshot, ..."),
-    ("engine",        Text,    "aurora-postgresql, aurora-mysql, neptune, ... where the event says so"),
-    ("is_error",      Boolean, "the call failed"),
-    ("is_denied",     Boolean, "the call failed for want of permission"),
-    ("delivery_lag",  Integer, "seconds from the event to its delivery, where the file's name or the envelope has that"),
-    ("source_uri",    Text,    "the file, object or stream it came from"),
-    ("record",        Json,    "the record's JSON, byte for byte as it came"),
 ];
 
 /// The leaves of the objects that are the same for every service

@@ -6,10 +6,12 @@
 //!
 //! Every row can be turned back into its record: [`rebuild`].
 
+mod captures;
 mod cells;
 pub mod columns;
 mod dedup;
 mod derived;
+pub mod family;
 mod filter;
 mod keys;
 mod leftover;
@@ -30,7 +32,7 @@ use crate::envelope::Record;
 use crate::json::Span;
 use cells::{Cells, Fit};
 use columns::{Column, ColumnClass, catalog};
-use derived::{Derived, Subject};
+use derived::Derivation;
 use leftover::Leftovers;
 use mismatch::TypeMismatches;
 use projection::{Node, Target};
@@ -53,8 +55,7 @@ pub struct Decoder {
     cells: Vec<Cells>,
     /// For each projected column, the index of its builder.
     positions: Vec<usize>,
-    notes: Vec<Option<Span>>,
-    derived: Vec<(usize, Derived)>,
+    derivation: Derivation,
     leftovers: Option<Wanted>,
     nulls: HashMap<DataType, ArrayRef>,
     rows: usize,
@@ -89,8 +90,7 @@ impl Decoder {
             tree: Node::default(),
             cells: Vec::new(),
             positions: Vec::with_capacity(projection.len()),
-            notes: Vec::new(),
-            derived: Vec::new(),
+            derivation: Derivation::default(),
             leftovers: None,
             nulls: HashMap::new(),
             rows: 0,
@@ -120,15 +120,7 @@ impl Decoder {
             (ColumnClass::Record, "nullFields") => {
                 self.leftovers.get_or_insert_default().null_fields = Some(index);
             }
-            (ColumnClass::Derived, path) => {
-                let derived = Derived::new(path, |path| {
-                    self.notes.push(None);
-                    let note = self.notes.len() - 1;
-                    self.tree.add(path, Target::Note(note));
-                    note
-                });
-                self.derived.push((index, derived));
-            }
+            (ColumnClass::Derived, name) => self.derivation.add(name, index, &mut self.tree),
             (_, path) => self.tree.add(path, Target::Column(index)),
         }
     }
@@ -158,7 +150,7 @@ impl Decoder {
         let Self {
             tree,
             cells,
-            notes,
+            derivation,
             paths,
             type_mismatches,
             ..
@@ -173,9 +165,7 @@ impl Decoder {
                 let value = Value { text, span };
                 for target in node.targets() {
                     match *target {
-                        Target::Note(note) => {
-                            notes[note].get_or_insert(value.span);
-                        }
+                        Target::Capture(slot) => derivation.capture(slot, value.span),
                         Target::Column(column) => {
                             let fit = cells[column].set(row, value);
                             // An object is expected where there are columns below this one.
@@ -195,23 +185,14 @@ impl Decoder {
                 }
             }
         }
-        if !self.derived.is_empty() {
-            self.push_derived(record);
+        if !self.derivation.is_empty() {
+            self.derivation.push(record, &mut self.cells, self.rows);
         }
         if self.leftovers.is_some() {
             self.push_leftovers(record);
         }
         self.rows += 1;
         self.rows >= self.batch_rows || (self.rows & 31 == 0 && self.text_bytes() > BATCH_BYTES)
-    }
-
-    fn push_derived(&mut self, record: &Record<'_>) {
-        let subject = Subject::new();
-        for (column, derived) in &self.derived {
-            let cell = (&mut self.cells[*column], self.rows);
-            derived.set(record, &self.notes, &subject, cell);
-        }
-        self.notes.fill(None);
     }
 
     fn push_leftovers(&mut self, record: &Record<'_>) {

@@ -9,8 +9,8 @@ use crate::json::{Members, Span};
 pub(super) enum Target {
     /// It becomes a cell of this column of the batch.
     Column(usize),
-    /// It is noted here, for a derived column.
-    Note(usize),
+    /// It is captured in this slot, for derived columns.
+    Capture(usize),
 }
 
 /// The keys below one key that anybody asked for.
