@@ -22,10 +22,11 @@ use datafusion::sql::sqlparser::ast::Statement as SqlStatement;
 
 use crate::error::{Error, Result};
 use crate::events::columns;
+use messages::user_message;
 use names::Names;
 use table::{EventsTable, Input};
 
-pub use messages::short;
+pub use messages::translate_error;
 pub use plan::{Answer, Plan};
 
 /// Event sources of the Aurora family: the control plane, the two Data APIs, and Aurora DSQL.
@@ -68,7 +69,7 @@ impl Session {
         let runtime = RuntimeEnvBuilder::new()
             .with_memory_pool(Arc::new(TrackConsumersPool::new(pool, top)))
             .build_arc()
-            .map_err(|error| plan_error(&error))?;
+            .map_err(translate_error)?;
         let config = SessionConfig::new()
             .with_information_schema(true)
             .with_target_partitions(options.threads)
@@ -90,9 +91,7 @@ impl Session {
             context,
             names: Names::new(),
         };
-        session
-            .add_tables(input)
-            .map_err(|error| plan_error(&error))?;
+        session.add_tables(input).map_err(translate_error)?;
         Ok(session)
     }
 
@@ -135,13 +134,13 @@ impl Session {
         if let Some(rows) = catalog::answer(&statement)? {
             return Ok(Plan::of_rows(self, rows));
         }
-        let titles = self.names.rewrite(&mut statement)?;
+        let column_names = self.names.rewrite(&mut statement)?;
         let plan = self
             .context
             .state()
             .statement_to_plan(statement)
             .await
-            .map_err(|error| self.explain(&error))?;
+            .map_err(|error| self.explain(error))?;
         // Reading is all that a query may do: no files written, no tables made of files or URLs.
         SQLOptions::new()
             .with_allow_ddl(false)
@@ -149,14 +148,14 @@ impl Session {
             .with_allow_statements(false)
             .verify_plan(&plan)
             .map_err(|_| only_queries())?;
-        Ok(Plan::of_query(self, plan, titles))
+        Ok(Plan::of_query(self, plan, column_names))
     }
 
     /// The error that the one who asked can use.
-    fn explain(&self, error: &DataFusionError) -> Error {
-        match self.names.explain_plan_error(error) {
+    fn explain(&self, error: DataFusionError) -> Error {
+        match self.names.explain_plan_error(&error) {
             Some(message) => Error::query(message),
-            None => Error::query(short(error)),
+            None => translate_error(error),
         }
     }
 }
@@ -169,7 +168,7 @@ impl std::fmt::Debug for Session {
 
 fn parse(sql: &str) -> Result<Statement> {
     let statements = DFParser::parse_sql(sql)
-        .map_err(|error| Error::query(format!("cannot read the SQL: {}", short(&error))))?;
+        .map_err(|error| Error::query(format!("cannot read the SQL: {}", user_message(&error))))?;
     let count = statements.len();
     let mut statements = statements.into_iter();
     match (statements.next(), count) {
@@ -204,8 +203,4 @@ fn only_queries() -> Error {
     Error::query(
         "only queries can be asked here: SELECT, WITH, VALUES, EXPLAIN, DESCRIBE events, SHOW TABLES",
     )
-}
-
-fn plan_error(error: &DataFusionError) -> Error {
-    Error::query(short(error))
 }

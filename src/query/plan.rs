@@ -12,15 +12,15 @@ use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::DataFrame;
 use futures::StreamExt;
 
-use super::names::Titles;
-use super::{Session, plan_error};
+use super::names::ColumnNames;
+use super::{Session, translate_error};
 use crate::error::Result;
 
 /// A statement that is understood and not begun.
 pub struct Plan<'a> {
     session: &'a Session,
     work: Work,
-    titles: Titles,
+    column_names: ColumnNames,
 }
 
 enum Work {
@@ -42,21 +42,25 @@ impl<'a> Plan<'a> {
         Self {
             session,
             work: Work::Rows(rows),
-            titles: Titles::default(),
+            column_names: ColumnNames::default(),
         }
     }
 
-    pub(super) fn of_query(session: &'a Session, plan: LogicalPlan, titles: Titles) -> Self {
+    pub(super) fn of_query(
+        session: &'a Session,
+        plan: LogicalPlan,
+        column_names: ColumnNames,
+    ) -> Self {
         Self {
             session,
             work: Work::Query(Box::new(plan)),
-            titles,
+            column_names,
         }
     }
 
     /// Remarks for the one who asked.
     pub fn notes(&self) -> &[String] {
-        self.titles.notes()
+        self.column_names.notes()
     }
 
     /// Whether the answer takes reading the input: `SELECT 1`, `DESCRIBE` and `EXPLAIN` do not.
@@ -76,27 +80,24 @@ impl<'a> Plan<'a> {
         let Self {
             session,
             work,
-            titles,
+            column_names,
         } = self;
         let frame = match work {
-            Work::Rows(rows) => session.frame_of(rows).map_err(|error| plan_error(&error))?,
+            Work::Rows(rows) => session.frame_of(rows).map_err(translate_error)?,
             Work::Query(plan) => {
                 let is_plan = matches!(*plan, LogicalPlan::Explain(_) | LogicalPlan::Analyze(_));
                 let frame = session.context.execute_logical_plan(*plan).await;
-                let frame = frame.map_err(|error| session.explain(&error))?;
+                let frame = frame.map_err(|error| session.explain(error))?;
                 match is_plan {
-                    true => session
-                        .line_by_line(frame)
-                        .await
-                        .map_err(|error| plan_error(&error))?,
+                    true => session.line_by_line(frame).await.map_err(translate_error)?,
                     false => frame,
                 }
             }
         };
         let rows = frame.execute_stream().await;
-        let rows = rows.map_err(|error| session.explain(&error))?;
+        let rows = rows.map_err(|error| session.explain(error))?;
         Ok(Answer {
-            titles: titles.apply(&rows.schema()),
+            titles: column_names.apply(&rows.schema()),
             rows,
         })
     }

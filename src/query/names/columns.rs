@@ -8,15 +8,15 @@ use super::{CLASS_KEY, JSON_KEY, PATH_KEY};
 
 /// A column of a table, a CTE or a derived table.
 #[derive(Clone, Debug)]
-pub(super) struct Column {
+pub(super) struct RelationColumn {
     /// As the plan knows it.
     pub name: String,
     /// As people write it: `userIdentity.userName`.
     pub path: String,
     /// What `SELECT *` calls it.
-    pub title: String,
+    pub output_name: String,
     /// Whether `SELECT *` gives it.
-    pub shown: bool,
+    pub visible: bool,
     /// Whether paths may be extracted from its text.
     pub json: bool,
     /// `None` for an expression, whose type only the planner knows.
@@ -25,14 +25,14 @@ pub(super) struct Column {
     pub leaf: bool,
 }
 
-impl Column {
+impl RelationColumn {
     /// The column that an expression becomes under a name.
-    pub fn named(name: &str, title: &str) -> Self {
+    pub fn named(name: &str, output_name: &str) -> Self {
         Self {
             name: name.to_string(),
-            path: title.to_string(),
-            title: title.to_string(),
-            shown: true,
+            path: output_name.to_string(),
+            output_name: output_name.to_string(),
+            visible: true,
             json: false,
             data_type: None,
             leaf: false,
@@ -40,19 +40,19 @@ impl Column {
     }
 
     /// The same values under another name.
-    pub fn renamed(&self, name: &str, title: &str) -> Self {
+    pub fn renamed(&self, name: &str, output_name: &str) -> Self {
         Self {
             json: self.json,
             data_type: self.data_type.clone(),
-            ..Self::named(name, title)
+            ..Self::named(name, output_name)
         }
     }
 }
 
 /// The columns of one relation. Built once a schema and shared: a table has some 900.
 #[derive(Debug)]
-pub(super) struct Columns {
-    all: Vec<Column>,
+pub(super) struct ColumnIndex {
+    all: Vec<RelationColumn>,
     /// Lower-case names and paths.
     keys: HashMap<String, usize>,
     /// Names that another name equals but for case.
@@ -63,21 +63,21 @@ pub(super) struct Columns {
     complete: bool,
 }
 
-impl Columns {
+impl ColumnIndex {
     /// A table's columns. `also_shown` are flattened ones that `SELECT *` gives nevertheless,
     /// because the view or table was made by naming them.
-    pub fn of_schema(schema: &Schema, also_shown: &[String]) -> Self {
-        let also_shown: HashSet<&String> = also_shown.iter().collect();
+    pub fn of_schema(schema: &Schema, also_visible: &[String]) -> Self {
+        let also_visible: HashSet<&String> = also_visible.iter().collect();
         let column = |field: &FieldRef| {
             let metadata = field.metadata();
             let class = metadata.get(CLASS_KEY).map_or("record", String::as_str);
-            Column {
+            RelationColumn {
                 name: field.name().clone(),
                 path: metadata
                     .get(PATH_KEY)
                     .map_or_else(|| field.name().clone(), Clone::clone),
-                title: field.name().clone(),
-                shown: class == "record" || also_shown.contains(field.name()),
+                output_name: field.name().clone(),
+                visible: class == "record" || also_visible.contains(field.name()),
                 json: metadata.get(JSON_KEY).is_some_and(|json| json == "true"),
                 data_type: Some(field.data_type().clone()),
                 leaf: false,
@@ -87,7 +87,7 @@ impl Columns {
     }
 
     /// The output of a query.
-    pub fn new(all: Vec<Column>, complete: bool) -> Self {
+    pub fn new(all: Vec<RelationColumn>, complete: bool) -> Self {
         let mut columns = Self {
             keys: HashMap::with_capacity(2 * all.len()),
             exact: HashMap::new(),
@@ -125,7 +125,7 @@ impl Columns {
     }
 
     /// The column with this name or path in any case, or with this leaf.
-    pub fn find(&self, typed: &str) -> Option<&Column> {
+    pub fn find(&self, typed: &str) -> Option<&RelationColumn> {
         let key = typed.to_lowercase();
         let at = self.exact.get(typed).or_else(|| self.keys.get(&key));
         let leaf = || self.leaves.get(&key).and_then(Option::as_ref);
@@ -133,7 +133,7 @@ impl Columns {
     }
 
     /// The column's place among the others; for a stable order.
-    pub fn position(&self, column: &Column) -> usize {
+    pub fn position(&self, column: &RelationColumn) -> usize {
         *self
             .exact
             .get(&column.name)
@@ -141,7 +141,7 @@ impl Columns {
             .unwrap_or(&usize::MAX)
     }
 
-    pub fn iter(&self) -> impl Iterator<Item = &Column> {
+    pub fn iter(&self) -> impl Iterator<Item = &RelationColumn> {
         self.all.iter()
     }
 
@@ -152,8 +152,8 @@ impl Columns {
     /// The same columns under the names of a column list: `AS t(a, b)`.
     pub fn relabelled(&self, names: &[(String, String)]) -> Self {
         let mut all = self.all.clone();
-        for (column, (name, title)) in all.iter_mut().zip(names) {
-            *column = column.renamed(name, title);
+        for (column, (name, output_name)) in all.iter_mut().zip(names) {
+            *column = column.renamed(name, output_name);
         }
         Self::new(all, self.complete)
     }
@@ -161,7 +161,7 @@ impl Columns {
 
 /// Gives columns with the same name the suffixes that the planner gives them when a subquery gets
 /// its alias: `x`, `x:1`.
-pub(super) fn unique_names(columns: &mut [Column]) {
+pub(super) fn unique_names(columns: &mut [RelationColumn]) {
     let mut seen = HashSet::new();
     for column in columns {
         let mut name = column.name.clone();

@@ -8,10 +8,10 @@ use datafusion::sql::sqlparser::ast::{
     TableFactor, TableWithJoins,
 };
 
-use super::columns::{Column, Columns};
+use super::columns::{ColumnIndex, RelationColumn};
 use super::path::{normal, parts_of, quoted};
 use super::scope::Relation;
-use super::walk::{Place, Rewriter, refuse, relabel};
+use super::walk::{QueryContext, Rewriter, refuse, relabel};
 use super::{DEFAULT_CATALOG, DEFAULT_SCHEMA};
 use crate::error::Result;
 
@@ -51,12 +51,12 @@ impl Rewriter<'_> {
             | JoinOperator::LeftAnti(_) => {
                 relations[first..]
                     .iter_mut()
-                    .for_each(|it| it.starred = false);
+                    .for_each(|it| it.in_wildcard = false);
             }
             JoinOperator::RightSemi(_) | JoinOperator::RightAnti(_) => {
                 relations[..first]
                     .iter_mut()
-                    .for_each(|it| it.starred = false);
+                    .for_each(|it| it.in_wildcard = false);
             }
             _ => {}
         }
@@ -119,14 +119,14 @@ impl Rewriter<'_> {
                 ..
             } => {
                 let list = alias.as_ref().map_or(&[][..], |alias| &alias.columns);
-                let place = Place {
-                    alias: true,
-                    hidden: list.is_empty(),
-                    ..Place::default()
+                let context = QueryContext {
+                    needs_aliases: true,
+                    keeps_hidden: list.is_empty(),
+                    ..QueryContext::default()
                 };
                 // Without LATERAL a subquery does not see its neighbours.
                 let scope = if *lateral { None } else { self.scopes.pop() };
-                let output = self.query(subquery, place)?;
+                let output = self.query(subquery, context)?;
                 self.scopes.extend(scope);
                 derived(Some(output.into_columns(list)), alias.as_ref())
             }
@@ -178,7 +178,7 @@ impl Rewriter<'_> {
             accepts: lower.clone(),
             columns: None,
             is_table: false,
-            starred: true,
+            in_wildcard: true,
             merged: vec![],
         };
         if let [cte] = lower.as_slice()
@@ -203,7 +203,7 @@ impl Rewriter<'_> {
         relation
     }
 
-    fn cte(&self, ident: &Ident, lower: &str) -> Option<(String, Option<Arc<Columns>>)> {
+    fn cte(&self, ident: &Ident, lower: &str) -> Option<(String, Option<Arc<ColumnIndex>>)> {
         let exact = normal(ident);
         let ctes = || self.ctes.iter().rev();
         ctes()
@@ -232,13 +232,13 @@ fn renamed(mut relation: Relation, alias: Option<&TableAlias>) -> Relation {
         && !alias.columns.is_empty()
     {
         let all = columns.iter().cloned().collect();
-        let columns = Columns::new(all, columns.is_complete());
+        let columns = ColumnIndex::new(all, columns.is_complete());
         relation.columns = Some(Arc::new(relabel(columns, &alias.columns)));
     }
     relation
 }
 
-fn derived(columns: Option<Arc<Columns>>, alias: Option<&TableAlias>) -> Relation {
+fn derived(columns: Option<Arc<ColumnIndex>>, alias: Option<&TableAlias>) -> Relation {
     let name = alias.map(|alias| normal(&alias.name));
     Relation {
         label: name.clone().unwrap_or_else(|| "the subquery".to_string()),
@@ -246,13 +246,13 @@ fn derived(columns: Option<Arc<Columns>>, alias: Option<&TableAlias>) -> Relatio
         qualifier: name.into_iter().collect(),
         columns,
         is_table: false,
-        starred: true,
+        in_wildcard: true,
         merged: vec![],
     }
 }
 
 /// The columns of `UNNEST(a, b) AS t(x, y)`.
-fn unnested(alias: &TableAlias, types: Vec<Option<DataType>>) -> Option<Arc<Columns>> {
+fn unnested(alias: &TableAlias, types: Vec<Option<DataType>>) -> Option<Arc<ColumnIndex>> {
     if alias.columns.len() != types.len() {
         return None;
     }
@@ -260,11 +260,11 @@ fn unnested(alias: &TableAlias, types: Vec<Option<DataType>>) -> Option<Arc<Colu
         .columns
         .iter()
         .zip(types)
-        .map(|(column, data_type)| Column {
+        .map(|(column, data_type)| RelationColumn {
             data_type,
-            ..Column::named(&normal(&column.name), &column.name.value)
+            ..RelationColumn::named(&normal(&column.name), &column.name.value)
         });
-    Some(Arc::new(Columns::new(columns.collect(), true)))
+    Some(Arc::new(ColumnIndex::new(columns.collect(), true)))
 }
 
 /// What a join is joined by.

@@ -8,7 +8,7 @@ use datafusion::sql::sqlparser::ast::{
     Expr, JoinConstraint, JoinOperator, ObjectNamePart, Select, Visit, Visitor,
 };
 
-use super::columns::{Column, Columns};
+use super::columns::{ColumnIndex, RelationColumn};
 use super::path::{Part, parts_of, text_of};
 
 /// The paths of a statement.
@@ -28,7 +28,7 @@ impl Mentions {
     }
 
     /// The columns that `SELECT *` does not give but the statement mentions, in table order.
-    pub fn hidden<'a>(&self, columns: &'a Columns) -> Vec<&'a Column> {
+    pub fn hidden<'a>(&self, columns: &'a ColumnIndex) -> Vec<&'a RelationColumn> {
         let mut found = BTreeSet::new();
         for path in &self.paths {
             for start in 0..path.len() {
@@ -36,7 +36,7 @@ impl Mentions {
                 let mut texts = ends.map(|end| path[start..end].join("."));
                 let column = texts.find_map(|text| columns.find(&text));
                 if let Some(column) = column
-                    && !column.shown
+                    && !column.visible
                 {
                     found.insert((columns.position(column), &column.name));
                 }

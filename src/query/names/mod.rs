@@ -19,6 +19,7 @@
 //! (`postgresql` has no `EXCLUDE` and reads `x NOTNULL`, `!` and `:=` its own way; `duckdb` has
 //! lambdas but no `UNNEST` relation.) The one thing it lacks, lambdas, is made up for here.
 
+mod column_names;
 mod columns;
 mod compare;
 mod exprs;
@@ -29,7 +30,6 @@ mod path;
 mod projection;
 mod scope;
 mod suggest;
-mod titles;
 mod unnest;
 mod walk;
 
@@ -46,11 +46,11 @@ use datafusion::sql::parser::{CopyToSource, Statement};
 use datafusion::sql::sqlparser::ast::{Query, Statement as SqlStatement};
 
 use crate::error::Result;
-use columns::{Column, Columns};
+use columns::{ColumnIndex, RelationColumn};
 use mentions::Mentions;
-use walk::{Place, Rewriter};
+use walk::{QueryContext, Rewriter};
 
-pub use titles::Titles;
+pub use column_names::ColumnNames;
 
 /// Field metadata that the rewriter reads: a column's path (without it, the name is the path), its
 /// class ([`CLASS_RECORD`], the default, [`CLASS_FLATTENED`] or [`CLASS_DERIVED`]), and whether it holds
@@ -78,8 +78,8 @@ pub struct Names {
 struct Table {
     name: String,
     schema: SchemaRef,
-    shown: Vec<String>,
-    columns: Arc<Columns>,
+    visible: Vec<String>,
+    columns: Arc<ColumnIndex>,
 }
 
 impl Names {
@@ -99,8 +99,8 @@ impl Names {
     /// Adds the view or table that a `CREATE ... AS SELECT` made. `titles` are those of that
     /// statement: flattened columns that it named are columns like others here, so that
     /// `SELECT *` gives them.
-    pub fn add_selected(&mut self, name: &str, schema: &SchemaRef, titles: &Titles) {
-        self.add(name, schema, titles.shown.clone());
+    pub fn add_selected(&mut self, name: &str, schema: &SchemaRef, column_names: &ColumnNames) {
+        self.add(name, schema, column_names.visible.clone());
     }
 
     /// Forgets a table.
@@ -108,9 +108,10 @@ impl Names {
         self.tables.remove(&name.to_lowercase());
     }
 
-    fn add(&mut self, name: &str, schema: &SchemaRef, shown: Vec<String>) {
+    fn add(&mut self, name: &str, schema: &SchemaRef, visible: Vec<String>) {
         let same = |table: &&Table| {
-            table.shown == shown && (Arc::ptr_eq(&table.schema, schema) || table.schema == *schema)
+            table.visible == visible
+                && (Arc::ptr_eq(&table.schema, schema) || table.schema == *schema)
         };
         let key = name.to_lowercase();
         if self.tables.get(&key).filter(same).is_some() {
@@ -118,20 +119,20 @@ impl Names {
         }
         let twin = self.tables.values().find(same);
         let columns = twin.map_or_else(
-            || Arc::new(Columns::of_schema(schema, &shown)),
+            || Arc::new(ColumnIndex::of_schema(schema, &visible)),
             |twin| Arc::clone(&twin.columns),
         );
         let table = Table {
             name: name.to_string(),
             schema: Arc::clone(schema),
-            shown,
+            visible,
             columns,
         };
         self.tables.insert(key, table);
     }
 
     /// The table of that name, whose parts are in lower case.
-    fn table(&self, name: &[String]) -> Option<(&str, Arc<Columns>)> {
+    fn table(&self, name: &[String]) -> Option<(&str, Arc<ColumnIndex>)> {
         let table = match name {
             [table] => table,
             [schema, table] if schema == DEFAULT_SCHEMA => table,
@@ -150,78 +151,80 @@ impl Names {
     /// # Errors
     ///
     /// A query error for a name that nothing here can mean, with what may have been meant.
-    pub fn rewrite(&self, statement: &mut Statement) -> Result<Titles> {
+    pub fn rewrite(&self, statement: &mut Statement) -> Result<ColumnNames> {
         match statement {
             Statement::Statement(statement) => self.rewrite_sql(statement),
             Statement::Explain(explain) => {
-                let titles = self.rewrite(&mut explain.statement)?;
-                Ok(untitled(titles))
+                let column_names = self.rewrite(&mut explain.statement)?;
+                Ok(unnamed_output(column_names))
             }
             Statement::CopyTo(copy) => match &mut copy.source {
                 CopyToSource::Query(query) => {
                     // The file's columns are the plan's, so expressions get readable names there.
-                    let place = Place {
-                        alias: true,
-                        ..Place::default()
+                    let context = QueryContext {
+                        needs_aliases: true,
+                        ..QueryContext::default()
                     };
-                    Ok(untitled(self.rewrite_query(query, place, false)?))
+                    Ok(unnamed_output(self.rewrite_query(query, context, false)?))
                 }
                 CopyToSource::Relation(name) => {
                     Rewriter::new(self, Mentions::default()).table(name);
-                    Ok(Titles::default())
+                    Ok(ColumnNames::default())
                 }
             },
-            Statement::CreateExternalTable(_) | Statement::Reset(_) => Ok(Titles::default()),
+            Statement::CreateExternalTable(_) | Statement::Reset(_) => Ok(ColumnNames::default()),
         }
     }
 
-    fn rewrite_sql(&self, statement: &mut SqlStatement) -> Result<Titles> {
-        let named = Place {
-            alias: true,
-            ..Place::default()
+    fn rewrite_sql(&self, statement: &mut SqlStatement) -> Result<ColumnNames> {
+        let named = QueryContext {
+            needs_aliases: true,
+            ..QueryContext::default()
         };
         match statement {
             SqlStatement::Query(query) => {
-                let place = Place {
-                    titles: true,
-                    ..Place::default()
+                let context = QueryContext {
+                    sets_column_names: true,
+                    ..QueryContext::default()
                 };
-                self.rewrite_query(query, place, false)
+                self.rewrite_query(query, context, false)
             }
             SqlStatement::Prepare { statement, .. } => self.rewrite_sql(statement),
-            SqlStatement::Explain { statement, .. } => Ok(untitled(self.rewrite_sql(statement)?)),
+            SqlStatement::Explain { statement, .. } => {
+                Ok(unnamed_output(self.rewrite_sql(statement)?))
+            }
             // A view has all columns of its table, so that paths can be asked of it as well.
             SqlStatement::CreateView(view) => self.rewrite_query(&mut view.query, named, true),
             SqlStatement::CreateTable(table) => match &mut table.query {
                 Some(query) => self.rewrite_query(query, named, false),
-                None => Ok(Titles::default()),
+                None => Ok(ColumnNames::default()),
             },
             SqlStatement::Insert(insert) => match &mut insert.source {
-                Some(query) => Ok(untitled(self.rewrite_query(
+                Some(query) => Ok(unnamed_output(self.rewrite_query(
                     query,
-                    Place::default(),
+                    QueryContext::default(),
                     false,
                 )?)),
-                None => Ok(Titles::default()),
+                None => Ok(ColumnNames::default()),
             },
-            _ => Ok(Titles::default()),
+            _ => Ok(ColumnNames::default()),
         }
     }
 
     fn rewrite_query(
         &self,
         query: &mut Query,
-        place: Place,
+        context: QueryContext,
         keep_wildcards: bool,
-    ) -> Result<Titles> {
+    ) -> Result<ColumnNames> {
         let mut rewriter = Rewriter::new(self, Mentions::of(query));
         rewriter.keep_wildcards = keep_wildcards;
-        let output = rewriter.query(query, place)?;
-        let shown = output.columns.into_iter().filter(|column| column.shown);
-        Ok(Titles {
-            items: rewriter.titles,
+        let output = rewriter.query(query, context)?;
+        let visible = output.columns.into_iter().filter(|column| column.visible);
+        Ok(ColumnNames {
+            items: rewriter.column_names,
             notes: rewriter.notes,
-            shown: shown.map(|column| column.name).collect(),
+            visible: visible.map(|column| column.name).collect(),
         })
     }
 
@@ -265,7 +268,8 @@ impl Names {
             let table = label.and_then(|label| self.tables.get(&label.to_lowercase()));
             let known = table.and_then(|table| table.columns.find(&column.name));
             let known = known.cloned();
-            columns.push(known.unwrap_or_else(|| Column::named(&column.name, &column.name)));
+            columns
+                .push(known.unwrap_or_else(|| RelationColumn::named(&column.name, &column.name)));
         }
         let place = match labels.as_slice() {
             [] if valid.is_empty() => " here: there is no table in FROM".to_string(),
@@ -289,10 +293,10 @@ impl Names {
         let catalog = format!("{DEFAULT_CATALOG}.");
         let name = name.strip_prefix(&home).unwrap_or(name);
         let name = name.strip_prefix(&catalog).unwrap_or(name);
-        let tables: Vec<Column> = self
+        let tables: Vec<RelationColumn> = self
             .tables
             .values()
-            .map(|table| Column::named(&table.name, &table.name))
+            .map(|table| RelationColumn::named(&table.name, &table.name))
             .collect();
         let near = suggest::nearest(name, tables.iter());
         let near: Vec<&str> = near.iter().map(|table| table.name.as_str()).collect();
@@ -307,9 +311,9 @@ impl Names {
 }
 
 /// For statements whose output is not that of the query in them.
-fn untitled(titles: Titles) -> Titles {
-    Titles {
+fn unnamed_output(column_names: ColumnNames) -> ColumnNames {
+    ColumnNames {
         items: vec![],
-        ..titles
+        ..column_names
     }
 }

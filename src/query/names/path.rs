@@ -6,7 +6,7 @@ use datafusion::sql::sqlparser::ast::{
     FunctionArgumentList, FunctionArguments, Ident, ObjectName, Subscript, Value,
 };
 
-use super::columns::Column;
+use super::columns::RelationColumn;
 use crate::query::json_path::{JSON_GET_PATH, Step, encode, is_text};
 
 /// One step of a path.
@@ -120,20 +120,20 @@ pub(super) fn column_expr(qualifier: &[String], name: &str) -> Expr {
 }
 
 /// What a path leads to below a column.
-pub(super) enum Below {
+pub(super) enum FieldAccess {
     /// A value: how to get it, and what it is.
-    Value(Box<(Expr, Column)>),
+    Value(Box<(Expr, RelationColumn)>),
     /// Nothing: the column's values have no parts.
     Scalar,
     /// Something that cannot be got this way.
-    Refused(String),
+    Rejected(String),
 }
 
 /// Follows `rest` down from a column: into lists and structs as the engine does, into JSON text
 /// by [`JSON_GET_PATH`].
-pub(super) fn below(mut expr: Expr, column: &Column, rest: &[Part]) -> Below {
+pub(super) fn access_field(mut expr: Expr, column: &RelationColumn, rest: &[Part]) -> FieldAccess {
     let Some(mut data_type) = column.data_type.clone() else {
-        return below_unknown(expr, column, rest);
+        return access_untyped(expr, column, rest);
     };
     let mut path = column.path.clone();
     for (at, part) in rest.iter().enumerate() {
@@ -146,7 +146,7 @@ pub(super) fn below(mut expr: Expr, column: &Column, rest: &[Part]) -> Below {
                     ArrowType::Struct(_) => format!(".{}", name.value),
                     _ => String::new(),
                 };
-                return Below::Refused(format!(
+                return FieldAccess::Rejected(format!(
                     "{path} is an array: take one element, as in {path}[1]{below}, or UNNEST it"
                 ));
             }
@@ -166,7 +166,7 @@ pub(super) fn below(mut expr: Expr, column: &Column, rest: &[Part]) -> Below {
             (ArrowType::Struct(fields), Part::Name(name)) => {
                 let Some(field) = field(fields, &name.value) else {
                     let fields: Vec<_> = fields.iter().map(|field| field.name().as_str()).collect();
-                    return Below::Refused(format!(
+                    return FieldAccess::Rejected(format!(
                         "{path} has no field {}; its fields are {}",
                         name.value,
                         fields.join(", ")
@@ -179,17 +179,17 @@ pub(super) fn below(mut expr: Expr, column: &Column, rest: &[Part]) -> Below {
             (ArrowType::Map(..), Part::Name(name)) => {
                 path = format!("{path}.{}", name.value);
                 expr = subscript(expr, key(&name.value));
-                return Below::Value(Box::new((expr, Column::named(&path, &path))));
+                return FieldAccess::Value(Box::new((expr, RelationColumn::named(&path, &path))));
             }
-            _ => return Below::Scalar,
+            _ => return FieldAccess::Scalar,
         };
     }
-    let found = Column {
+    let found = RelationColumn {
         json: column.json,
         data_type: Some(data_type),
-        ..Column::named(&path, &path)
+        ..RelationColumn::named(&path, &path)
     };
-    Below::Value(Box::new((expr, found)))
+    FieldAccess::Value(Box::new((expr, found)))
 }
 
 /// The field of a struct: the one with that spelling, else one in another case.
@@ -202,7 +202,7 @@ fn field<'a>(fields: &'a Fields, name: &str) -> Option<&'a FieldRef> {
 }
 
 /// Leaves it to the planner what the parts of an expression's value are.
-fn below_unknown(mut expr: Expr, column: &Column, rest: &[Part]) -> Below {
+fn access_untyped(mut expr: Expr, column: &RelationColumn, rest: &[Part]) -> FieldAccess {
     for part in rest {
         let step = match part {
             Part::Name(ident) => key(&normal(ident)),
@@ -215,17 +215,17 @@ fn below_unknown(mut expr: Expr, column: &Column, rest: &[Part]) -> Below {
     }
     let path = text_of(rest).unwrap_or_default();
     let path = format!("{}.{path}", column.path);
-    Below::Value(Box::new((expr, Column::named(&path, &path))))
+    FieldAccess::Value(Box::new((expr, RelationColumn::named(&path, &path))))
 }
 
-fn json(expr: Expr, path: &str, rest: &[Part]) -> Below {
+fn json(expr: Expr, path: &str, rest: &[Part]) -> FieldAccess {
     let mut steps = Vec::with_capacity(rest.len());
     for part in rest {
         steps.push(match part {
             Part::Name(ident) => Step::Key(ident.value.clone()),
             Part::Index(index) => Step::Index(*index),
             Part::Other(_) => {
-                return Below::Refused(format!(
+                return FieldAccess::Rejected(format!(
                     "{path} is JSON, whose indexes are constants from 1, as in {path}[1]"
                 ));
             }
@@ -238,12 +238,12 @@ fn json(expr: Expr, path: &str, rest: &[Part]) -> Below {
             Step::Index(index) => full.push_str(&format!("[{index}]")),
         }
     }
-    let found = Column {
+    let found = RelationColumn {
         json: true,
         data_type: Some(ArrowType::Utf8),
-        ..Column::named(&full, &full)
+        ..RelationColumn::named(&full, &full)
     };
-    Below::Value(Box::new((json_call(expr, encode(&steps)), found)))
+    FieldAccess::Value(Box::new((json_call(expr, encode(&steps)), found)))
 }
 
 fn json_call(text: Expr, path: String) -> Expr {
@@ -265,7 +265,7 @@ fn json_call(text: Expr, path: String) -> Expr {
     })
 }
 
-/// Whether this is an extraction that [`below`] made; its path argument.
+/// Whether this is an extraction that [`access_field`] made; its path argument.
 pub(super) fn json_call_path(expr: &mut Expr) -> Option<&mut String> {
     let Expr::Function(function) = expr else {
         return None;
@@ -330,7 +330,7 @@ pub(super) fn dots_to_keys(chain: &mut [AccessExpr]) {
 
 /// The type that a literal asks of the text it is compared with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum CoercionType {
     Text,
     Integer,
     Float,
@@ -339,12 +339,12 @@ pub(super) enum Kind {
 }
 
 /// `TRY_CAST(expr AS kind)`, so that a value of another form is NULL and no failure.
-pub(super) fn try_cast(expr: &mut Expr, kind: Kind) {
+pub(super) fn try_cast(expr: &mut Expr, kind: CoercionType) {
     let data_type = match kind {
-        Kind::Integer => DataType::BigInt(None),
-        Kind::Float => DataType::Double(ExactNumberInfo::None),
-        Kind::Boolean => DataType::Boolean,
-        Kind::Text | Kind::Other => return,
+        CoercionType::Integer => DataType::BigInt(None),
+        CoercionType::Float => DataType::Double(ExactNumberInfo::None),
+        CoercionType::Boolean => DataType::Boolean,
+        CoercionType::Text | CoercionType::Other => return,
     };
     let inner = std::mem::replace(expr, Expr::value(Value::Null));
     *expr = Expr::Cast {

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::columns::{Column, Columns};
-use super::path::{Below, Part, below, column_expr, text_of};
+use super::columns::{ColumnIndex, RelationColumn};
+use super::path::{FieldAccess, Part, access_field, column_expr, text_of};
 use datafusion::sql::sqlparser::ast::{Expr, Ident};
 
 /// Something in a FROM clause.
@@ -16,11 +16,11 @@ pub(super) struct Relation {
     /// The qualifiers it answers to, in lower case: any tail of this.
     pub accepts: Vec<String>,
     /// `None` if it may have any columns.
-    pub columns: Option<Arc<Columns>>,
+    pub columns: Option<Arc<ColumnIndex>>,
     /// Whether `DESCRIBE` knows it.
     pub is_table: bool,
     /// Whether `SELECT *` sees it: not so the right side of a semi join.
-    pub starred: bool,
+    pub in_wildcard: bool,
     /// Columns that `SELECT *` leaves out because a USING merged them with the left side's.
     pub merged: Vec<String>,
 }
@@ -39,7 +39,7 @@ impl Relation {
     }
 
     /// Whether `SELECT *` leaves the column out because USING merged it with another.
-    pub fn merges(&self, column: &Column) -> bool {
+    pub fn merges(&self, column: &RelationColumn) -> bool {
         self.merged.contains(&column.name)
     }
 
@@ -51,7 +51,7 @@ impl Relation {
 
 /// Whether a clause sees the SELECT list's aliases, and before or after the columns.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Aliases {
+pub(super) enum AliasOrder {
     #[default]
     Never,
     First,
@@ -64,31 +64,31 @@ pub(super) struct Scope {
     pub relations: Vec<Relation>,
     /// The SELECT list's aliases, as the plan knows them.
     pub aliases: Vec<String>,
-    pub sees_aliases: Aliases,
+    pub sees_aliases: AliasOrder,
     /// Whether a NATURAL JOIN merges columns, which only the planner knows.
     pub natural: bool,
 }
 
 /// What a path turned out to be.
 #[derive(Debug)]
-pub(super) struct Resolved {
+pub(super) struct ResolvedPath {
     pub expr: Expr,
     /// What it is, as a column of the output.
-    pub column: Column,
+    pub column: RelationColumn,
     /// For an extraction: whose columns it might have been meant to be one of.
-    pub extracted_from: Option<Arc<Columns>>,
+    pub extracted_from: Option<Arc<ColumnIndex>>,
 }
 
 /// The outcome of looking a path up.
 #[derive(Debug)]
-pub(super) enum Found {
-    Column(Box<Resolved>),
+pub(super) enum Resolution {
+    Column(Box<ResolvedPath>),
     /// An alias of the SELECT list.
     Alias(String),
     /// Nothing here.
-    Nothing,
+    NotFound,
     /// It cannot be meant otherwise, and cannot be done.
-    Refused(String),
+    Rejected(String),
 }
 
 /// No table has a longer qualifier than `catalog.schema.table`.
@@ -96,11 +96,11 @@ const MAX_QUALIFIER: usize = 3;
 
 impl Scope {
     /// Looks a path up among the aliases and the relations of this SELECT.
-    pub fn find(&self, parts: &[Part]) -> Found {
-        if self.sees_aliases == Aliases::First
+    pub fn find(&self, parts: &[Part]) -> Resolution {
+        if self.sees_aliases == AliasOrder::First
             && let Some(alias) = self.alias(parts)
         {
-            return Found::Alias(alias);
+            return Resolution::Alias(alias);
         }
         let names = parts.iter().take_while(|part| part.name().is_some());
         let longest = names.count().saturating_sub(1).min(MAX_QUALIFIER);
@@ -108,19 +108,19 @@ impl Scope {
         for length in (0..=longest).rev() {
             let (qualifier, path) = parts.split_at(length);
             match self.find_in_relations(qualifier, path) {
-                Found::Nothing => {}
-                Found::Refused(message) => {
+                Resolution::NotFound => {}
+                Resolution::Rejected(message) => {
                     refused.get_or_insert(message);
                 }
                 found => return found,
             }
         }
-        if self.sees_aliases == Aliases::Last
+        if self.sees_aliases == AliasOrder::Last
             && let Some(alias) = self.alias(parts)
         {
-            return Found::Alias(alias);
+            return Resolution::Alias(alias);
         }
-        refused.map_or(Found::Nothing, Found::Refused)
+        refused.map_or(Resolution::NotFound, Resolution::Rejected)
     }
 
     /// The alias that a path spells, in any case.
@@ -132,8 +132,8 @@ impl Scope {
         exact.or_else(any).cloned()
     }
 
-    fn find_in_relations(&self, qualifier: &[Part], path: &[Part]) -> Found {
-        let mut second = Found::Nothing;
+    fn find_in_relations(&self, qualifier: &[Part], path: &[Part]) -> Resolution {
+        let mut second = Resolution::NotFound;
         for relation in &self.relations {
             if !qualifier.is_empty() && !relation.answers_to(qualifier) {
                 continue;
@@ -147,10 +147,12 @@ impl Scope {
             };
             match find_path(columns, prefix, path) {
                 // A column itself goes before a value inside another relation's column.
-                Found::Column(it) if it.extracted_from.is_none() => return Found::Column(it),
-                Found::Nothing => {}
+                Resolution::Column(it) if it.extracted_from.is_none() => {
+                    return Resolution::Column(it);
+                }
+                Resolution::NotFound => {}
                 found => {
-                    if matches!(second, Found::Nothing | Found::Refused(_)) {
+                    if matches!(second, Resolution::NotFound | Resolution::Rejected(_)) {
                         second = found;
                     }
                 }
@@ -162,7 +164,7 @@ impl Scope {
 
 /// Looks a path up among a relation's columns: the longest start of it that is a column, and the
 /// rest below that.
-fn find_path(columns: &Arc<Columns>, qualifier: &[String], path: &[Part]) -> Found {
+fn find_path(columns: &Arc<ColumnIndex>, qualifier: &[String], path: &[Part]) -> Resolution {
     let mut refused = None;
     for length in (1..=path.len()).rev() {
         let Some(column) = text_of(&path[..length]).and_then(|text| columns.find(&text)) else {
@@ -170,25 +172,25 @@ fn find_path(columns: &Arc<Columns>, qualifier: &[String], path: &[Part]) -> Fou
         };
         let expr = column_expr(qualifier, &column.name);
         if length == path.len() {
-            return Found::Column(Box::new(Resolved {
+            return Resolution::Column(Box::new(ResolvedPath {
                 expr,
                 column: column.clone(),
                 extracted_from: None,
             }));
         }
-        match below(expr, column, &path[length..]) {
-            Below::Value(found) => {
+        match access_field(expr, column, &path[length..]) {
+            FieldAccess::Value(found) => {
                 let (expr, column) = *found;
-                return Found::Column(Box::new(Resolved {
+                return Resolution::Column(Box::new(ResolvedPath {
                     expr,
                     column,
                     extracted_from: Some(Arc::clone(columns)),
                 }));
             }
-            Below::Refused(message) => {
+            FieldAccess::Rejected(message) => {
                 refused.get_or_insert(message);
             }
-            Below::Scalar => {}
+            FieldAccess::Scalar => {}
         }
     }
     // One quoted name with dots in it: "requestParameters.bucketName".
@@ -206,5 +208,5 @@ fn find_path(columns: &Arc<Columns>, qualifier: &[String], path: &[Part]) -> Fou
         let parts: Vec<Part> = split.chain(path[1..].iter().cloned()).collect();
         return find_path(columns, qualifier, &parts);
     }
-    refused.map_or(Found::Nothing, Found::Refused)
+    refused.map_or(Resolution::NotFound, Resolution::Rejected)
 }

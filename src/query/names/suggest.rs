@@ -3,7 +3,7 @@
 use datafusion::sql::sqlparser::ast::Ident;
 use strsim::osa_distance;
 
-use super::columns::{Column, Columns};
+use super::columns::{ColumnIndex, RelationColumn};
 use super::path::{Part, text_of};
 use super::scope::{Relation, Scope};
 use crate::query::json_path::is_text;
@@ -14,21 +14,21 @@ const MOST: usize = 3;
 /// The columns nearest to what was typed, nearest first; none if none is near.
 pub(super) fn nearest<'a>(
     typed: &str,
-    columns: impl Iterator<Item = &'a Column>,
-) -> Vec<&'a Column> {
+    columns: impl Iterator<Item = &'a RelationColumn>,
+) -> Vec<&'a RelationColumn> {
     let typed = typed.to_lowercase();
     // One slip in three characters is still the same word.
     let limit = typed.chars().count().div_ceil(3).min(4);
-    let mut near: Vec<(usize, &Column)> = columns
+    let mut near: Vec<(usize, &RelationColumn)> = columns
         .filter_map(|column| {
             let distance = distance(&typed, column, limit);
             (distance <= limit).then_some((distance, column))
         })
         .collect();
-    let depth = |column: &Column| column.path.matches('.').count();
+    let depth = |column: &RelationColumn| column.path.matches('.').count();
     near.sort_by(|(a, left), (b, right)| {
-        let left = (a, !left.shown, depth(left), &left.path);
-        left.cmp(&(b, !right.shown, depth(right), &right.path))
+        let left = (a, !left.visible, depth(left), &left.path);
+        left.cmp(&(b, !right.visible, depth(right), &right.path))
     });
     near.dedup_by(|(_, left), (_, right)| left.path == right.path);
     let best = near.first().map_or(0, |(distance, _)| *distance);
@@ -39,7 +39,7 @@ pub(super) fn nearest<'a>(
         .collect()
 }
 
-fn distance(typed: &str, column: &Column, limit: usize) -> usize {
+fn distance(typed: &str, column: &RelationColumn, limit: usize) -> usize {
     let path = column.path.to_lowercase();
     // `userName` alone means some `….userName`.
     if path
@@ -127,13 +127,13 @@ fn advice(relations: &[Relation]) -> String {
         .iter()
         .filter_map(|relation| relation.columns.as_ref())
         .flat_map(|columns| columns.iter());
-    let columns = columns.filter(|column| column.shown).take(12);
+    let columns = columns.filter(|column| column.visible).take(12);
     let columns: Vec<&str> = columns.map(|column| column.path.as_str()).collect();
     format!("its columns are {}", columns.join(", "))
 }
 
 /// A remark about an extraction from JSON whose path is nearly that of a known column.
-pub(super) fn near_miss(path: &str, columns: &Columns) -> Option<String> {
+pub(super) fn near_miss(path: &str, columns: &ColumnIndex) -> Option<String> {
     let typed = path.to_lowercase();
     let (root, leaf) = typed.split_once('.')?;
     // A slip in a short key makes another key, as often as not; and parameters are other services' as

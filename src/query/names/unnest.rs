@@ -18,7 +18,7 @@ use datafusion::sql::sqlparser::ast::{
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::parser::Parser;
 
-use super::columns::{Column, Columns};
+use super::columns::{ColumnIndex, RelationColumn};
 use super::path::{column_expr, normal, quoted};
 use super::scope::Relation;
 use super::walk::Rewriter;
@@ -96,9 +96,9 @@ impl Rewriter<'_> {
             label: alias.clone(),
             qualifier: vec![name],
             accepts: vec![alias.to_lowercase()],
-            columns: Some(Arc::new(Columns::new(columns, true))),
+            columns: Some(Arc::new(ColumnIndex::new(columns, true))),
             is_table: false,
-            starred: true,
+            in_wildcard: true,
             merged: vec![],
         });
         self.scope().relations = restore(own, others, base);
@@ -106,11 +106,11 @@ impl Rewriter<'_> {
     }
 
     /// What the subquery passes on: as much as a CTE does.
-    fn kept(&self, relations: &[Relation]) -> Vec<Column> {
-        let mut kept: Vec<Column> = vec![];
+    fn kept(&self, relations: &[Relation]) -> Vec<RelationColumn> {
+        let mut kept: Vec<RelationColumn> = vec![];
         for columns in relations.iter().filter_map(|it| it.columns.as_ref()) {
-            let shown = columns.iter().filter(|column| column.shown);
-            kept.extend(shown.chain(self.mentions.hidden(columns)).cloned());
+            let visible = columns.iter().filter(|column| column.visible);
+            kept.extend(visible.chain(self.mentions.hidden(columns)).cloned());
         }
         kept
     }
@@ -154,10 +154,10 @@ impl Unnest {
     fn wrap(
         &self,
         factor: &mut TableFactor,
-        kept: &[Column],
+        kept: &[RelationColumn],
         types: &[DataType],
         name: &str,
-    ) -> Result<Vec<Column>> {
+    ) -> Result<Vec<RelationColumn>> {
         let fields = self.fields(types);
         let taken = |name: &str| kept.iter().any(|column| column.name == *name);
         let columns = self.columns(types, &fields, taken);
@@ -193,7 +193,7 @@ impl Unnest {
         types: &[DataType],
         fields: &Option<Vec<Option<Fields>>>,
         taken: impl Fn(&str) -> bool,
-    ) -> Vec<Column> {
+    ) -> Vec<RelationColumn> {
         let types: Vec<DataType> = match fields {
             None => types.to_vec(),
             Some(fields) => {
@@ -213,17 +213,21 @@ impl Unnest {
             while taken(&name) {
                 name = format!("{}.{name}", normal(&self.alias.name));
             }
-            Column {
+            RelationColumn {
                 path: ident.value.clone(),
                 data_type: Some(data_type),
-                ..Column::named(&name, &ident.value)
+                ..RelationColumn::named(&name, &ident.value)
             }
         };
         types.map(column).collect()
     }
 
     /// The unnested arrays as items of the subquery.
-    fn items(&self, fields: &Option<Vec<Option<Fields>>>, columns: &[Column]) -> Vec<SelectItem> {
+    fn items(
+        &self,
+        fields: &Option<Vec<Option<Fields>>>,
+        columns: &[RelationColumn],
+    ) -> Vec<SelectItem> {
         let arrays = self.arrays.iter().enumerate();
         let item = |(at, array): (usize, &Expr)| {
             let name = match fields {
@@ -242,7 +246,7 @@ impl Unnest {
     fn field_items(
         &self,
         fields: &Option<Vec<Option<Fields>>>,
-        columns: &[Column],
+        columns: &[RelationColumn],
     ) -> Vec<SelectItem> {
         let elements = fields.iter().flatten().enumerate();
         let exprs = elements.flat_map(|(at, fields)| {
@@ -256,7 +260,7 @@ impl Unnest {
             }
         });
         let items = exprs.zip(columns);
-        let item = |(expr, column): (Expr, &Column)| SelectItem::ExprWithAlias {
+        let item = |(expr, column): (Expr, &RelationColumn)| SelectItem::ExprWithAlias {
             expr,
             alias: quoted(&column.name),
         };
@@ -312,14 +316,15 @@ fn alias_named(name: &str) -> TableAlias {
 }
 
 /// `SELECT kept FROM factor`, which is taken out.
-fn select(factor: &mut TableFactor, kept: &[Column], name: &str) -> Result<Box<Query>> {
+fn select(factor: &mut TableFactor, kept: &[RelationColumn], name: &str) -> Result<Box<Query>> {
     let parsed = Parser::parse_sql(&GenericDialect {}, "SELECT FROM t");
     let statement = parsed.ok().and_then(|mut statements| statements.pop());
     let Some(Statement::Query(mut query)) = statement else {
         return Err(Error::bug("the parser refuses a query without columns"));
     };
     if let SetExpr::Select(select) = query.body.as_mut() {
-        let item = |column: &Column| SelectItem::UnnamedExpr(column_expr(&[], &column.name));
+        let item =
+            |column: &RelationColumn| SelectItem::UnnamedExpr(column_expr(&[], &column.name));
         select.projection = kept.iter().map(item).collect();
         let placeholder = TableFactor::TableFunction {
             expr: column_expr(&[], name),

@@ -6,46 +6,51 @@ use datafusion::arrow::datatypes::Schema;
 ///
 /// The titles are not SQL aliases, because `SELECT a.x, b.x` may well have two columns `x`.
 #[derive(Clone, Debug, Default)]
-pub struct Titles {
-    pub(super) items: Vec<Title>,
+pub struct ColumnNames {
+    pub(super) items: Vec<OutputName>,
     pub(super) notes: Vec<String>,
-    pub(super) shown: Vec<String>,
+    pub(super) visible: Vec<String>,
 }
 
 #[derive(Clone, Debug)]
-pub(super) enum Title {
+pub(super) enum OutputName {
     /// One column, called this.
     Text(String),
     /// As many columns as it takes, called what the planner calls them.
     Rest,
 }
 
-impl Titles {
+impl ColumnNames {
     /// A title for each field of the query's output schema: the projection item as it was typed,
     /// or its alias; the column's name for what came out of a wildcard.
     pub fn apply(&self, schema: &Schema) -> Vec<String> {
-        let mut titles: Vec<String> = schema.fields().iter().map(|f| f.name().clone()).collect();
-        let is_rest = |title: &Title| matches!(title, Title::Rest);
-        let rests = self.items.iter().filter(|title| is_rest(title)).count();
+        let mut column_names: Vec<String> =
+            schema.fields().iter().map(|f| f.name().clone()).collect();
+        let is_rest = |output_name: &OutputName| matches!(output_name, OutputName::Rest);
+        let rests = self
+            .items
+            .iter()
+            .filter(|output_name| is_rest(output_name))
+            .count();
         let texts = self.items.len() - rests;
-        if titles.len() < texts || (rests == 0 && titles.len() != texts) {
-            return titles;
+        if column_names.len() < texts || (rests == 0 && column_names.len() != texts) {
+            return column_names;
         }
-        for (title, item) in titles.iter_mut().zip(&self.items) {
+        for (output_name, item) in column_names.iter_mut().zip(&self.items) {
             match item {
-                Title::Text(text) => text.clone_into(title),
-                Title::Rest => break,
+                OutputName::Text(text) => text.clone_into(output_name),
+                OutputName::Rest => break,
             }
         }
         if rests > 0 {
-            for (title, item) in titles.iter_mut().rev().zip(self.items.iter().rev()) {
+            for (output_name, item) in column_names.iter_mut().rev().zip(self.items.iter().rev()) {
                 match item {
-                    Title::Text(text) => text.clone_into(title),
-                    Title::Rest => break,
+                    OutputName::Text(text) => text.clone_into(output_name),
+                    OutputName::Rest => break,
                 }
             }
         }
-        titles
+        column_names
     }
 
     /// Remarks, such as paths that look misspelt but may be right.
@@ -55,7 +60,7 @@ impl Titles {
 
     /// For `CREATE VIEW` and `CREATE TABLE AS`: the columns that `SELECT *` from the new relation
     /// gives, see [`super::Names::add_selected`].
-    pub fn shown(&self) -> &[String] {
-        &self.shown
+    pub fn visible(&self) -> &[String] {
+        &self.visible
     }
 }
