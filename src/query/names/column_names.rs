@@ -1,10 +1,10 @@
-//! What the columns of a result are called.
+//! The column names of a query's result.
 
 use datafusion::arrow::datatypes::Schema;
 
-/// The result of a rewrite: titles for the output, and remarks for the one who typed the query.
+/// The column names of a rewritten query, and notes for its author.
 ///
-/// The titles are not SQL aliases, because `SELECT a.x, b.x` may well have two columns `x`.
+/// The names are not SQL aliases, because `SELECT a.x, b.x` may have two columns `x`.
 #[derive(Clone, Debug, Default)]
 pub struct ColumnNames {
     pub(super) items: Vec<OutputName>,
@@ -14,15 +14,15 @@ pub struct ColumnNames {
 
 #[derive(Clone, Debug)]
 pub(super) enum OutputName {
-    /// One column, called this.
+    /// One column of this name.
     Text(String),
-    /// As many columns as it takes, called what the planner calls them.
+    /// Any number of columns, named by the planner.
     Rest,
 }
 
 impl ColumnNames {
-    /// A title for each field of the query's output schema: the projection item as it was typed,
-    /// or its alias; the column's name for what came out of a wildcard.
+    /// Returns a name for each field of the query's output schema: the item as typed, or its alias;
+    /// for columns of a wildcard, the field's name.
     pub fn apply(&self, schema: &Schema) -> Vec<String> {
         let mut column_names: Vec<String> =
             schema.fields().iter().map(|f| f.name().clone()).collect();
@@ -53,13 +53,13 @@ impl ColumnNames {
         column_names
     }
 
-    /// Remarks, such as paths that look misspelt but may be right.
+    /// Returns notes, such as paths that look misspelt but may be right.
     pub fn notes(&self) -> &[String] {
         &self.notes
     }
 
-    /// For `CREATE VIEW` and `CREATE TABLE AS`: the columns that `SELECT *` from the new relation
-    /// gives, see [`super::Names::add_selected`].
+    /// Returns the columns that `SELECT *` from the view or table created by this query includes,
+    /// see [`super::Names::add_selected`].
     pub fn visible(&self) -> &[String] {
         &self.visible
     }

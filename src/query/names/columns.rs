@@ -1,4 +1,4 @@
-//! What a relation offers: its columns, and every spelling they are found under.
+//! The columns of a relation, indexed by every spelling.
 
 use std::collections::{HashMap, HashSet};
 
@@ -9,24 +9,24 @@ use super::{CLASS_KEY, JSON_KEY, PATH_KEY};
 /// A column of a table, a CTE or a derived table.
 #[derive(Clone, Debug)]
 pub(super) struct RelationColumn {
-    /// As the plan knows it.
+    /// Name in the plan.
     pub name: String,
-    /// As people write it: `userIdentity.userName`.
+    /// Path in CloudTrail's spelling: `userIdentity.userName`.
     pub path: String,
-    /// What `SELECT *` calls it.
+    /// Name in the output of `SELECT *`.
     pub output_name: String,
-    /// Whether `SELECT *` gives it.
+    /// Whether `SELECT *` includes the column.
     pub visible: bool,
-    /// Whether paths may be extracted from its text.
+    /// Whether the column holds JSON text, from which paths can be extracted.
     pub json: bool,
-    /// `None` for an expression, whose type only the planner knows.
+    /// The column's type; `None` for an expression, whose type only the planner knows.
     pub data_type: Option<DataType>,
-    /// Whether the last segment of its path alone names it, too.
+    /// Whether the last segment of the path also names the column.
     pub leaf: bool,
 }
 
 impl RelationColumn {
-    /// The column that an expression becomes under a name.
+    /// Creates the column of an expression under a name.
     pub fn named(name: &str, output_name: &str) -> Self {
         Self {
             name: name.to_string(),
@@ -39,7 +39,7 @@ impl RelationColumn {
         }
     }
 
-    /// The same values under another name.
+    /// Copies the column under another name.
     pub fn renamed(&self, name: &str, output_name: &str) -> Self {
         Self {
             json: self.json,
@@ -49,23 +49,23 @@ impl RelationColumn {
     }
 }
 
-/// The columns of one relation. Built once a schema and shared: a table has some 900.
+/// The columns of one relation, built once per schema and shared: a table has some 900.
 #[derive(Debug)]
 pub(super) struct ColumnIndex {
     all: Vec<RelationColumn>,
-    /// Lower-case names and paths.
+    /// Positions by lower-case name and path.
     keys: HashMap<String, usize>,
-    /// Names that another name equals but for case.
+    /// Positions by exact name, for names that differ only in case.
     exact: HashMap<String, usize>,
-    /// Lower-case last segments; `None` where two columns share one.
+    /// Positions by lower-case last segment; `None` if two columns share it.
     leaves: HashMap<String, Option<usize>>,
-    /// Whether there can be no other column.
+    /// Whether the relation has no other columns.
     complete: bool,
 }
 
 impl ColumnIndex {
-    /// A table's columns. `also_shown` are flattened ones that `SELECT *` gives nevertheless,
-    /// because the view or table was made by naming them.
+    /// Indexes a table's columns. `also_visible` are flattened columns that `SELECT *` includes
+    /// because the view or table was created by naming them.
     pub fn of_schema(schema: &Schema, also_visible: &[String]) -> Self {
         let also_visible: HashSet<&String> = also_visible.iter().collect();
         let column = |field: &FieldRef| {
@@ -86,7 +86,7 @@ impl ColumnIndex {
         Self::new(schema.fields().iter().map(column).collect(), true)
     }
 
-    /// The output of a query.
+    /// Indexes the output of a query.
     pub fn new(all: Vec<RelationColumn>, complete: bool) -> Self {
         let mut columns = Self {
             keys: HashMap::with_capacity(2 * all.len()),
@@ -109,7 +109,7 @@ impl ColumnIndex {
                 self.exact.entry(column.name.clone()).or_insert(at);
             }
         }
-        // Names go first: a path never takes another column's name away.
+        // Names are indexed before paths, so a path never hides another column's name.
         for (at, column) in self.all.iter().enumerate() {
             let path = column.path.to_lowercase();
             if column.leaf
@@ -124,7 +124,7 @@ impl ColumnIndex {
         }
     }
 
-    /// The column with this name or path in any case, or with this leaf.
+    /// Finds a column by its name or path in any case, or by its leaf.
     pub fn find(&self, typed: &str) -> Option<&RelationColumn> {
         let key = typed.to_lowercase();
         let at = self.exact.get(typed).or_else(|| self.keys.get(&key));
@@ -132,7 +132,7 @@ impl ColumnIndex {
         at.or_else(leaf).map(|at| &self.all[*at])
     }
 
-    /// The column's place among the others; for a stable order.
+    /// Returns the column's position, for a stable order.
     pub fn position(&self, column: &RelationColumn) -> usize {
         *self
             .exact
@@ -149,7 +149,7 @@ impl ColumnIndex {
         self.complete
     }
 
-    /// The same columns under the names of a column list: `AS t(a, b)`.
+    /// Renames the columns by a column list: `AS t(a, b)`.
     pub fn relabelled(&self, names: &[(String, String)]) -> Self {
         let mut all = self.all.clone();
         for (column, (name, output_name)) in all.iter_mut().zip(names) {
@@ -159,8 +159,8 @@ impl ColumnIndex {
     }
 }
 
-/// Gives columns with the same name the suffixes that the planner gives them when a subquery gets
-/// its alias: `x`, `x:1`.
+/// Appends to repeated names the suffixes that the planner appends when a subquery gets its alias:
+/// `x`, `x:1`.
 pub(super) fn unique_names(columns: &mut [RelationColumn]) {
     let mut seen = HashSet::new();
     for column in columns {

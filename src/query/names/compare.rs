@@ -1,7 +1,7 @@
-//! Text that meets a number or a boolean.
+//! Coerces text that is compared with a number or a boolean.
 //!
-//! The planner would cast the text, and one value of another form would end the query while it
-//! runs. So the text side gets a TRY_CAST here, and such a value is NULL.
+//! The planner would cast the text, and one value that does not parse would fail the query. The
+//! rewriter wraps the text in TRY_CAST, which turns such a value into NULL.
 
 use datafusion::arrow::datatypes::DataType as ArrowType;
 use datafusion::sql::sqlparser::ast::{BinaryOperator, DataType, Expr, UnaryOperator, Value};
@@ -11,7 +11,7 @@ use super::walk::Rewriter;
 use crate::query::json_path::is_text;
 
 impl Rewriter<'_> {
-    /// Casts the text among the operands of an expression whose parts are rewritten already.
+    /// Casts the text operands of an expression whose operands have been rewritten.
     pub fn coerce(&self, expr: &mut Expr) {
         match expr {
             Expr::BinaryOp { left, op, right } => match op {
@@ -58,7 +58,7 @@ impl Rewriter<'_> {
         }
     }
 
-    /// Casts text that stands where a truth value must.
+    /// Casts text in the place of a condition.
     pub fn coerce_to_boolean(&self, expr: &mut Expr) {
         if self.is_text(expr) {
             try_cast(expr, CoercionType::Boolean);
@@ -75,7 +75,7 @@ impl Rewriter<'_> {
         }
     }
 
-    /// Casts `expr` to the type that all of `others` have.
+    /// Casts `expr` to the common type of `others`.
     fn with_all<'e>(&self, expr: &mut Expr, others: impl Iterator<Item = &'e Expr>) {
         let kinds = others.map(|other| self.kind(other));
         let Some(kind) = kinds.reduce(common) else {
@@ -142,8 +142,8 @@ impl Rewriter<'_> {
     }
 }
 
-/// Makes a boolean of `'true'` and `'false'`: in Athena's table for CloudTrail `readonly` is text, and
-/// queries that were written for it compare it so.
+/// Turns `'true'` and `'false'` into booleans. Athena's table for CloudTrail has `readonly` as
+/// text, and queries written for it compare it with text.
 fn literal_to_boolean(expr: &mut Expr) {
     if let Expr::Value(value) = expr
         && let Value::SingleQuotedString(text) = &value.value

@@ -1,4 +1,5 @@
-//! Expressions: paths become columns or extractions, subqueries are rewritten in their scope.
+//! Rewrites expressions: paths become columns or extractions, subqueries are rewritten in their
+//! scope.
 
 use std::ops::ControlFlow;
 
@@ -17,8 +18,8 @@ use super::walk::{QueryContext, Rewriter, refuse};
 use crate::error::{Error, Result};
 
 impl Rewriter<'_> {
-    /// Rewrites an expression that is a path, and tells which column it became, if any.
-    /// The subscripts and what is not a path below them are rewritten as expressions.
+    /// Rewrites an expression that is a path and returns the column it became, if any. Subscripts,
+    /// and a root that is not a path, are rewritten as expressions.
     pub fn path(&mut self, expr: &mut Expr) -> Result<Option<RelationColumn>> {
         if let Expr::CompoundFieldAccess { root, access_chain } = expr {
             for access in access_chain.iter_mut() {
@@ -62,7 +63,7 @@ impl Rewriter<'_> {
         }
     }
 
-    /// Writes a JSON path as the statement wrote it before in another case, if it did.
+    /// Replaces a JSON path by its first spelling in the statement, if they differ only in case.
     fn spell(&mut self, expr: &mut Expr) {
         if !is_json_call(expr) {
             return;
@@ -74,8 +75,8 @@ impl Rewriter<'_> {
         }
     }
 
-    /// Looks a path up. `Resolution::NotFound` where something unknown may have it; an error where
-    /// nothing has.
+    /// Resolves a path. Returns `Resolution::NotFound` if a relation with unknown columns may have
+    /// it, and an error if no relation has it.
     fn resolve(&self, parts: &[Part]) -> Result<Resolution> {
         let found = match self.lookup(parts) {
             None => return Ok(Resolution::NotFound),
@@ -95,7 +96,8 @@ impl Rewriter<'_> {
         refuse(suggest::unknown(parts, &self.scopes))
     }
 
-    /// Looks a path up from the innermost scope outwards. `None` for what is no column at all.
+    /// Resolves a path from the innermost scope outwards. Returns `None` for lambda parameters and
+    /// variables.
     fn lookup(&self, parts: &[Part]) -> Option<Resolution> {
         let first = parts.first().and_then(Part::name)?;
         let is_parameter = |name: &String| name.eq_ignore_ascii_case(&first.value);
@@ -118,7 +120,7 @@ impl Rewriter<'_> {
         Some(refused)
     }
 
-    /// The column that a path would become, without saying anything about it.
+    /// Returns the column that a path would become, without reporting errors or notes.
     pub fn peek(&self, parts: &[Part]) -> Option<RelationColumn> {
         match self.lookup(parts) {
             Some(Resolution::Column(resolved)) => Some(resolved.column),
@@ -126,8 +128,8 @@ impl Rewriter<'_> {
         }
     }
 
-    /// Whether this is one of the words that are functions without parentheses, such as `user`,
-    /// and also the name of a column or alias here.
+    /// Returns the identifier if the expression is a function without parentheses, such as `user`,
+    /// whose name is also that of a column or alias in scope.
     fn is_shadowed_keyword(&self, expr: &Expr) -> Option<Expr> {
         let ident = keyword(expr)?;
         match self.lookup(&[Part::Name(ident.clone())])? {
@@ -144,7 +146,7 @@ impl Rewriter<'_> {
             Expr::Identifier(_)
             | Expr::CompoundIdentifier(_)
             | Expr::CompoundFieldAccess { .. } => {
-                // Out of the visitor's way, which would rewrite the result again.
+                // Taken out, because the visitor would rewrite the result again.
                 let mut taken = std::mem::replace(expr, Expr::value(Value::Null));
                 self.path(&mut taken)?;
                 self.taken.push(Some(taken));
@@ -186,7 +188,7 @@ impl VisitorMut for Rewriter<'_> {
     }
 
     fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<Error> {
-        // Rewritten as a whole, in its own scope, and out of the visitor's way as well.
+        // Rewritten as a whole in its own scope, and taken out as well.
         let mut taken = std::mem::replace(query, nothing());
         match self.query(&mut taken, QueryContext::default()) {
             Ok(_) => {
@@ -224,7 +226,7 @@ fn nothing() -> Query {
     }
 }
 
-/// The text of an expression as it was typed, without the quotes of a quoted path.
+/// Returns an expression's text as typed, without the quotes of a quoted path.
 pub(super) fn typed(expr: &Expr) -> String {
     match expr {
         Expr::Identifier(ident) => ident.value.clone(),

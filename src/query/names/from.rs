@@ -1,4 +1,4 @@
-//! The FROM clause: which relations there are, and what they are called.
+//! Rewrites the FROM clause and collects its relations.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ impl Rewriter<'_> {
     pub fn from(&mut self, from: &mut TableWithJoins) -> Result<()> {
         let base = self.scope().relations.len();
         self.relation(&mut from.relation)?;
-        // Rows of the first relation may be multiplied before a join that keeps them all.
+        // Unnesting multiplies rows, which only some joins after it allow.
         let mut keeps_rows = true;
         for mut join in std::mem::take(&mut from.joins) {
             if keeps_rows && self.unnest(&mut from.relation, base, &join)? {
@@ -76,7 +76,7 @@ impl Rewriter<'_> {
         }
     }
 
-    /// Gives a column of USING the name that both sides have for it.
+    /// Replaces a column of USING by its name in the plan.
     fn using(&mut self, name: &mut ObjectName, first: usize) {
         let idents = name.0.iter().filter_map(ObjectNamePart::as_ident);
         let typed: Vec<&str> = idents.map(|ident| ident.value.as_str()).collect();
@@ -97,7 +97,7 @@ impl Rewriter<'_> {
 
     fn relation(&mut self, factor: &mut TableFactor) -> Result<()> {
         let relation = match factor {
-            // The planner would pass over it and give all rows.
+            // The planner would ignore TABLESAMPLE and return all rows.
             TableFactor::Table {
                 sample: Some(_), ..
             } => {
@@ -163,7 +163,7 @@ impl Rewriter<'_> {
         Ok(())
     }
 
-    /// Finds a CTE or table by its name in any case, and spells it as the plan does.
+    /// Resolves a CTE or table by its name in any case, and replaces the name by the plan's.
     pub fn table(&mut self, name: &mut ObjectName) -> Relation {
         let idents: Vec<Ident> = name
             .0
@@ -212,7 +212,7 @@ impl Rewriter<'_> {
             .cloned()
     }
 
-    /// The type of an array's elements, if the array is a column.
+    /// Returns the element type of an array that is a column.
     pub fn element_type(&self, array: &Expr) -> Option<DataType> {
         let column = self.peek(&parts_of(array)?)?;
         match column.data_type? {
@@ -222,7 +222,7 @@ impl Rewriter<'_> {
     }
 }
 
-/// A table under its alias, if it has one.
+/// Applies a table's alias, if it has one.
 fn renamed(mut relation: Relation, alias: Option<&TableAlias>) -> Relation {
     let Some(alias) = alias else { return relation };
     let name = normal(&alias.name);
@@ -251,7 +251,7 @@ fn derived(columns: Option<Arc<ColumnIndex>>, alias: Option<&TableAlias>) -> Rel
     }
 }
 
-/// The columns of `UNNEST(a, b) AS t(x, y)`.
+/// Returns the columns of `UNNEST(a, b) AS t(x, y)`.
 fn unnested(alias: &TableAlias, types: Vec<Option<DataType>>) -> Option<Arc<ColumnIndex>> {
     if alias.columns.len() != types.len() {
         return None;
@@ -267,7 +267,7 @@ fn unnested(alias: &TableAlias, types: Vec<Option<DataType>>) -> Option<Arc<Colu
     Some(Arc::new(ColumnIndex::new(columns.collect(), true)))
 }
 
-/// What a join is joined by.
+/// Returns a join's constraint.
 fn constraint(operator: &mut JoinOperator) -> Option<&mut JoinConstraint> {
     match operator {
         JoinOperator::Join(it)

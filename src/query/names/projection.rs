@@ -1,4 +1,4 @@
-//! The SELECT list: what its items are called, and what `*` stands for.
+//! Rewrites the SELECT list: names its items and expands `*`.
 
 use std::collections::HashSet;
 use std::ops::ControlFlow;
@@ -18,17 +18,17 @@ use super::suggest;
 use super::walk::{QueryContext, QueryOutput, Rewriter, refuse};
 use crate::error::Result;
 
-/// A SELECT list in the making.
+/// A SELECT list under construction.
 #[derive(Default)]
 struct SelectList {
     items: Vec<SelectItem>,
     column_names: Vec<OutputName>,
     columns: Vec<RelationColumn>,
-    /// Whether some item gives columns that we do not know.
+    /// Whether an item has unknown columns.
     is_open: bool,
-    /// What the wildcards pass on unseen.
+    /// Hidden columns that the wildcards pass on.
     hidden: Vec<(SelectItem, RelationColumn)>,
-    /// Names and texts of the items so far: the planner takes none twice.
+    /// Names and texts of the items so far, which the planner requires to be unique.
     seen: HashSet<String>,
     is_joined: bool,
 }
@@ -40,14 +40,14 @@ impl SelectList {
         self.columns.push(column);
     }
 
-    /// Adds a column; under another name if it is there already, as in `SELECT *, eventName`.
+    /// Adds a column, renamed if the list has it already, as in `SELECT *, eventName`.
     fn push_column(&mut self, expr: Expr, output_name: String, mut column: RelationColumn) {
         let text = match &expr {
-            // One relation's column is the same with its qualifier and without.
+            // With one relation, a qualifier makes no difference.
             Expr::Identifier(_) | Expr::CompoundIdentifier(_) if !self.is_joined => {
                 column.name.clone()
             }
-            // The planner calls all subqueries the same.
+            // All subqueries have the same name in the plan.
             expr if has_query(expr) => "(subquery)".to_owned(),
             expr => expr.to_string(),
         };
@@ -75,7 +75,7 @@ impl SelectList {
 }
 
 impl Rewriter<'_> {
-    /// Rewrites a SELECT list and tells what it gives.
+    /// Rewrites a SELECT list and returns its output.
     pub fn projection(
         &mut self,
         select: &mut Select,
@@ -85,7 +85,7 @@ impl Rewriter<'_> {
             GroupByExpr::All(_) => true,
             GroupByExpr::Expressions(exprs, _) => !exprs.is_empty(),
         };
-        // More columns are no harm unless rows are told apart by them.
+        // Hidden columns would change the result of DISTINCT, GROUP BY and NATURAL.
         let hides = context.keeps_hidden
             && select.distinct.is_none()
             && !is_grouped
@@ -96,7 +96,7 @@ impl Rewriter<'_> {
         };
         let is_distinct = matches!(select.distinct, Some(Distinct::Distinct));
         let context = QueryContext {
-            // ORDER BY behind DISTINCT finds only what has a name.
+            // ORDER BY after DISTINCT finds only named items.
             needs_aliases: context.needs_aliases || is_distinct,
             ..context
         };
@@ -137,7 +137,7 @@ impl Rewriter<'_> {
                 let name = normal(&alias);
                 let output_name = alias.value.clone();
                 let column = match column {
-                    // The planner takes no alias that is the column's name anyway.
+                    // The planner rejects an alias that equals the column's name.
                     Some(column) if is_column(&expr) && column.name == name => {
                         let column = RelationColumn {
                             visible: true,
@@ -173,7 +173,7 @@ impl Rewriter<'_> {
         Ok(())
     }
 
-    /// Rewrites an item and tells which column it is, if it is one.
+    /// Rewrites an item and returns the column it became, if any.
     fn item(&mut self, expr: &mut Expr) -> Result<Option<RelationColumn>> {
         if parts_of(expr).is_some() {
             return self.path(expr);
@@ -201,7 +201,7 @@ impl Rewriter<'_> {
                 out.push_column(expr, output_name, column);
             }
             found if context.needs_aliases && !unnests => {
-                // A path keeps its name without the alias of the table before it.
+                // A path into JSON is named without the alias of its table.
                 let is_json = is_json_call(&expr);
                 let path = found.as_ref().filter(|_| is_json).map(|it| &it.path);
                 let mut name = path.unwrap_or(&output_name).clone();
@@ -245,7 +245,7 @@ impl Rewriter<'_> {
         Ok(())
     }
 
-    /// Replaces a wildcard by the columns that it stands for, where those are known.
+    /// Expands a wildcard if its columns are known.
     fn wildcard(
         &mut self,
         qualifier: Option<ObjectName>,
@@ -300,7 +300,7 @@ impl Rewriter<'_> {
         Ok(())
     }
 
-    /// Adds one column of a wildcard, as EXCLUDE, REPLACE and RENAME have it.
+    /// Adds one column of a wildcard, subject to EXCLUDE, REPLACE and RENAME.
     fn expanded(
         &mut self,
         expr: Expr,
@@ -341,7 +341,7 @@ impl Rewriter<'_> {
         Ok(())
     }
 
-    /// The relations that a wildcard is about.
+    /// Returns the relations that a wildcard covers.
     fn in_wildcard(&mut self, qualifier: Option<&ObjectName>) -> Vec<Relation> {
         let parts: Vec<Part> = qualifier
             .into_iter()
@@ -373,7 +373,7 @@ fn has_query(expr: &Expr) -> bool {
     expr.visit(&mut Look).is_break()
 }
 
-/// What the options behind a wildcard do to its columns, by the plan's names for them.
+/// The options of a wildcard, by the columns' names in the plan.
 #[derive(Default)]
 struct Changes {
     excluded: HashSet<String>,
@@ -382,7 +382,7 @@ struct Changes {
 }
 
 impl Changes {
-    /// Takes the options out, unless they are about a relation that we do not know.
+    /// Removes the options from the wildcard and resolves their columns.
     fn of(options: &mut WildcardAdditionalOptions, relations: &[Relation]) -> Result<Self> {
         let mut changes = Self::default();
         let text = |name: &ObjectName| {
@@ -424,7 +424,7 @@ impl Changes {
     }
 }
 
-/// The plan's name of a column that an option names.
+/// Returns the plan's name of a column in an option.
 fn known(name: &str, relations: &[Relation]) -> Result<String> {
     let columns = || relations.iter().filter_map(|it| it.columns.as_ref());
     if let Some(column) = columns().find_map(|columns| columns.find(name)) {
@@ -455,12 +455,12 @@ fn wildcard_item(qualifier: Option<ObjectName>, options: WildcardAdditionalOptio
     }
 }
 
-/// Adds a path that only the planner knows.
+/// Adds a path that only the planner can resolve.
 fn unresolved(expr: Expr, output_name: String, out: &mut SelectList) {
     let name = match &expr {
         Expr::Identifier(ident) => normal(ident),
         Expr::CompoundIdentifier(idents) => {
-            // It may be a field of a struct, which is called otherwise.
+            // The path may be a field of a struct, which the plan names differently.
             out.is_open = true;
             idents.last().map(normal).unwrap_or_default()
         }

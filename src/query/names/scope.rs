@@ -1,4 +1,4 @@
-//! What names mean at some place of a query, and looking them up there.
+//! Resolves names among the relations and aliases of one SELECT.
 
 use std::sync::Arc;
 
@@ -6,27 +6,27 @@ use super::columns::{ColumnIndex, RelationColumn};
 use super::path::{FieldAccess, Part, access_field, column_expr, text_of};
 use datafusion::sql::sqlparser::ast::{Expr, Ident};
 
-/// Something in a FROM clause.
+/// A relation of a FROM clause.
 #[derive(Clone, Debug)]
 pub(super) struct Relation {
-    /// As messages call it.
+    /// Name in messages.
     pub label: String,
-    /// As the plan qualifies its columns; empty if it does not.
+    /// Qualifier of its columns in the plan; empty if there is none.
     pub qualifier: Vec<String>,
-    /// The qualifiers it answers to, in lower case: any tail of this.
+    /// The full qualifier in lower case; queries may use any tail of it.
     pub accepts: Vec<String>,
-    /// `None` if it may have any columns.
+    /// The columns; `None` if they are unknown.
     pub columns: Option<Arc<ColumnIndex>>,
-    /// Whether `DESCRIBE` knows it.
+    /// Whether `DESCRIBE` lists its columns.
     pub is_table: bool,
-    /// Whether `SELECT *` sees it: not so the right side of a semi join.
+    /// Whether `SELECT *` includes it, which is false for the right side of a semi join.
     pub in_wildcard: bool,
-    /// Columns that `SELECT *` leaves out because a USING merged them with the left side's.
+    /// Columns that `SELECT *` omits because USING merged them with the left side's.
     pub merged: Vec<String>,
 }
 
 impl Relation {
-    /// Whether a qualifier, `events` or `public.events`, means this relation.
+    /// Returns whether a qualifier, `events` or `public.events`, names this relation.
     pub fn answers_to(&self, qualifier: &[Part]) -> bool {
         let Some(skip) = self.accepts.len().checked_sub(qualifier.len()) else {
             return false;
@@ -38,18 +38,18 @@ impl Relation {
             .all(|(own, typed)| typed.is_some_and(|typed| typed.value.to_lowercase() == *own))
     }
 
-    /// Whether `SELECT *` leaves the column out because USING merged it with another.
+    /// Returns whether USING merged the column with another, so that `SELECT *` omits it.
     pub fn merges(&self, column: &RelationColumn) -> bool {
         self.merged.contains(&column.name)
     }
 
-    /// Whether there can be columns that we do not know.
+    /// Returns whether the relation may have unknown columns.
     pub fn is_open(&self) -> bool {
         !self.columns.as_ref().is_some_and(|it| it.is_complete())
     }
 }
 
-/// Whether a clause sees the SELECT list's aliases, and before or after the columns.
+/// The precedence of the SELECT list's aliases in a clause.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum AliasOrder {
     #[default]
@@ -62,40 +62,40 @@ pub(super) enum AliasOrder {
 #[derive(Debug, Default)]
 pub(super) struct Scope {
     pub relations: Vec<Relation>,
-    /// The SELECT list's aliases, as the plan knows them.
+    /// Aliases of the SELECT list, by their names in the plan.
     pub aliases: Vec<String>,
     pub sees_aliases: AliasOrder,
     /// Whether a NATURAL JOIN merges columns, which only the planner knows.
     pub natural: bool,
 }
 
-/// What a path turned out to be.
+/// A resolved path.
 #[derive(Debug)]
 pub(super) struct ResolvedPath {
     pub expr: Expr,
-    /// What it is, as a column of the output.
+    /// The column that the path becomes in the output.
     pub column: RelationColumn,
-    /// For an extraction: whose columns it might have been meant to be one of.
+    /// Columns of the relation, for suggestions, if the path is an extraction.
     pub extracted_from: Option<Arc<ColumnIndex>>,
 }
 
-/// The outcome of looking a path up.
+/// The outcome of resolving a path.
 #[derive(Debug)]
 pub(super) enum Resolution {
     Column(Box<ResolvedPath>),
     /// An alias of the SELECT list.
     Alias(String),
-    /// Nothing here.
+    /// The path matches no column or alias.
     NotFound,
-    /// It cannot be meant otherwise, and cannot be done.
+    /// The path is invalid; the message says why.
     Rejected(String),
 }
 
-/// No table has a longer qualifier than `catalog.schema.table`.
+/// Most parts of a qualifier: `catalog.schema.table`.
 const MAX_QUALIFIER: usize = 3;
 
 impl Scope {
-    /// Looks a path up among the aliases and the relations of this SELECT.
+    /// Resolves a path among the aliases and relations of this SELECT.
     pub fn find(&self, parts: &[Part]) -> Resolution {
         if self.sees_aliases == AliasOrder::First
             && let Some(alias) = self.alias(parts)
@@ -123,7 +123,7 @@ impl Scope {
         refused.map_or(Resolution::NotFound, Resolution::Rejected)
     }
 
-    /// The alias that a path spells, in any case.
+    /// Returns the alias that a path spells, in any case.
     pub fn alias(&self, parts: &[Part]) -> Option<String> {
         let typed = text_of(parts)?;
         let exact = self.aliases.iter().find(|alias| **alias == typed);
@@ -146,7 +146,7 @@ impl Scope {
                 _ => relation.qualifier.as_slice(),
             };
             match find_path(columns, prefix, path) {
-                // A column itself goes before a value inside another relation's column.
+                // A column wins over a value inside another relation's column.
                 Resolution::Column(it) if it.extracted_from.is_none() => {
                     return Resolution::Column(it);
                 }
@@ -162,8 +162,8 @@ impl Scope {
     }
 }
 
-/// Looks a path up among a relation's columns: the longest start of it that is a column, and the
-/// rest below that.
+/// Resolves a path among a relation's columns: its longest prefix that is a column, and the rest
+/// below that column.
 fn find_path(columns: &Arc<ColumnIndex>, qualifier: &[String], path: &[Part]) -> Resolution {
     let mut refused = None;
     for length in (1..=path.len()).rev() {
@@ -193,7 +193,7 @@ fn find_path(columns: &Arc<ColumnIndex>, qualifier: &[String], path: &[Part]) ->
             FieldAccess::Scalar => {}
         }
     }
-    // One quoted name with dots in it: "requestParameters.bucketName".
+    // A quoted name with dots: "requestParameters.bucketName".
     if let Some(Part::Name(ident)) = path.first()
         && ident.value.contains('.')
     {

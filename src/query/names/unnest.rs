@@ -1,7 +1,8 @@
-//! `FROM events e CROSS JOIN UNNEST(e.resources) AS t(r)`: an array of each row as a relation.
+//! Rewrites `FROM events e CROSS JOIN UNNEST(e.resources) AS t(r)`, an array of each row as a
+//! relation.
 //!
-//! The engine unnests in a SELECT list, but not what another relation of the FROM clause has. So
-//! the array is unnested where it comes from, and the names of both relations stay in sight:
+//! The engine unnests in a SELECT list, but not a column of another relation in the FROM clause.
+//! The array is therefore unnested in a subquery of its relation, and both names stay in scope:
 //!
 //! ```text
 //! FROM (SELECT eventname, ..., unnest(resources) AS r FROM events AS e) AS e
@@ -24,13 +25,13 @@ use super::scope::Relation;
 use super::walk::Rewriter;
 use crate::error::{Error, Result};
 
-/// An `UNNEST` relation, taken apart.
+/// The parts of an `UNNEST` relation.
 struct Unnest {
     arrays: Vec<Expr>,
     alias: TableAlias,
 }
 
-/// Writes `FROM a, UNNEST(...)` as `FROM a CROSS JOIN UNNEST(...)`.
+/// Rewrites `FROM a, UNNEST(...)` to `FROM a CROSS JOIN UNNEST(...)`.
 pub(super) fn commas_to_joins(from: &mut Vec<TableWithJoins>) {
     let mut at = 1;
     while at < from.len() {
@@ -50,8 +51,9 @@ pub(super) fn commas_to_joins(from: &mut Vec<TableWithJoins>) {
 }
 
 impl Rewriter<'_> {
-    /// Moves the UNNEST of a cross join into the first relation of its FROM item, whose place in
-    /// the scope is `base`. `false` if it is no such join, or not about that relation.
+    /// Moves the UNNEST of a cross join into the first relation of its FROM item, whose position in
+    /// the scope is `base`. Returns `false` for any other join, or if the array is not a column of
+    /// that relation.
     pub fn unnest(&mut self, first: &mut TableFactor, base: usize, join: &Join) -> Result<bool> {
         let Some(mut unnest) = Unnest::of(join) else {
             return Ok(false);
@@ -65,7 +67,7 @@ impl Rewriter<'_> {
         if relation.is_open() {
             return Ok(false);
         }
-        // What was unnested from this relation before comes from the same subquery.
+        // Arrays already unnested from this relation come from the same subquery.
         let qualifier = relation.qualifier.clone();
         let (own, others): (Vec<Relation>, Vec<Relation>) =
             std::mem::take(&mut self.scope().relations)
@@ -105,7 +107,7 @@ impl Rewriter<'_> {
         Ok(true)
     }
 
-    /// What the subquery passes on: as much as a CTE does.
+    /// Returns the columns that the subquery passes on, the same as those of a CTE.
     fn kept(&self, relations: &[Relation]) -> Vec<RelationColumn> {
         let mut kept: Vec<RelationColumn> = vec![];
         for columns in relations.iter().filter_map(|it| it.columns.as_ref()) {
@@ -116,7 +118,7 @@ impl Rewriter<'_> {
     }
 }
 
-/// Puts relations back where they were, the new one behind those of its subquery.
+/// Puts the relations back at `base`, the new one after those of its subquery.
 fn restore(own: Vec<Relation>, mut others: Vec<Relation>, base: usize) -> Vec<Relation> {
     let at = base.min(others.len());
     others.splice(at..at, own);
@@ -150,7 +152,7 @@ impl Unnest {
         }
     }
 
-    /// Wraps `factor` in the subquery, whose alias is `name`, and tells what it adds.
+    /// Wraps `factor` in the subquery, whose alias is `name`, and returns the columns it adds.
     fn wrap(
         &self,
         factor: &mut TableFactor,
@@ -165,7 +167,7 @@ impl Unnest {
         push(&mut subquery, self.items(&fields, &columns));
         *factor = derived(subquery, name);
         if fields.is_some() {
-            // The structs' fields, one level further out.
+            // An outer subquery selects the fields of the structs.
             let mut outer = select(factor, kept, name)?;
             push(&mut outer, self.field_items(&fields, &columns));
             *factor = derived(outer, name);
@@ -173,7 +175,8 @@ impl Unnest {
         Ok(columns)
     }
 
-    /// The fields of each element's struct, if the column list names those, as Trino has it.
+    /// Returns the fields of each element's struct, if the column list names the fields, as in
+    /// Trino.
     fn fields(&self, types: &[DataType]) -> Option<Vec<Option<Fields>>> {
         let fields: Vec<Option<Fields>> = types
             .iter()
@@ -187,7 +190,8 @@ impl Unnest {
         (names != types.len() && names == width.sum::<usize>()).then_some(fields)
     }
 
-    /// The relation's columns. Without a column list, one column has the relation's name.
+    /// Returns the relation's columns. Without a column list, its one column has the relation's
+    /// name.
     fn columns(
         &self,
         types: &[DataType],
@@ -222,7 +226,7 @@ impl Unnest {
         types.map(column).collect()
     }
 
-    /// The unnested arrays as items of the subquery.
+    /// Returns the unnested arrays as items of the subquery.
     fn items(
         &self,
         fields: &Option<Vec<Option<Fields>>>,
@@ -242,7 +246,7 @@ impl Unnest {
         arrays.map(item).collect()
     }
 
-    /// The fields of the elements as items of the outer subquery.
+    /// Returns the elements' fields as items of the outer subquery.
     fn field_items(
         &self,
         fields: &Option<Vec<Option<Fields>>>,
@@ -315,7 +319,7 @@ fn alias_named(name: &str) -> TableAlias {
     }
 }
 
-/// `SELECT kept FROM factor`, which is taken out.
+/// Builds `SELECT kept FROM factor`, taking `factor`.
 fn select(factor: &mut TableFactor, kept: &[RelationColumn], name: &str) -> Result<Box<Query>> {
     let parsed = Parser::parse_sql(&GenericDialect {}, "SELECT FROM t");
     let statement = parsed.ok().and_then(|mut statements| statements.pop());

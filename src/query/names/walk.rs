@@ -1,5 +1,5 @@
-//! The way through a query: its CTEs, its branches, and the clauses of each SELECT in the order in
-//! which names come into being.
+//! Walks a query: its CTEs, its branches, and the clauses of each SELECT in the order in which
+//! names are defined.
 
 use std::collections::HashMap;
 use std::ops::ControlFlow;
@@ -24,15 +24,15 @@ use crate::error::{Error, Result};
 pub(super) struct Rewriter<'a> {
     pub names: &'a Names,
     pub mentions: Mentions,
-    /// Whether `*` stays as it is, so that a view has all columns of its table.
+    /// Whether `*` is kept, so that a view has all columns of its table.
     pub keep_wildcards: bool,
-    /// Innermost last.
+    /// Scopes, the innermost last.
     pub scopes: Vec<Scope>,
-    /// The CTEs in sight; `None` for what is not known, as inside a recursive one.
+    /// CTEs in scope; `None` for unknown columns, as inside a recursive CTE.
     pub ctes: Vec<(String, Option<Arc<ColumnIndex>>)>,
     pub column_names: Vec<OutputName>,
     pub notes: Vec<String>,
-    /// What the visitor of expressions took out, to put back on its way up.
+    /// Expressions taken out of the visitor's way, to be restored on its way up.
     pub taken: Vec<Option<Expr>>,
     pub queries: Vec<Query>,
     pub lambdas: Vec<Vec<String>>,
@@ -40,24 +40,24 @@ pub(super) struct Rewriter<'a> {
     pub spellings: HashMap<String, String>,
 }
 
-/// What is wanted of a query, by where it stands.
+/// Requirements of a query's context on its output.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct QueryContext {
-    /// Its projection makes the titles.
+    /// Whether the query's projection names the result's columns.
     pub sets_column_names: bool,
-    /// Its columns are named from outside, so expressions get a name that is known.
+    /// Whether an outer query refers to its columns, so that expressions need an alias.
     pub needs_aliases: bool,
-    /// Its wildcards pass on what the statement mentions.
+    /// Whether its wildcards pass on the hidden columns that the statement mentions.
     pub keeps_hidden: bool,
 }
 
-/// What a query gives.
+/// The output columns of a query.
 #[derive(Debug, Default)]
 pub(super) struct QueryOutput {
     pub columns: Vec<RelationColumn>,
-    /// Whether there are no others.
+    /// Whether all columns are known.
     pub complete: bool,
-    /// How many of the last columns are there only because the statement mentions them.
+    /// Number of trailing columns that are present only because the statement mentions them.
     pub hidden: usize,
 }
 
@@ -67,7 +67,7 @@ impl QueryOutput {
         hidden.map(|column| &column.name)
     }
 
-    /// The columns as those of a relation with an alias and perhaps a list of names.
+    /// Indexes the columns as those of a relation, under the names of a column list, if any.
     pub fn into_columns(mut self, list: &[TableAliasColumnDef]) -> Arc<ColumnIndex> {
         unique_names(&mut self.columns);
         let columns = ColumnIndex::new(self.columns, self.complete);
@@ -75,7 +75,7 @@ impl QueryOutput {
     }
 }
 
-/// The columns under the names of an alias's column list, if it has one.
+/// Renames the columns by an alias's column list, if it has one.
 pub(super) fn relabel(columns: ColumnIndex, list: &[TableAliasColumnDef]) -> ColumnIndex {
     if list.is_empty() {
         return columns;
@@ -111,7 +111,7 @@ impl<'a> Rewriter<'a> {
         }
     }
 
-    /// Rewrites a query and tells what it gives.
+    /// Rewrites a query and returns its output.
     pub fn query(&mut self, query: &mut Query, context: QueryContext) -> Result<QueryOutput> {
         let ctes = self.ctes.len();
         if let Some(with) = &mut query.with {
@@ -125,7 +125,7 @@ impl<'a> Rewriter<'a> {
             needs_aliases: context.needs_aliases || is_piped,
             keeps_hidden: context.keeps_hidden && !is_piped,
         };
-        // What a later `|> SELECT` may take, an earlier `*` must not leave out.
+        // A later `|> SELECT` may need columns that `*` would omit.
         let kept = self.keep_wildcards;
         self.keep_wildcards |= is_reshaped;
         let mut output = self.body(&mut query.body, query.order_by.as_mut(), context)?;
@@ -190,7 +190,7 @@ impl<'a> Rewriter<'a> {
         Ok(output)
     }
 
-    /// Does something where only a query's own output can be named.
+    /// Runs `act` in a scope that has only the query's own output.
     fn in_output(
         &mut self,
         output: &QueryOutput,
@@ -230,7 +230,7 @@ impl<'a> Rewriter<'a> {
         })
     }
 
-    /// Goes through the branches from the left, whose names the result has. Generated unions have
+    /// Rewrites the branches from the left; the first one names the result. Generated unions have
     /// thousands of branches, hence the loop.
     fn set_operation(&mut self, body: &mut SetExpr, context: QueryContext) -> Result<QueryOutput> {
         let mut branches = vec![];
@@ -318,7 +318,7 @@ impl<'a> Rewriter<'a> {
         Ok(output)
     }
 
-    /// Rewrites what must be true or false.
+    /// Rewrites a condition and coerces it to a boolean.
     pub fn condition(&mut self, expr: Option<&mut Expr>) -> Result<()> {
         let Some(expr) = expr else { return Ok(()) };
         self.visit(expr)?;
@@ -326,14 +326,14 @@ impl<'a> Rewriter<'a> {
         Ok(())
     }
 
-    /// The SELECT that is being rewritten.
+    /// Returns the scope of the SELECT under rewrite.
     pub fn scope(&mut self) -> &mut Scope {
         self.scopes.last_mut().expect("a SELECT has a scope")
     }
 }
 
-/// Whether the rows behind `|>` have the columns before it; else what they have is the planner's
-/// to know.
+/// Returns whether the rows after a `|>` have the same columns as before it; otherwise only the
+/// planner knows them.
 fn keeps_columns(operator: &PipeOperator) -> bool {
     matches!(
         operator,
@@ -341,8 +341,8 @@ fn keeps_columns(operator: &PipeOperator) -> bool {
     )
 }
 
-/// Names the items of the SELECT list that ORDER BY repeats: behind DISTINCT the planner has
-/// nothing else to order by.
+/// Replaces SELECT items that ORDER BY repeats by their aliases: after DISTINCT the planner can
+/// order only by those.
 fn order_by_names(order_by: &mut OrderBy, projection: &[SelectItem]) {
     let OrderByKind::Expressions(exprs) = &mut order_by.kind else {
         return;
@@ -366,7 +366,7 @@ fn aliases(projection: &[SelectItem]) -> Vec<String> {
     projection.iter().filter_map(alias).collect()
 }
 
-/// An error of the one who wrote the SQL.
+/// Returns a query error.
 pub(super) fn refuse<T>(message: String) -> Result<T> {
     Err(Error::query(message))
 }
