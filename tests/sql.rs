@@ -16,7 +16,7 @@ use arrow::datatypes::DataType;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use auroratrail::error::Error;
 use auroratrail::query::table::Input;
-use auroratrail::query::{Options, Session};
+use auroratrail::query::{Options, Session, translate_error};
 use auroratrail::sample::Sample;
 use auroratrail::source::{Location, S3Settings, Sources};
 use auroratrail::stats::Stats;
@@ -181,7 +181,7 @@ async fn rows(session: &Session, sql: &str) -> Result<(Vec<Type>, Vec<Vec<String
         .with_timestamp_format(Some("%FT%T%.f"));
     let mut lines = Vec::new();
     while let Some(batch) = answer.rows.next().await {
-        let batch = batch.map_err(|error| Error::query(auroratrail::query::short(&error)))?;
+        let batch = batch.map_err(translate_error)?;
         let columns: Vec<ArrayFormatter<'_>> = batch
             .columns()
             .iter()

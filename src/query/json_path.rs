@@ -1,8 +1,9 @@
-//! `json_get_path(text, path)`: one value out of JSON text, without building a tree of it.
+//! The SQL function `json_get_path(text, path)`, which extracts one value from JSON text without
+//! building a tree.
 //!
-//! Keys compare without case, the exact spelling first; indexes count from 1. A string comes back
-//! unescaped, a number or boolean as its text, an object or array byte for byte. JSON null,
-//! nothing there, and text that is not JSON all give NULL.
+//! Keys match in any case, with the exact spelling preferred; indexes count from 1. A string is
+//! returned unescaped, a number or boolean as text, an object or array byte for byte. JSON null, a
+//! missing value, and text that is not JSON give NULL.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -18,17 +19,17 @@ use datafusion::logical_expr::{
 /// The function's name in SQL.
 pub const JSON_GET_PATH: &str = "json_get_path";
 
-/// One step down into a JSON value.
+/// One step of a path into a JSON value.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Step {
-    /// The member of an object.
+    /// A member of an object.
     Key(String),
-    /// The element of an array; the first is 1.
+    /// An element of an array, counted from 1.
     Index(u64),
 }
 
-/// Writes steps as the function's second argument takes them: a JSON array of strings (keys) and
-/// numbers (indexes), so that any key can be said.
+/// Encodes steps as the function's second argument: a JSON array of strings (keys) and numbers
+/// (indexes), which can express any key.
 ///
 /// ```
 /// use auroratrail::query::json_path::{Step, encode};
@@ -44,7 +45,7 @@ pub fn encode(steps: &[Step]) -> String {
     serde_json::Value::Array(values.collect()).to_string()
 }
 
-/// Reads what [`encode`] wrote; `None` for anything else.
+/// Decodes the output of [`encode`]; returns `None` for any other text.
 pub fn decode(path: &str) -> Option<Vec<Step>> {
     let serde_json::Value::Array(values) = serde_json::from_str(path).ok()? else {
         return None;
@@ -57,9 +58,9 @@ pub fn decode(path: &str) -> Option<Vec<Step>> {
     values.into_iter().map(step).collect()
 }
 
-/// The value that `steps` lead to in the JSON `text`, as SQL text.
+/// Returns the value at `steps` in the JSON `text`, as SQL text.
 ///
-/// `None` when there is none, when it is null, and when `text` as a whole is not JSON.
+/// Returns `None` if the value is missing or null, or if `text` is not valid JSON as a whole.
 pub fn find<'a>(text: &'a str, steps: &[Step]) -> Option<Cow<'a, str>> {
     let mut at = skip_space(text.as_bytes(), 0);
     let end = skip_value(text.as_bytes(), at).ok()?;
@@ -82,7 +83,7 @@ pub fn find<'a>(text: &'a str, steps: &[Step]) -> Option<Cow<'a, str>> {
     }
 }
 
-/// The value of `key` in the object at `at`: the first with that spelling, else the first in
+/// Returns the value of `key` in the object at `at`. The exact spelling wins over the first one in
 /// another case.
 fn member(text: &str, at: usize, key: &str) -> Option<Span> {
     let mut other_case = None;
@@ -98,13 +99,13 @@ fn member(text: &str, at: usize, key: &str) -> Option<Span> {
     other_case
 }
 
-/// The `index`th element of the array at `at`, from 1.
+/// Returns the `index`th element of the array at `at`, from 1.
 fn element(text: &str, at: usize, index: u64) -> Option<Span> {
     let index = usize::try_from(index.checked_sub(1)?).ok()?;
     Elements::at(text, at).nth(index)
 }
 
-/// The function, to be registered in a session.
+/// Creates the function, for registration in a session.
 pub fn json_get_path() -> ScalarUDF {
     ScalarUDF::new_from_impl(JsonGetPath {
         signature: Signature::any(2, Volatility::Immutable),
@@ -165,7 +166,7 @@ impl ScalarUDFImpl for JsonGetPath {
     }
 }
 
-/// Whether values of this type are text, in whichever of Arrow's encodings.
+/// Returns whether the type is one of Arrow's string types.
 pub(in crate::query) fn is_text(data_type: &DataType) -> bool {
     matches!(
         data_type,

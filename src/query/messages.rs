@@ -1,17 +1,49 @@
-//! The query engine's messages in words for those who typed the query: without its headings, its
-//! internal types and its invitations to report bugs, and with what to write instead where that is
-//! known.
+//! Rewrites the query engine's messages for users: removes its headings, internal types and calls
+//! for bug reports, and adds advice if there is any.
+
+use std::error::Error as StdError;
 
 use datafusion::common::DataFusionError;
 use datafusion::sql::sqlparser::parser::ParserError;
+use unicode_segmentation::UnicodeSegmentation;
 
+use crate::error::{Error, ErrorKind};
 use crate::events::columns::catalog;
 
-/// Messages are cut here: longer ones are lists of hundreds of columns.
+/// Most graphemes of a message: longer ones list hundreds of columns.
 const LONGEST: usize = 400;
 
-/// The error's message, for people.
-pub fn short(error: &DataFusionError) -> String {
+/// Converts an error of the engine into an [`Error`].
+///
+/// An [`Error`] of our own tables keeps its kind and location, however the engine has wrapped it.
+/// Every other error becomes a query error.
+pub fn translate_error(error: DataFusionError) -> Error {
+    let causes =
+        std::iter::successors(Some(&error as &(dyn StdError + 'static)), |&it| it.source());
+    let ours = causes.filter_map(|it| it.downcast_ref::<Error>()).next();
+    ours.map_or_else(|| Error::query(user_message(&error)), copy)
+}
+
+/// Copies an error that the engine shares among partitions.
+fn copy(error: &Error) -> Error {
+    let copy = match error.kind() {
+        ErrorKind::Config(message) => Error::config(message),
+        ErrorKind::Query(message) => Error::query(message),
+        ErrorKind::Unavailable { service, message } => Error::from(ErrorKind::Unavailable {
+            service,
+            message: message.clone(),
+        }),
+        ErrorKind::Io(message) => Error::io(message),
+        ErrorKind::Bug(message) => Error::bug(message),
+    };
+    match error.location() {
+        Some(location) => copy.at(location),
+        None => copy,
+    }
+}
+
+/// Returns the engine's message, reworded for the author of the query.
+pub(super) fn user_message(error: &DataFusionError) -> String {
     let root = error.find_root();
     if let DataFusionError::SQL(error, _) = root {
         return parsing(error);
@@ -19,14 +51,14 @@ pub fn short(error: &DataFusionError) -> String {
     let text = root.strip_backtrace();
     let text = without_headings(&text);
     let text = match text.split_once("\nThis issue was likely caused by a bug in DataFusion") {
-        // What follows is what the function would take.
+        // The rest lists the signatures of the function.
         Some((_, rest)) => rest.split_once("issues. ").map_or(text, |(_, rest)| rest),
         None => text,
     };
     plain(&known(text).unwrap_or_else(|| text.to_owned()))
 }
 
-/// `Expected: ), found: FROM at Line: 1, Column: 16`
+/// Rewrites `Expected: ), found: FROM at Line: 1, Column: 16`.
 fn parsing(error: &ParserError) -> String {
     let text = match error {
         ParserError::TokenizerError(text) | ParserError::ParserError(text) => text,
@@ -65,7 +97,7 @@ fn without_headings(text: &str) -> &str {
     text
 }
 
-/// Messages that people meet often, said better.
+/// Rewrites messages that are common enough for a text of their own.
 fn known(text: &str) -> Option<String> {
     ungrouped(text)
         .or_else(|| no_function(text))
@@ -81,7 +113,7 @@ fn known(text: &str) -> Option<String> {
         })
 }
 
-/// Messages by their beginning.
+/// Messages by their first words, and their replacements.
 const FIXED: [(&str, &str); 3] = [
     (
         "Too many columns!",
@@ -97,7 +129,7 @@ const FIXED: [(&str, &str); 3] = [
     ),
 ];
 
-/// A column beside an aggregate.
+/// Rewrites the message for a column beside an aggregate.
 fn ungrouped(text: &str) -> Option<String> {
     let column = between(text, "column \"", "\" must appear in the GROUP BY clause")?;
     let column = path_of(column);
@@ -106,7 +138,7 @@ fn ungrouped(text: &str) -> Option<String> {
     ))
 }
 
-/// Functions of other engines, and what is written here instead.
+/// Functions of other engines, and their replacements here.
 const INSTEAD: [(&str, &str); 4] = [
     (
         "json_extract_scalar",
@@ -120,7 +152,8 @@ const INSTEAD: [(&str, &str); 4] = [
     ("json_value", "write the path: requestParameters.engine"),
 ];
 
-/// `Invalid function 'foo'.\nDid you mean 'cot'?`, with the nearest there is however far it is.
+/// Rewrites `Invalid function 'foo'.\nDid you mean 'cot'?`, whose suggestion may be far from the
+/// name.
 fn no_function(text: &str) -> Option<String> {
     if let Some(name) = between(text, "table function '", "' not found") {
         return Some(format!("no table function {name}"));
@@ -137,8 +170,8 @@ fn no_function(text: &str) -> Option<String> {
     })
 }
 
-/// `No function matches the given name and argument types 'sum(Utf8)'. You might need to add
-/// explicit type casts.\n\tCandidate functions:\n\tsum(Decimal)`
+/// Rewrites `No function matches the given name and argument types 'sum(Utf8)'. You might need to
+/// add explicit type casts.\n\tCandidate functions:\n\tsum(Decimal)`.
 fn no_signature(text: &str) -> Option<String> {
     let call = between(text, "name and argument types '", "'. You might")?;
     if call.starts_with("map_extract(") {
@@ -162,7 +195,7 @@ fn no_signature(text: &str) -> Option<String> {
     })
 }
 
-/// Operators between types that do not go together.
+/// Rewrites messages for operators between incompatible types.
 fn uncomputable(text: &str) -> Option<String> {
     if let Some(rest) =
         text.strip_prefix("Cannot infer common argument type for comparison operation ")
@@ -182,7 +215,7 @@ fn uncomputable(text: &str) -> Option<String> {
     Some(format!("cannot compute {operation}{advice}"))
 }
 
-/// Texts that are not of the type that they are read as.
+/// Rewrites messages for texts that do not parse as a type.
 fn unreadable(text: &str) -> Option<String> {
     if let Some(value) = between(text, "Error parsing timestamp from '", "': ") {
         return Some(format!(
@@ -220,7 +253,7 @@ fn memory(text: &str) -> Option<String> {
     })
 }
 
-/// `events.eventname` as people write it: `eventName`.
+/// Returns `events.eventname` as CloudTrail spells it: `eventName`.
 fn path_of(column: &str) -> &str {
     let name = column.rsplit('.').next().unwrap_or(column);
     match catalog().index_of(name) {
@@ -229,7 +262,7 @@ fn path_of(column: &str) -> &str {
     }
 }
 
-/// The types in a message as SQL calls them.
+/// Replaces Arrow's type names in a message by SQL's.
 fn sql_types(text: &str) -> String {
     const TYPES: [(&str, &str); 14] = [
         ("Timestamp(µs, \"UTC\")", "timestamp"),
@@ -257,7 +290,7 @@ fn between<'a>(text: &'a str, before: &str, after: &str) -> Option<&'a str> {
     Some(rest.split_once(after)?.0)
 }
 
-/// In lower case, without a full stop, and of a length that can be read.
+/// Lower-cases the first letter, drops the full stop, and cuts long messages.
 fn plain(text: &str) -> String {
     let text = text.trim().trim_end_matches('.');
     let mut chars = text.chars();
@@ -273,7 +306,7 @@ fn plain(text: &str) -> String {
         }
     }
     plain.push_str(chars.as_str());
-    if let Some((cut, _)) = plain.char_indices().nth(LONGEST) {
+    if let Some((cut, _)) = plain.grapheme_indices(true).nth(LONGEST) {
         plain.truncate(cut);
         plain.push('…');
     }
@@ -282,10 +315,16 @@ fn plain(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use datafusion::arrow::error::ArrowError;
+    use datafusion::common::Diagnostic;
+
     use super::*;
+    use crate::input_location::InputLocation;
 
     fn planned(text: &str) -> String {
-        short(&DataFusionError::Plan(text.to_owned()))
+        user_message(&DataFusionError::Plan(text.to_owned()))
     }
 
     #[test]
@@ -323,5 +362,42 @@ mod tests {
     fn a_long_message_is_cut_between_characters() {
         let cut = planned(&"é".repeat(1000));
         assert_eq!(cut.chars().count(), LONGEST + 1);
+        let cut = planned(&"🇩🇪".repeat(1000));
+        assert_eq!(cut, "🇩🇪".repeat(LONGEST) + "…");
+    }
+
+    #[test]
+    fn our_own_error_keeps_its_kind_and_place_however_it_is_wrapped() {
+        let wrap_in: [fn(DataFusionError) -> DataFusionError; 6] = [
+            |error| DataFusionError::External(Box::new(error)),
+            |error| ArrowError::ExternalError(Box::new(error)).into(),
+            |error| DataFusionError::Shared(Arc::new(error)),
+            |error| error.context("while reading"),
+            |error| error.with_diagnostic(Diagnostic::new_error("here", None)),
+            |error| DataFusionError::Collection(vec![error]),
+        ];
+        let location = InputLocation::new("s3://trail/a.json");
+        for first in wrap_in {
+            for second in wrap_in {
+                for kind in [Error::config, Error::io, Error::query, Error::bug] {
+                    let ours = kind("no access").at(&location);
+                    let expected = format!("{ours:?}");
+                    let wrapped = second(first(DataFusionError::External(Box::new(ours))));
+                    let shared = Arc::new(wrapped);
+                    let copy = DataFusionError::Shared(Arc::clone(&shared));
+                    assert_eq!(format!("{:?}", translate_error(copy)), expected);
+                }
+            }
+        }
+        let ours = Error::from(ErrorKind::Unavailable {
+            service: "S3",
+            message: "slow down".to_owned(),
+        });
+        let arrow = ArrowError::ExternalError(Box::new(ours));
+        let error = translate_error(arrow.into());
+        assert!(matches!(error.kind(), ErrorKind::Unavailable { .. }));
+        let engine = translate_error(DataFusionError::Plan("Nothing.".to_owned()));
+        assert!(matches!(engine.kind(), ErrorKind::Query(_)));
+        assert_eq!(engine.to_string(), "nothing");
     }
 }

@@ -26,10 +26,11 @@ use crate::error::{Error, Result};
 use crate::events::columns;
 use crate::events::family::{AURORA_SOURCES, OTHER_ENGINES};
 use catalog::TableEntry;
+use messages::user_message;
 use names::Names;
 use table::{EventsTable, Input};
 
-pub use messages::short;
+pub use messages::translate_error;
 pub use plan::{Plan, QueryResult};
 
 /// Rows of the batches that operators make; those that are decoded have more.
@@ -65,7 +66,7 @@ impl Session {
         let runtime = RuntimeEnvBuilder::new()
             .with_memory_pool(Arc::new(TrackConsumersPool::new(pool, top)))
             .build_arc()
-            .map_err(|error| plan_error(&error))?;
+            .map_err(translate_error)?;
         let config = SessionConfig::new()
             .with_information_schema(true)
             .with_target_partitions(options.threads)
@@ -96,7 +97,7 @@ impl Session {
     /// As of [`Session::add_table`].
     pub fn add_events(&self, input: Input) -> Result<()> {
         let events = Arc::new(EventsTable::new(input));
-        let view = aurora_view(Arc::clone(&events)).map_err(|error| plan_error(&error))?;
+        let view = aurora_view(Arc::clone(&events)).map_err(translate_error)?;
         self.register("events", EVERY_RECORD, events)?;
         self.register(
             "aurora_events",
@@ -120,7 +121,7 @@ impl Session {
         self.context
             .deregister_table(reference.clone())
             .and_then(|_| self.context.register_table(reference, table))
-            .map_err(|error| plan_error(&error))?;
+            .map_err(translate_error)?;
         write(&self.names).add_table(name, columns::catalog().schema());
         let mut tables = write(&self.tables);
         tables.retain(|table| table.name != name);
@@ -172,13 +173,13 @@ impl Session {
         if let Some(rows) = catalog::answer(&statement, &read(&self.tables), functions)? {
             return Ok(Plan::of_rows(self, rows));
         }
-        let titles = read(&self.names).rewrite(&mut statement)?;
+        let column_names = read(&self.names).rewrite(&mut statement)?;
         let plan = self
             .context
             .state()
             .statement_to_plan(statement)
             .await
-            .map_err(|error| self.explain(&error))?;
+            .map_err(|error| self.explain(error))?;
         // Reading is all that a query may do: no files written, no tables made of files or URLs.
         SQLOptions::new()
             .with_allow_ddl(false)
@@ -186,14 +187,14 @@ impl Session {
             .with_allow_statements(false)
             .verify_plan(&plan)
             .map_err(|_| only_queries())?;
-        Ok(Plan::of_query(self, plan, titles))
+        Ok(Plan::of_query(self, plan, column_names))
     }
 
-    /// The error that the one who asked can use.
-    fn explain(&self, error: &DataFusionError) -> Error {
-        match read(&self.names).explain_plan_error(error) {
+    /// Translates an error of planning, with the names that the user typed.
+    fn explain(&self, error: DataFusionError) -> Error {
+        match read(&self.names).explain_plan_error(&error) {
             Some(message) => Error::query(message),
-            None => Error::query(short(error)),
+            None => translate_error(error),
         }
     }
 }
@@ -223,7 +224,7 @@ fn aurora_view(events: Arc<EventsTable>) -> Result<ViewTable, DataFusionError> {
 
 fn parse(sql: &str) -> Result<Vec<Statement>> {
     let statements = DFParser::parse_sql(sql)
-        .map_err(|error| Error::query(format!("cannot read the SQL: {}", short(&error))))?;
+        .map_err(|error| Error::query(format!("cannot read the SQL: {}", user_message(&error))))?;
     if statements.is_empty() {
         return Err(Error::query("there is no statement in the SQL"));
     }
@@ -266,6 +267,3 @@ fn only_queries() -> Error {
     )
 }
 
-fn plan_error(error: &DataFusionError) -> Error {
-    Error::query(short(error))
-}

@@ -12,9 +12,9 @@ use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use futures::StreamExt;
 
-use super::names::Titles;
+use super::names::ColumnNames;
 use super::table::{EventsExec, EventsTable};
-use super::{Session, plan_error};
+use super::{Session, translate_error};
 use crate::error::{Error, Result};
 use crate::execution::Execution;
 
@@ -22,7 +22,7 @@ use crate::execution::Execution;
 pub struct Plan<'a> {
     session: &'a Session,
     work: Work,
-    titles: Titles,
+    column_names: ColumnNames,
 }
 
 enum Work {
@@ -44,21 +44,21 @@ impl<'a> Plan<'a> {
         Self {
             session,
             work: Work::Rows(rows),
-            titles: Titles::default(),
+            column_names: ColumnNames::default(),
         }
     }
 
-    pub(super) fn of_query(session: &'a Session, plan: LogicalPlan, titles: Titles) -> Self {
+    pub(super) fn of_query(session: &'a Session, plan: LogicalPlan, column_names: ColumnNames) -> Self {
         Self {
             session,
             work: Work::Query(Box::new(plan)),
-            titles,
+            column_names,
         }
     }
 
     /// Remarks for the one who asked.
     pub fn notes(&self) -> &[String] {
-        self.titles.notes()
+        self.column_names.notes()
     }
 
     /// Whether the answer takes reading the input: `SELECT 1`, `DESCRIBE` and `EXPLAIN` do not.
@@ -78,7 +78,7 @@ impl<'a> Plan<'a> {
         let Self {
             session,
             work,
-            titles,
+            column_names,
         } = self;
         let rows = match work {
             Work::Rows(rows) => session.rows_of(rows).await,
@@ -91,9 +91,9 @@ impl<'a> Plan<'a> {
                 }
             }
         };
-        let rows = rows.map_err(|error| plan_error(&error))?;
+        let rows = rows.map_err(translate_error)?;
         Ok(QueryResult {
-            column_names: titles.apply(&rows.schema()),
+            column_names: column_names.apply(&rows.schema()),
             rows,
         })
     }
@@ -114,7 +114,7 @@ impl Session {
         let mut state = self.context.state();
         state.config_mut().set_extension(Arc::clone(execution));
         let context = state.task_ctx();
-        let explain = |error| self.explain(&error);
+        let explain = |error| self.explain(error);
         let plan = state.create_physical_plan(&plan).await.map_err(explain)?;
         if scans_of_stdin(&plan) > 1 {
             return Err(Error::query(

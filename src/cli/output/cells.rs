@@ -1,6 +1,7 @@
-//! The text of one cell, for every type that a query can yield.
+//! Renders one cell as text, for every Arrow type that a query can return.
 //!
-//! Strings are lent from their array; all else is written to a scratch that the caller reuses.
+//! Strings are borrowed from their array; other values are written to a scratch buffer that the
+//! caller reuses.
 
 use std::fmt::Write;
 use std::io;
@@ -20,7 +21,7 @@ use chrono::DateTime;
 
 use super::{json, of_arrow};
 
-/// The columns of a batch with dictionaries and runs unpacked.
+/// Returns the columns of a batch, with dictionaries and runs unpacked.
 pub(super) fn unpacked(batch: &RecordBatch) -> io::Result<Vec<ArrayRef>> {
     let unpack = |array: &ArrayRef| match array.data_type() {
         DataType::Dictionary(_, values) => cast(array, values).map_err(of_arrow),
@@ -30,13 +31,13 @@ pub(super) fn unpacked(batch: &RecordBatch) -> io::Result<Vec<ArrayRef>> {
     batch.columns().iter().map(unpack).collect()
 }
 
-/// One column, ready to be read cell by cell.
-pub(super) struct Cells<'a> {
-    kind: Kind<'a>,
+/// Reads one column cell by cell.
+pub(super) struct CellReader<'a> {
+    format: CellFormat<'a>,
     nulls: Option<NullBuffer>,
 }
 
-enum Kind<'a> {
+enum CellFormat<'a> {
     Text(&'a StringArray),
     LargeText(&'a LargeStringArray),
     TextView(&'a StringViewArray),
@@ -45,56 +46,56 @@ enum Kind<'a> {
     Other(ArrayFormatter<'a>),
 }
 
-impl<'a> Cells<'a> {
-    /// Every column of [`unpacked`] arrays.
+impl<'a> CellReader<'a> {
+    /// Returns a reader for each of the [`unpacked`] arrays.
     pub(super) fn all(arrays: &'a [ArrayRef]) -> io::Result<Vec<Self>> {
         arrays.iter().map(|array| Self::try_new(array)).collect()
     }
 
-    /// One column.
+    /// Creates a reader for one column.
     ///
     /// # Errors
     ///
-    /// Only a type that Arrow itself cannot show.
+    /// Fails on types that Arrow cannot display.
     pub(super) fn try_new(array: &'a dyn Array) -> io::Result<Self> {
-        let kind = match array.data_type() {
-            DataType::Utf8 => Kind::Text(array.as_string()),
-            DataType::LargeUtf8 => Kind::LargeText(array.as_string()),
-            DataType::Utf8View => Kind::TextView(array.as_string_view()),
-            DataType::Timestamp(unit, _) => Kind::Time(Times::new(array, *unit)),
+        let format = match array.data_type() {
+            DataType::Utf8 => CellFormat::Text(array.as_string()),
+            DataType::LargeUtf8 => CellFormat::LargeText(array.as_string()),
+            DataType::Utf8View => CellFormat::TextView(array.as_string_view()),
+            DataType::Timestamp(unit, _) => CellFormat::Time(Times::new(array, *unit)),
             nested if nested.is_nested() && !matches!(nested, DataType::Union(_, _)) => {
-                Kind::Nested(json::encoder(array)?)
+                CellFormat::Nested(json::encoder(array)?)
             }
-            _ => Kind::Other(ArrayFormatter::try_new(array, &FORMAT).map_err(of_arrow)?),
+            _ => CellFormat::Other(ArrayFormatter::try_new(array, &DISPLAY).map_err(of_arrow)?),
         };
         Ok(Self {
-            kind,
+            format,
             nulls: array.logical_nulls(),
         })
     }
 
-    /// Whether there is no value.
+    /// Returns whether the cell is NULL.
     pub(super) fn is_null(&self, row: usize) -> bool {
         self.nulls.as_ref().is_some_and(|nulls| nulls.is_null(row))
     }
 
-    /// The cell's text, empty for NULL.
+    /// Returns the cell's text, empty for NULL.
     pub(super) fn text<'s>(&'s mut self, row: usize, scratch: &'s mut String) -> &'s str {
         if self.is_null(row) {
             return "";
         }
         scratch.clear();
-        match &mut self.kind {
-            Kind::Text(array) => return array.value(row),
-            Kind::LargeText(array) => return array.value(row),
-            Kind::TextView(array) => return array.value(row),
-            Kind::Time(times) => times.push(row, scratch),
-            Kind::Nested(encoder) => {
+        match &mut self.format {
+            CellFormat::Text(array) => return array.value(row),
+            CellFormat::LargeText(array) => return array.value(row),
+            CellFormat::TextView(array) => return array.value(row),
+            CellFormat::Time(times) => times.push(row, scratch),
+            CellFormat::Nested(encoder) => {
                 let mut bytes = std::mem::take(scratch).into_bytes();
                 encoder.encode(row, &mut bytes);
                 *scratch = String::from_utf8(bytes).expect("JSON of strings is UTF-8");
             }
-            Kind::Other(formatter) => {
+            CellFormat::Other(formatter) => {
                 write!(scratch, "{}", formatter.value(row)).expect("a String takes all");
             }
         }
@@ -102,15 +103,14 @@ impl<'a> Cells<'a> {
     }
 }
 
-/// A column of points in time. Its zone is only how another would have shown it: the values
-/// count from 1970 in UTC.
+/// A column of timestamps. The time zone is ignored, because the values count from 1970 in UTC.
 pub(super) struct Times<'a> {
     values: &'a [i64],
     unit: TimeUnit,
 }
 
 impl<'a> Times<'a> {
-    /// `array` is of type `Timestamp(unit, _)`.
+    /// Borrows the values of `array`, whose type is `Timestamp(unit, _)`.
     pub(super) fn new(array: &'a dyn Array, unit: TimeUnit) -> Self {
         let values = match unit {
             TimeUnit::Second => array.as_primitive::<TimestampSecondType>().values(),
@@ -121,7 +121,7 @@ impl<'a> Times<'a> {
         Self { values, unit }
     }
 
-    /// Appends the time as ISO 8601; as its number where no calendar goes that far.
+    /// Appends the time as ISO 8601, or as a number if it is out of the calendar's range.
     pub(super) fn push(&self, row: usize, out: &mut String) {
         let value = self.values[row];
         let time = match self.unit {
@@ -138,7 +138,7 @@ impl<'a> Times<'a> {
     }
 }
 
-/// Whether a column holds numbers, which stand on the right and are no formulas.
+/// Returns whether a column holds numbers, which are aligned to the right and are not formulas.
 pub(super) fn is_number(data_type: &DataType) -> bool {
     match data_type {
         DataType::Dictionary(_, values) => is_number(values),
@@ -146,4 +146,4 @@ pub(super) fn is_number(data_type: &DataType) -> bool {
     }
 }
 
-const FORMAT: FormatOptions<'static> = FormatOptions::new().with_display_error(true);
+const DISPLAY: FormatOptions<'static> = FormatOptions::new().with_display_error(true);

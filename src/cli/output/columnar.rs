@@ -1,8 +1,8 @@
-//! Parquet and the Arrow IPC stream, for other programs.
+//! Writes Parquet and the Arrow IPC stream, for other programs.
 //!
-//! Types that only Arrow knows are written as their plain kin (views and dictionaries as the
-//! values themselves), so that any reader can do with them. Columns are called by their titles,
-//! made unique whatever their case, since Athena and DuckDB do not tell `A` from `a`.
+//! Types specific to Arrow are stored as common ones (views and dictionaries as plain values), for
+//! readers of any engine. Column names are made unique regardless of case, because Athena and
+//! DuckDB do not tell `A` from `a`.
 
 use std::io;
 use std::sync::Arc;
@@ -17,10 +17,10 @@ use parquet::basic::{Compression, ZstdLevel};
 use parquet::errors::ParquetError;
 use parquet::file::properties::WriterProperties;
 
-use super::{Destination, Sink, of_arrow, unique};
+use super::{BatchWriter, Destination, of_arrow, unique};
 
-/// Writes a Parquet file: zstd, row groups bounded by bytes, nanoseconds as microseconds (what
-/// the lake has, and what other engines have in common), intervals as text.
+/// Writes a Parquet file, compressed with zstd, in row groups bounded by bytes. Stores nanoseconds
+/// as microseconds, which all engines read, and intervals as text.
 pub(super) struct Parquet {
     writer: ArrowWriter<Destination>,
     schema: SchemaRef,
@@ -30,10 +30,10 @@ impl Parquet {
     /// Starts the file.
     pub(super) fn try_new(
         schema: &SchemaRef,
-        titles: &[String],
+        column_names: &[String],
         out: Destination,
     ) -> io::Result<Self> {
-        let schema = stored_schema(schema, titles, Medium::Parquet)?;
+        let schema = stored_schema(schema, column_names, Medium::Parquet)?;
         let level = ZstdLevel::try_new(3).map_err(of_parquet)?;
         let properties = WriterProperties::builder()
             .set_compression(Compression::ZSTD(level))
@@ -47,10 +47,10 @@ impl Parquet {
     }
 }
 
-impl Sink for Parquet {
+impl BatchWriter for Parquet {
     fn write(&mut self, batch: &RecordBatch) -> io::Result<()> {
         let batch = stored(batch, &self.schema)?;
-        // In slices, since a row group can only end between two of them.
+        // A row group can only end between two writes, so a large batch is written in slices.
         for start in (0..batch.num_rows()).step_by(SLICE_ROWS) {
             let length = SLICE_ROWS.min(batch.num_rows() - start);
             let slice = batch.slice(start, length);
@@ -68,8 +68,8 @@ impl Sink for Parquet {
     }
 }
 
-/// Writes an Arrow IPC stream. A stream, as it can be piped and read while it is written; what
-/// wants the file form (`.feather`) can convert it.
+/// Writes an Arrow IPC stream, which can be piped and read while it is being written; the file form
+/// (`.feather`) cannot.
 pub(super) struct Ipc {
     writer: StreamWriter<Destination>,
     schema: SchemaRef,
@@ -79,16 +79,16 @@ impl Ipc {
     /// Writes the schema.
     pub(super) fn try_new(
         schema: &SchemaRef,
-        titles: &[String],
+        column_names: &[String],
         out: Destination,
     ) -> io::Result<Self> {
-        let schema = stored_schema(schema, titles, Medium::Ipc)?;
+        let schema = stored_schema(schema, column_names, Medium::Ipc)?;
         let writer = StreamWriter::try_new(out, &schema).map_err(of_arrow)?;
         Ok(Self { writer, schema })
     }
 }
 
-impl Sink for Ipc {
+impl BatchWriter for Ipc {
     fn write(&mut self, batch: &RecordBatch) -> io::Result<()> {
         let batch = stored(batch, &self.schema)?;
         self.writer.write(&batch).map_err(of_arrow)?;
@@ -107,18 +107,22 @@ enum Medium {
     Ipc,
 }
 
-fn stored_schema(schema: &SchemaRef, titles: &[String], medium: Medium) -> io::Result<SchemaRef> {
-    let titles = unique(titles, str::to_lowercase);
-    let field = |(title, field): (String, &FieldRef)| {
+fn stored_schema(
+    schema: &SchemaRef,
+    column_names: &[String],
+    medium: Medium,
+) -> io::Result<SchemaRef> {
+    let column_names = unique(column_names, str::to_lowercase);
+    let field = |(name, field): (String, &FieldRef)| {
         let Some(data_type) = stored_type(field.data_type(), medium) else {
             let given = field.data_type();
             return Err(io::Error::other(format!(
-                "column {title} is of type {given}, which Parquet does not have: cast it to text"
+                "column {name} is of type {given}, which Parquet does not have: cast it to text"
             )));
         };
-        Ok(Field::new(title, data_type, true))
+        Ok(Field::new(name, data_type, true))
     };
-    let fields: Vec<Field> = titles
+    let fields: Vec<Field> = column_names
         .into_iter()
         .zip(schema.fields())
         .map(field)
@@ -126,7 +130,7 @@ fn stored_schema(schema: &SchemaRef, titles: &[String], medium: Medium) -> io::R
     Ok(Arc::new(Schema::new(fields)))
 }
 
-/// The type that a column is stored as; none if the medium has nothing for it.
+/// Returns the type that a column is stored as, or `None` if the medium has no such type.
 fn stored_type(data_type: &DataType, medium: Medium) -> Option<DataType> {
     let inner = |field: &FieldRef| -> Option<FieldRef> {
         let data_type = stored_type(field.data_type(), medium)?;
@@ -187,8 +191,8 @@ fn of_parquet(error: ParquetError) -> io::Error {
     }
 }
 
-/// What is held in memory before a row group is written.
+/// Bytes held in memory before a row group is written.
 const ROW_GROUP_BYTES: usize = 48 * 1024 * 1024;
 
-/// Rows between two looks at the memory: 800 columns of them are some megabytes.
+/// Rows between two checks of the memory in use: with 800 columns, some megabytes.
 const SLICE_ROWS: usize = 1_024;

@@ -1,17 +1,17 @@
-//! CSV, and TSV: the same with tabs, quoting included (a tab, a quote or a line break in a cell
-//! puts it in quotes, which every spreadsheet and `csv` library reads; `cut` does not).
+//! Writes CSV and TSV. Both quote cells that hold a delimiter, a quote or a line break;
+//! spreadsheets and `csv` libraries read that in TSV too, `cut` does not.
 //!
-//! Names of users, sessions and resources in a log are chosen by whoever was logged, and a
-//! spreadsheet runs a cell that looks like a formula. Such cells get a leading `'`, unless the
-//! caller wants them raw. Numbers are left alone.
+//! The callers in a log choose the names of users, sessions and resources, and a spreadsheet runs a
+//! cell that looks like a formula. Such cells get a leading `'`, unless the user asks for raw
+//! cells. Numbers are not changed.
 
 use std::io;
 
 use arrow::array::RecordBatch;
 
-use super::cells::{Cells, is_number, unpacked};
+use super::cells::{CellReader, is_number, unpacked};
 use super::screen::printable;
-use super::{Destination, Options, Sink};
+use super::{BatchWriter, Destination, Options};
 
 /// Writes rows as delimited text below a header.
 pub(super) struct Delimited {
@@ -32,7 +32,7 @@ impl Delimited {
     /// Writes the header.
     pub(super) fn try_new(
         delimiter: u8,
-        titles: &[String],
+        column_names: &[String],
         options: &Options,
         out: Destination,
     ) -> io::Result<Self> {
@@ -44,8 +44,8 @@ impl Delimited {
             terminal: options.width.is_some(),
             scratch: Scratch::default(),
         };
-        for title in titles {
-            this.field(title, false)?;
+        for name in column_names {
+            this.field(name, false)?;
         }
         this.end_row()?;
         this.csv.flush()?;
@@ -77,10 +77,10 @@ impl Delimited {
     }
 }
 
-impl Sink for Delimited {
+impl BatchWriter for Delimited {
     fn write(&mut self, batch: &RecordBatch) -> io::Result<()> {
         let arrays = unpacked(batch)?;
-        let mut columns = Cells::all(&arrays)?;
+        let mut columns = CellReader::all(&arrays)?;
         let mut cell = std::mem::take(&mut self.scratch.cell);
         for row in 0..batch.num_rows() {
             for (array, column) in arrays.iter().zip(&mut columns) {
@@ -98,14 +98,15 @@ impl Sink for Delimited {
     }
 }
 
-/// Whether a spreadsheet might run the cell: by its first character, as OWASP lists them, with
-/// the full-width forms that Excel folds; but a number is a number.
+/// Returns whether a spreadsheet might run the cell as a formula: by its first character, from
+/// OWASP's list and its full-width forms, which Excel folds. Numbers are not formulas.
 fn is_formula(text: &str) -> bool {
     text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠'])
         && !is_plain_number(text.as_bytes())
 }
 
-/// `-5`, `+3.2e4`: a sign, digits with at most one point, an exponent, and nothing else.
+/// Returns whether the cell is a number, such as `-5` or `+3.2e4`: a sign, digits with at most one
+/// point, and an exponent.
 fn is_plain_number(text: &[u8]) -> bool {
     let mut parts = unsigned(text).splitn(2, |byte| matches!(byte, b'e' | b'E'));
     let mantissa = parts.next().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Where a result goes: a file or the standard output, under the name that errors show.
+//! Destinations of a result: a file or the standard output, under the name that errors show.
 
 use std::fs::File;
 use std::io::{self, BufWriter, IsTerminal, Write};
@@ -7,14 +7,14 @@ use std::path::Path;
 use super::{Format, why};
 use crate::error::{Error, Result};
 
-/// A place to write to, with a name. Writes are buffered where [`destination`] made it.
+/// A writer and its name. [`destination`] adds a buffer.
 pub struct Destination {
     out: Box<dyn Write + Send>,
     name: String,
 }
 
 impl Destination {
-    /// Any writer, under the name that errors shall show.
+    /// Wraps any writer under the name that errors show.
     pub fn new(out: impl Write + Send + 'static, name: impl Into<String>) -> Self {
         Self {
             out: Box::new(out),
@@ -22,7 +22,7 @@ impl Destination {
         }
     }
 
-    /// What errors call it.
+    /// Returns the name that errors show.
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -42,14 +42,13 @@ impl Write for Destination {
     }
 }
 
-/// Opens the file at `path`, emptying it if it exists; the standard output without one or for `-`.
+/// Opens and truncates the file at `path`; without a path, or for `-`, opens the standard output.
 ///
-/// Ask for it when the query is known to be good and before it runs: what was in the file is gone
-/// afterwards.
+/// Call it between planning and running the query: the file's former content is lost afterwards.
 ///
 /// # Errors
 ///
-/// A binary format and a terminal do not go together; a file may not be to be created.
+/// Fails if a binary format would go to a terminal, or if the file cannot be created.
 pub fn destination(path: Option<&Path>, format: Format) -> Result<Destination> {
     match path {
         Some(path) if path.as_os_str() != "-" => {
@@ -76,7 +75,7 @@ pub fn destination(path: Option<&Path>, format: Format) -> Result<Destination> {
     }
 }
 
-/// The columns of the terminal that standard output is; `None` if it is a pipe or a file.
+/// Returns the width of the standard output in columns, or `None` if it is not a terminal.
 pub fn terminal_width() -> Option<usize> {
     let out = io::stdout();
     if !out.is_terminal() {
@@ -84,10 +83,11 @@ pub fn terminal_width() -> Option<usize> {
     }
     match terminal_size::terminal_size_of(out) {
         Some((width, _)) if width.0 > 0 => Some(usize::from(width.0)),
-        // A terminal that does not tell, such as a serial line or a CI log.
+        // The width of terminals that report none, such as a serial line or a CI log.
         _ => Some(80),
     }
 }
 
-/// Large enough for few system calls, small enough that `| head` soon ends the query.
+/// Bytes of the buffer: large enough for few system calls, small enough for `| head` to end the
+/// query soon.
 const BUFFER_BYTES: usize = 64 * 1024;

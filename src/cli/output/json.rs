@@ -1,6 +1,6 @@
-//! JSON: one array of objects, or one object a line.
+//! Writes JSON: one array of objects, or one object per line.
 //!
-//! Every row has every key, NULL is `null`; so are numbers that JSON does not have (NaN, infinity).
+//! Every row has every key. NULL is `null`, and so are NaN and infinity, which JSON does not have.
 //! Decimals and 64-bit integers are numbers with all their digits.
 
 use std::io::{self, Write};
@@ -13,14 +13,14 @@ use arrow::json::writer::{NullableEncoder, make_encoder};
 use arrow::json::{Encoder, EncoderFactory, EncoderOptions};
 use memchr::memchr;
 
-use super::cells::{Cells, Times};
+use super::cells::{CellReader, Times};
 use super::screen::needs_escape;
-use super::{Destination, Sink, of_arrow, unique};
+use super::{BatchWriter, Destination, of_arrow, unique};
 
-/// Writes rows as JSON objects with the titles as keys.
+/// Writes rows as JSON objects keyed by column name.
 pub(super) struct Json {
     out: Destination,
-    /// `{"title":` for the first column, `,"title":` for the others.
+    /// `{"name":` for the first column, `,"name":` for the others.
     keys: Vec<Vec<u8>>,
     shape: Shape,
     rows: u64,
@@ -33,34 +33,34 @@ enum Shape {
 }
 
 impl Json {
-    /// One array of all rows.
-    pub(super) fn array(titles: &[String], out: Destination) -> Self {
-        Self::new(titles, Shape::Array, out)
+    /// Creates a writer of one array with all rows.
+    pub(super) fn array(column_names: &[String], out: Destination) -> Self {
+        Self::new(column_names, Shape::Array, out)
     }
 
-    /// One object a line.
-    pub(super) fn lines(titles: &[String], out: Destination) -> Self {
-        Self::new(titles, Shape::Lines, out)
+    /// Creates a writer of one object per line.
+    pub(super) fn lines(column_names: &[String], out: Destination) -> Self {
+        Self::new(column_names, Shape::Lines, out)
     }
 
-    fn new(titles: &[String], shape: Shape, out: Destination) -> Self {
-        let titles = unique(titles, str::to_owned);
-        let key = |(index, title): (usize, &String)| {
+    fn new(column_names: &[String], shape: Shape, out: Destination) -> Self {
+        let column_names = unique(column_names, str::to_owned);
+        let key = |(index, name): (usize, &String)| {
             let mut key = vec![if index == 0 { b'{' } else { b',' }];
-            push_string(title, &mut key);
+            push_string(name, &mut key);
             key.push(b':');
             key
         };
         Self {
             out,
-            keys: titles.iter().enumerate().map(key).collect(),
+            keys: column_names.iter().enumerate().map(key).collect(),
             shape,
             rows: 0,
         }
     }
 }
 
-impl Sink for Json {
+impl BatchWriter for Json {
     fn write(&mut self, batch: &RecordBatch) -> io::Result<()> {
         let columns = batch.columns().iter().map(|array| encoder(array));
         let mut columns: Vec<_> = columns.collect::<io::Result<_>>()?;
@@ -102,8 +102,8 @@ impl Sink for Json {
     }
 }
 
-/// Writes JSON with the characters that a terminal would obey as `\u` escapes, which JSON allows
-/// but does not ask for. Outside of its strings there are none.
+/// Writes JSON, escaping as `\u` the characters that a terminal would interpret. JSON has them only
+/// inside strings, where it allows such escapes.
 fn write_tamed(json: &[u8], out: &mut Destination) -> io::Result<()> {
     if json.is_ascii() && memchr(DELETE, json).is_none() {
         return out.write_all(json);
@@ -119,12 +119,12 @@ fn write_tamed(json: &[u8], out: &mut Destination) -> io::Result<()> {
     out.write_all(rest.as_bytes())
 }
 
-/// An encoder of a column's values as JSON, whatever its type.
+/// Creates an encoder of a column's values as JSON, for every type.
 pub(super) fn encoder(array: &dyn Array) -> io::Result<NullableEncoder<'_>> {
     make_encoder(&FIELD, array, &OPTIONS).map_err(of_arrow)
 }
 
-/// The types that Arrow's own encoders leave out or write in another way than we promise.
+/// Encodes the types that Arrow's encoders omit or write in another form.
 #[derive(Debug)]
 struct OurTypes;
 
@@ -140,20 +140,20 @@ impl EncoderFactory for OurTypes {
                 times: Times::new(array, *unit),
                 text: String::new(),
             }),
-            // Theirs asks for the nulls of the keys only.
+            // Arrow's encoder reads only the nulls of the keys.
             DataType::Dictionary(_, _) => Box::new(DictionaryEncoder {
                 keys: array.as_any_dictionary().normalized_keys(),
                 values: make_encoder(field, array.as_any_dictionary().values(), options)?,
             }),
-            // Theirs refuses keys that are no strings.
+            // Arrow's encoder rejects keys that are not strings.
             DataType::Map(_, _) => Box::new(MapEncoder {
                 map: array.as_map(),
-                keys: Cells::try_new(array.as_map().keys())?,
+                keys: CellReader::try_new(array.as_map().keys())?,
                 values: make_encoder(field, array.as_map().values(), options)?,
                 text: String::new(),
             }),
             DataType::Union(_, _) => Box::new(TextEncoder {
-                cells: Cells::try_new(array)?,
+                cells: CellReader::try_new(array)?,
                 text: String::new(),
             }),
             _ => return Ok(None),
@@ -190,7 +190,7 @@ impl Encoder for DictionaryEncoder<'_> {
 
 struct MapEncoder<'a> {
     map: &'a MapArray,
-    keys: Cells<'a>,
+    keys: CellReader<'a>,
     values: NullableEncoder<'a>,
     text: String,
 }
@@ -216,7 +216,7 @@ impl Encoder for MapEncoder<'_> {
 }
 
 struct TextEncoder<'a> {
-    cells: Cells<'a>,
+    cells: CellReader<'a>,
     text: String,
 }
 
@@ -236,8 +236,8 @@ static OPTIONS: LazyLock<EncoderOptions> = LazyLock::new(|| {
         .with_encoder_factory(Arc::new(OurTypes))
 });
 
-/// Encoders are made for a field, and look at nothing of it.
+/// A placeholder: the encoders take a field and do not read it.
 static FIELD: LazyLock<FieldRef> = LazyLock::new(|| Arc::new(Field::new("", DataType::Null, true)));
 
-/// The one control character that JSON lets stand and that is ASCII.
+/// DEL, the only ASCII control character that JSON allows unescaped.
 const DELETE: u8 = 0x7f;

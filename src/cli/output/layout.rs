@@ -1,23 +1,23 @@
-//! How wide each column of a table is. Pure: widths in, widths out.
+//! Computes the width of each column of a table, without I/O.
 
-/// What a column would take, in terminal columns.
+/// The width that a column asks for, in terminal columns.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Wish {
-    /// Its title.
-    pub(super) title: usize,
-    /// Its widest cell so far.
+pub(super) struct WidthRequest {
+    /// Width of the column's name.
+    pub(super) name: usize,
+    /// Width of the widest cell so far.
     pub(super) cells: usize,
-    /// Whether cut cells would say nothing, or something false: numbers, times.
+    /// Whether a cut cell would mislead, as a number or a time would.
     pub(super) rigid: bool,
 }
 
-impl Wish {
-    /// All that it would take.
+impl WidthRequest {
+    /// Returns the width that shows the name and all cells whole.
     pub(super) fn natural(self) -> usize {
-        self.title.max(self.cells).max(1)
+        self.name.max(self.cells).max(1)
     }
 
-    /// The least that it can do with, if the others are cut at `least`.
+    /// Returns the smallest acceptable width if other columns are cut at `least`.
     fn floor(self, least: usize) -> usize {
         let floor = self.natural().min(least);
         if self.rigid {
@@ -28,20 +28,19 @@ impl Wish {
     }
 }
 
-/// The blanks between two columns.
+/// Blanks between two columns.
 pub(super) const GAP: usize = 2;
 
-/// The widths with which the columns fit a terminal: each as wide as it would like to be, or else
-/// the widest ones cut to a common width. `None` where they would be cut to stubs: then a row
-/// reads better as a list.
-pub(super) fn widths(wishes: &[Wish], terminal: usize) -> Option<Vec<usize>> {
-    // On a wide terminal a stub is longer, as there is no need for one.
+/// Returns widths that fit the terminal: the natural ones, or else the widest columns cut to a
+/// common width. Returns `None` if columns would be cut to stubs; a list reads better then.
+pub(super) fn widths(requests: &[WidthRequest], terminal: usize) -> Option<Vec<usize>> {
+    // Stubs are longer on a wide terminal, which has room for them.
     let least = (terminal / 10).clamp(6, 12);
-    let gaps = GAP * wishes.len().saturating_sub(1);
+    let gaps = GAP * requests.len().saturating_sub(1);
     let room = terminal.checked_sub(gaps)?;
     let capped = |cap: usize| -> Vec<usize> {
-        let width = |wish: &Wish| wish.natural().min(cap).max(wish.floor(least));
-        wishes.iter().map(width).collect()
+        let width = |request: &WidthRequest| request.natural().min(cap).max(request.floor(least));
+        requests.iter().map(width).collect()
     };
     let fits = |widths: &[usize]| widths.iter().sum::<usize>() <= room;
     let mut best = capped(least);
@@ -56,8 +55,8 @@ pub(super) fn widths(wishes: &[Wish], terminal: usize) -> Option<Vec<usize>> {
         best = next;
     }
     let mut spare = room - best.iter().sum::<usize>();
-    for (width, wish) in best.iter_mut().zip(wishes) {
-        if spare > 0 && *width < wish.natural() {
+    for (width, request) in best.iter_mut().zip(requests) {
+        if spare > 0 && *width < request.natural() {
             *width += 1;
             spare -= 1;
         }
@@ -65,16 +64,15 @@ pub(super) fn widths(wishes: &[Wish], terminal: usize) -> Option<Vec<usize>> {
     Some(best)
 }
 
-/// Gives columns of text some of the room that is left, for rows that are still to come: up to
-/// half as wide again.
-pub(super) fn widen(widths: &mut [usize], wishes: &[Wish], terminal: usize) {
+/// Widens text columns by up to half, within the spare room, for longer cells in later rows.
+pub(super) fn widen(widths: &mut [usize], requests: &[WidthRequest], terminal: usize) {
     let used = widths.iter().sum::<usize>() + GAP * widths.len().saturating_sub(1);
-    let soft = wishes.iter().filter(|wish| !wish.rigid).count();
+    let soft = requests.iter().filter(|request| !request.rigid).count();
     let Some(share) = terminal.saturating_sub(used).checked_div(soft) else {
         return;
     };
-    for (width, wish) in widths.iter_mut().zip(wishes) {
-        if !wish.rigid {
+    for (width, request) in widths.iter_mut().zip(requests) {
+        if !request.rigid {
             *width += share.min(*width / 2);
         }
     }
@@ -84,17 +82,17 @@ pub(super) fn widen(widths: &mut [usize], wishes: &[Wish], terminal: usize) {
 mod tests {
     use super::*;
 
-    fn soft(cells: usize) -> Wish {
-        Wish {
-            title: 4,
+    fn soft(cells: usize) -> WidthRequest {
+        WidthRequest {
+            name: 4,
             cells,
             rigid: false,
         }
     }
 
-    fn rigid(cells: usize) -> Wish {
-        Wish {
-            title: 4,
+    fn rigid(cells: usize) -> WidthRequest {
+        WidthRequest {
+            name: 4,
             cells,
             rigid: true,
         }
@@ -122,8 +120,8 @@ mod tests {
 
     #[test]
     fn a_long_title_over_short_numbers_is_cut() {
-        let count = Wish {
-            title: 40,
+        let count = WidthRequest {
+            name: 40,
             cells: 3,
             rigid: true,
         };
@@ -140,8 +138,8 @@ mod tests {
     fn the_sum_never_exceeds_the_terminal() {
         for terminal in [20, 40, 80, 200] {
             for count in 1..30 {
-                let wishes: Vec<Wish> = (0..count).map(|n| soft(n * 7 % 60)).collect();
-                if let Some(widths) = widths(&wishes, terminal) {
+                let requests: Vec<WidthRequest> = (0..count).map(|n| soft(n * 7 % 60)).collect();
+                if let Some(widths) = widths(&requests, terminal) {
                     let total = widths.iter().sum::<usize>() + GAP * (count - 1);
                     assert!(
                         total <= terminal,

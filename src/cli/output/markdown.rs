@@ -1,14 +1,14 @@
-//! A GitHub table. Cells keep their text and lose their power: what Markdown or HTML would act on
-//! is escaped, line breaks become `<br>`, and control characters are shown.
+//! Writes a GitHub table. Characters that Markdown or HTML would interpret are escaped, line breaks
+//! become `<br>`, and control characters are shown.
 
 use std::io::{self, Write};
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 
-use super::cells::{Cells, is_number, unpacked};
+use super::cells::{CellReader, is_number, unpacked};
 use super::screen::needs_escape;
-use super::{Destination, Sink};
+use super::{BatchWriter, Destination};
 
 /// Writes rows as lines of a Markdown table.
 pub(super) struct Markdown {
@@ -20,12 +20,12 @@ impl Markdown {
     /// Writes the header and its rule.
     pub(super) fn try_new(
         schema: &SchemaRef,
-        titles: &[String],
+        column_names: &[String],
         out: Destination,
     ) -> io::Result<Self> {
         let mut line = String::new();
-        for title in titles {
-            push_cell(title, &mut line);
+        for name in column_names {
+            push_cell(name, &mut line);
         }
         line.push_str("|\n");
         for field in schema.fields() {
@@ -43,10 +43,10 @@ impl Markdown {
     }
 }
 
-impl Sink for Markdown {
+impl BatchWriter for Markdown {
     fn write(&mut self, batch: &RecordBatch) -> io::Result<()> {
         let arrays = unpacked(batch)?;
-        let mut columns = Cells::all(&arrays)?;
+        let mut columns = CellReader::all(&arrays)?;
         let mut cell = String::new();
         for row in 0..batch.num_rows() {
             self.line.clear();
@@ -72,7 +72,7 @@ fn push_cell(text: &str, line: &mut String) {
         match c {
             '\r' if chars.peek() == Some(&'\n') => continue,
             '\n' | '\r' => line.push_str("<br>"),
-            // Names are full of underscores, and between letters GitHub leaves them alone.
+            // Underscores are common in names, and GitHub does not interpret them between letters.
             '_' if before.is_alphanumeric()
                 && chars.peek().is_some_and(|c| c.is_alphanumeric()) =>
             {

@@ -1,14 +1,14 @@
-//! Query results on their way out: a stream of record batches in, text or columnar bytes out.
+//! Formats for query results: turns a stream of record batches into text or columnar bytes.
 //!
-//! What holds for every format:
+//! All formats share these rules:
 //!
-//! - A batch is written and flushed as it comes (Parquet, which has its index at the end, and a
-//!   table's first rows, which decide its widths, are the exceptions).
-//! - A reader who goes away (`| head`) ends the query, and is no failure.
-//! - Times are ISO 8601 in UTC with a `Z`, with a fraction only where there is one; lists, structs
+//! - A batch is written and flushed when it arrives. Exceptions: Parquet, whose index is at its
+//!   end, and the first rows of a table, which decide its widths.
+//! - A closed pipe (`| head`) ends the query and is not an error.
+//! - Times are ISO 8601 in UTC with a `Z`, and a fraction only if it is not zero; lists, structs
 //!   and maps are JSON text; bytes are hexadecimal.
-//! - What a terminal would obey instead of showing (escape sequences, direction overrides) is
-//!   escaped wherever it is a terminal that we write to.
+//! - On a terminal, characters that it would interpret (escape sequences, direction overrides) are
+//!   escaped.
 
 mod cells;
 mod columnar;
@@ -36,9 +36,9 @@ pub use destination::{Destination, destination, terminal_width};
 
 use super::report::why;
 use crate::error::{Error, Result};
-use crate::query::short;
+use crate::query::translate_error;
 
-/// How a result is written.
+/// The format of a result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Format {
     /// Aligned columns for people, as wide as the terminal
@@ -62,12 +62,12 @@ pub enum Format {
 }
 
 impl Format {
-    /// Whether its bytes are not for a terminal.
+    /// Returns whether the format is unreadable on a terminal.
     pub fn is_binary(self) -> bool {
         matches!(self, Self::Parquet | Self::Arrow)
     }
 
-    /// The format that a file's name asks for, if its ending is one that we know.
+    /// Returns the format for a file extension, or `None` for an extension of no format.
     pub fn of_path(path: &Path) -> Option<Self> {
         let ending = path.extension()?.to_str()?.to_ascii_lowercase();
         Some(match ending.as_str() {
@@ -84,54 +84,52 @@ impl Format {
     }
 }
 
-/// What there is to choose about the writing.
+/// Settings of the output.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
     /// The format.
     pub format: Format,
-    /// Leaves cells of CSV and TSV that a spreadsheet would run as formulas as they are.
+    /// Whether CSV and TSV keep cells that a spreadsheet would run as formulas unescaped.
     pub raw_csv: bool,
-    /// Columns of the terminal that is written to; `None` where it is none: nothing is cut then.
+    /// The terminal's width in columns; `None` for a pipe or a file, where cells are not cut.
     pub width: Option<usize>,
     /// Whether NULL may be dimmed with an escape sequence in a table.
     pub color: bool,
 }
 
-/// Writes all of `stream` to `out`, and returns the number of rows in the batches that were
-/// written.
+/// Writes all of `stream` to `out` and returns the number of rows in the batches that it wrote.
 ///
-/// `titles` are the column names to show, one per field. They may repeat; where a name must be
-/// unique (JSON's keys, Parquet's and Arrow's columns) the second `a` is `a_2`, the next `a_3`.
+/// `column_names` has one name per field. Names may repeat; formats that need unique names (JSON's
+/// keys, the columns of Parquet and Arrow) append `_2`, `_3` ... to the later ones.
 ///
-/// Must run in a tokio runtime with a timer. Writing blocks the thread it runs on.
+/// Must run in a tokio runtime with a timer. Blocks its thread while it writes.
 ///
 /// # Errors
 ///
-/// The stream's own error, after the rows that came before it have been shown; or an I/O error
-/// that names the destination. When the other end of a pipe is closed the rest of the stream is
-/// not asked for, and that is success.
+/// Returns the stream's error, after writing the rows before it, or an I/O error that names the
+/// destination. A closed pipe ends the stream early and counts as success.
 pub async fn write(
     mut stream: SendableRecordBatchStream,
-    titles: &[String],
+    column_names: &[String],
     options: &Options,
     out: Destination,
 ) -> Result<u64> {
     let schema = stream.schema();
-    if titles.len() != schema.fields().len() {
-        let (titles, fields) = (titles.len(), schema.fields().len());
+    if column_names.len() != schema.fields().len() {
+        let (names, fields) = (column_names.len(), schema.fields().len());
         return Err(Error::bug(format!(
-            "{titles} titles for {fields} columns of output"
+            "expected {fields} column names for the output, found {names}"
         )));
     }
     let name = out.name().to_owned();
     let mut rows = 0;
-    let outcome = match sink(&schema, titles, options, out) {
-        Ok(mut sink) => pump(&mut stream, sink.as_mut(), &mut rows).await,
+    let outcome = match batch_writer(&schema, column_names, options, out) {
+        Ok(mut writer) => pump(&mut stream, writer.as_mut(), &mut rows).await,
         Err(error) => Err(error.into()),
     };
     match outcome {
         Ok(()) => Ok(rows),
-        Err(Stop::Reading(error)) => Err(of_query(error)),
+        Err(Stop::Reading(error)) => Err(translate_error(error)),
         Err(Stop::Writing(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(rows),
         Err(Stop::Writing(error)) => Err(Error::io(format!(
             "cannot write to {name}: {}",
@@ -140,18 +138,18 @@ pub async fn write(
     }
 }
 
-/// A format at work. Its errors are I/O errors, so that a closed pipe can be told from the rest.
-trait Sink: Send {
-    /// Writes a batch and flushes, or holds it until [`Sink::due`].
+/// Writes batches in one format. Returns I/O errors, which tell a closed pipe from other failures.
+trait BatchWriter: Send {
+    /// Writes a batch and flushes it, or holds it until [`BatchWriter::deadline`].
     fn write(&mut self, batch: &RecordBatch) -> io::Result<()>;
 
-    /// When what is held must be shown, even if nothing more has come.
-    fn due(&self) -> Option<Instant> {
+    /// Returns the time at which to call [`BatchWriter::flush_held`] if no other batch has arrived.
+    fn deadline(&self) -> Option<Instant> {
         None
     }
 
-    /// Shows what is held.
-    fn settle(&mut self) -> io::Result<()> {
+    /// Writes the batches held so far.
+    fn flush_held(&mut self) -> io::Result<()> {
         Ok(())
     }
 
@@ -159,25 +157,25 @@ trait Sink: Send {
     fn finish(&mut self) -> io::Result<()>;
 }
 
-fn sink(
+fn batch_writer(
     schema: &SchemaRef,
-    titles: &[String],
+    names: &[String],
     options: &Options,
     out: Destination,
-) -> io::Result<Box<dyn Sink>> {
+) -> io::Result<Box<dyn BatchWriter>> {
     Ok(match options.format {
-        Format::Table => Box::new(table::Table::new(schema, titles, options, out)),
-        Format::Csv => Box::new(delimited::Delimited::try_new(b',', titles, options, out)?),
-        Format::Tsv => Box::new(delimited::Delimited::try_new(b'\t', titles, options, out)?),
-        Format::Json => Box::new(json::Json::array(titles, out)),
-        Format::Ndjson => Box::new(json::Json::lines(titles, out)),
-        Format::Markdown => Box::new(markdown::Markdown::try_new(schema, titles, out)?),
-        Format::Parquet => Box::new(columnar::Parquet::try_new(schema, titles, out)?),
-        Format::Arrow => Box::new(columnar::Ipc::try_new(schema, titles, out)?),
+        Format::Table => Box::new(table::Table::new(schema, names, options, out)),
+        Format::Csv => Box::new(delimited::Delimited::try_new(b',', names, options, out)?),
+        Format::Tsv => Box::new(delimited::Delimited::try_new(b'\t', names, options, out)?),
+        Format::Json => Box::new(json::Json::array(names, out)),
+        Format::Ndjson => Box::new(json::Json::lines(names, out)),
+        Format::Markdown => Box::new(markdown::Markdown::try_new(schema, names, out)?),
+        Format::Parquet => Box::new(columnar::Parquet::try_new(schema, names, out)?),
+        Format::Arrow => Box::new(columnar::Ipc::try_new(schema, names, out)?),
     })
 }
 
-/// Why no more rows are written.
+/// The reason for an early end of the output.
 enum Stop {
     Reading(DataFusionError),
     Writing(io::Error),
@@ -197,51 +195,37 @@ impl From<io::Error> for Stop {
 
 async fn pump(
     stream: &mut SendableRecordBatchStream,
-    sink: &mut dyn Sink,
+    writer: &mut dyn BatchWriter,
     rows: &mut u64,
 ) -> Result<(), Stop> {
     loop {
-        let next = match sink.due() {
+        let next = match writer.deadline() {
             None => stream.next().await,
             Some(due) => match timeout_at(due, stream.next()).await {
                 Ok(next) => next,
                 Err(_) => {
-                    sink.settle()?;
+                    writer.flush_held()?;
                     continue;
                 }
             },
         };
         match next {
-            None => return Ok(sink.finish()?),
+            None => return Ok(writer.finish()?),
             Some(Ok(batch)) => {
-                sink.write(&batch)?;
+                writer.write(&batch)?;
                 *rows += batch.num_rows() as u64;
-                // A stream that always has more would never let anyone hear of an interrupt.
+                // A stream that is always ready would starve the task that handles interrupts.
                 tokio::task::yield_now().await;
             }
             Some(Err(error)) => {
-                sink.settle()?;
+                writer.flush_held()?;
                 return Err(error.into());
             }
         }
     }
 }
 
-/// Our own error, if a table of ours failed in the midst of the query; else the engine's.
-fn of_query(error: DataFusionError) -> Error {
-    match error {
-        DataFusionError::Context(_, inner) | DataFusionError::Diagnostic(_, inner) => {
-            of_query(*inner)
-        }
-        DataFusionError::External(inner) => match inner.downcast::<Error>() {
-            Ok(ours) => *ours,
-            Err(other) => Error::query(other.to_string()),
-        },
-        other => Error::query(short(&other)),
-    }
-}
-
-/// The I/O error in an Arrow error, with its kind.
+/// Extracts the I/O error of an Arrow error, preserving its kind.
 fn of_arrow(error: ArrowError) -> io::Error {
     match error {
         ArrowError::IoError(_, error) => error,
@@ -249,27 +233,27 @@ fn of_arrow(error: ArrowError) -> io::Error {
     }
 }
 
-/// The titles with `_2`, `_3` ... after those that an earlier column has.
+/// Appends `_2`, `_3` ... to names that repeat an earlier one.
 ///
-/// `fold` says what makes two of them the same: their text, or their text whatever its case.
-fn unique(titles: &[String], fold: fn(&str) -> String) -> Vec<String> {
-    let mut taken: HashSet<String> = titles.iter().map(|title| fold(title)).collect();
+/// Two names are equal if `fold` maps them to the same string.
+fn unique(column_names: &[String], fold: fn(&str) -> String) -> Vec<String> {
+    let mut taken: HashSet<String> = column_names.iter().map(|name| fold(name)).collect();
     let mut seen: HashMap<String, usize> = HashMap::new();
-    let mut distinct = |title: &String| {
-        let copies = seen.entry(fold(title)).or_default();
+    let mut distinct = |name: &String| {
+        let copies = seen.entry(fold(name)).or_default();
         *copies += 1;
         if *copies == 1 {
-            return title.clone();
+            return name.clone();
         }
         loop {
-            let candidate = format!("{title}_{copies}");
+            let candidate = format!("{name}_{copies}");
             if taken.insert(fold(&candidate)) {
                 return candidate;
             }
             *copies += 1;
         }
     };
-    titles.iter().map(&mut distinct).collect()
+    column_names.iter().map(&mut distinct).collect()
 }
 
 #[cfg(test)]

@@ -1,11 +1,12 @@
-//! Text as a terminal shows it: what must not reach one, how wide the rest is, where to cut.
+//! Measures, cuts and escapes text for a terminal, in whole graphemes.
 
-use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+use unicode_segmentation::UnicodeSegmentation;
+use unicode_width::UnicodeWidthStr;
 
-/// `text` with every character that a terminal would obey written as an escape: line breaks and
-/// tabs as `\n` and `\t`, other controls and direction overrides as `\u{1b}`.
+/// Escapes every character that a terminal would interpret: line breaks and tabs as `\n` and `\t`,
+/// other controls and direction overrides as `\u{1b}`.
 ///
-/// A backslash stays single, so that JSON stays legible: `\n` may also be those two characters.
+/// Backslashes are not doubled, which keeps JSON legible: `\n` may also be those two characters.
 pub(super) fn printable<'a>(text: &'a str, scratch: &'a mut String) -> &'a str {
     let harmless = |byte: u8| (0x20..0x7f).contains(&byte);
     if text.bytes().all(harmless) || !text.contains(needs_escape) {
@@ -22,7 +23,8 @@ pub(super) fn printable<'a>(text: &'a str, scratch: &'a mut String) -> &'a str {
     scratch
 }
 
-/// Whether a terminal would act on the character, break the line at it, or turn the text around.
+/// Returns whether a terminal would act on the character, break the line at it, or reverse the
+/// text.
 pub(super) fn needs_escape(c: char) -> bool {
     c.is_control()
         || matches!(
@@ -36,18 +38,18 @@ pub(super) fn needs_escape(c: char) -> bool {
         )
 }
 
-/// A text and the columns it takes.
+/// A text that fits a width, possibly cut.
 #[derive(Debug, PartialEq)]
 pub(super) struct Fitted<'a> {
-    /// What is to be shown of the text.
+    /// The part of the text to show.
     pub(super) text: &'a str,
-    /// What was left out, to be shown as [`ELLIPSIS`].
+    /// The omitted end, shown as [`ELLIPSIS`].
     pub(super) cut: Cut,
-    /// Columns, with that of [`ELLIPSIS`].
+    /// Width in columns, including [`ELLIPSIS`].
     pub(super) width: usize,
 }
 
-/// What of a text was left out.
+/// The omitted end of a text.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Cut {
     Nothing,
@@ -55,10 +57,10 @@ pub(super) enum Cut {
     End,
 }
 
-/// The mark of a text that goes on, one column wide.
+/// The mark of a cut, one column wide.
 pub(super) const ELLIPSIS: &str = "…";
 
-/// The columns that a [`printable`] text takes.
+/// Returns the width of a [`printable`] text in columns.
 pub(super) fn width(text: &str) -> usize {
     if text.is_ascii() {
         text.len()
@@ -67,27 +69,23 @@ pub(super) fn width(text: &str) -> usize {
     }
 }
 
-/// The start of a [`printable`] text that fits `limit` columns.
+/// Cuts the end of a [`printable`] text that is wider than `limit` columns.
 pub(super) fn fit(text: &str, limit: usize) -> Fitted<'_> {
     fit_with(text, limit, Cut::End, |room| split(text, room).0)
 }
 
-/// The start of a [`printable`] text that takes up to `room` columns, and the rest.
+/// Splits a [`printable`] text after the last grapheme that fits `room` columns.
 pub(super) fn split(text: &str, room: usize) -> (&str, &str) {
-    let start = clusters(text).take_while(fitting(room));
+    let start = text.graphemes(true).take_while(fitting(room));
     text.split_at(start.map(str::len).sum())
 }
 
-/// The end of a [`printable`] text that fits `limit` columns: of a path, the part that tells it
-/// from its neighbours.
+/// Cuts the start of a [`printable`] text that is wider than `limit` columns; the end of a path
+/// tells it from its neighbours.
 pub(super) fn fit_end(text: &str, limit: usize) -> Fitted<'_> {
     fit_with(text, limit, Cut::Start, |room| {
-        let all: Vec<&str> = clusters(text).collect();
-        let mut start = text.len();
-        for cluster in all.into_iter().rev().take_while(fitting(room)) {
-            start -= cluster.len();
-        }
-        &text[start..]
+        let end = text.graphemes(true).rev().take_while(fitting(room));
+        &text[text.len() - end.map(str::len).sum::<usize>()..]
     })
 }
 
@@ -113,49 +111,14 @@ fn fit_with<'a>(
     }
 }
 
-/// True as long as what it has seen fits `room` columns.
+/// Returns a predicate that holds until the graphemes it has seen exceed `room` columns.
 fn fitting(room: usize) -> impl FnMut(&&str) -> bool {
     let mut used = 0;
-    move |cluster| {
-        used += width(cluster);
+    move |grapheme| {
+        used += width(grapheme);
         used <= room
     }
 }
-
-/// The parts that a cut must not go through: a character with its accents, an emoji with all that
-/// is joined to it, a flag. An approximation of Unicode's grapheme clusters, enough to cut by.
-fn clusters(text: &str) -> impl Iterator<Item = &str> {
-    let mut rest = text;
-    std::iter::from_fn(move || {
-        let (cluster, after) = rest.split_at(cluster_bytes(rest));
-        rest = after;
-        (!cluster.is_empty()).then_some(cluster)
-    })
-}
-
-fn cluster_bytes(text: &str) -> usize {
-    let mut chars = text.char_indices();
-    let Some((_, first)) = chars.next() else {
-        return 0;
-    };
-    let is_flag_letter = |c: char| ('\u{1f1e6}'..='\u{1f1ff}').contains(&c);
-    let is_skin_tone = |c: char| ('\u{1f3fb}'..='\u{1f3ff}').contains(&c);
-    let mut before = first;
-    for (at, c) in chars {
-        let second = at == first.len_utf8();
-        let joined = c.width() == Some(0)
-            || before == ZERO_WIDTH_JOINER
-            || (is_skin_tone(c) && !first.is_ascii())
-            || (second && is_flag_letter(first) && is_flag_letter(c));
-        if !joined {
-            return at;
-        }
-        before = c;
-    }
-    text.len()
-}
-
-const ZERO_WIDTH_JOINER: char = '\u{200d}';
 
 #[cfg(test)]
 mod tests {
@@ -180,6 +143,8 @@ mod tests {
             "e\u{301}e\u{301}e\u{301}e",
             "🇩🇪🇫🇷🇯🇵",
             "👍🏽👍🏽",
+            "한\u{1112}\u{1161}\u{11ab}글",
+            "1\u{fe0f}\u{20e3}2\u{fe0f}\u{20e3}",
         ] {
             for limit in 1..10 {
                 for fitted in [fit(text, limit), fit_end(text, limit)] {
@@ -200,5 +165,15 @@ mod tests {
         assert_eq!(fit("👨‍👩‍👧👨‍👩‍👧", 3).text, "👨‍👩‍👧");
         assert_eq!(fit("日本語", 4).text, "日");
         assert_eq!(fit_end("a.b.日本語", 5).text, "本語");
+        assert_eq!(fit_end("🇩🇪🇫🇷", 3).text, "🇫🇷");
+        assert_eq!(fit_end("🇩🇪🇫🇷", 2).text, "");
+        assert_eq!(fit_end("abce\u{301}", 2).text, "e\u{301}");
+        assert_eq!(fit_end("👨‍👩‍👧👨‍👩‍👧", 3).text, "👨‍👩‍👧");
+        assert_eq!(fit_end("👍🏽👍🏽", 3).text, "👍🏽");
+        assert_eq!(split("🇩🇪🇫🇷🇯🇵", 5), ("🇩🇪🇫🇷", "🇯🇵"));
+        assert_eq!(split("한글", 3), ("한", "글"));
+        // Conjoining jamo and a conjunct of Devanagari are one grapheme each.
+        assert_eq!(split("\u{1112}\u{1161}\u{11ab}x", 2).1, "x");
+        assert_eq!(split("क्षx", 1).0.chars().count() % 3, 0);
     }
 }

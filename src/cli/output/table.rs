@@ -1,10 +1,9 @@
-//! A table for people: aligned columns below a rule, or a list per row where columns would be
+//! Writes a table for people: aligned columns below a rule, or a list per row if columns would be
 //! cut to stubs.
 //!
-//! The first rows are held to decide the widths: a thousand, or what has come a quarter of a
-//! second after the first. From then on rows are shown as they come, with these widths. On a
-//! terminal longer texts are cut (in a list they go on below); numbers and times, and all in a pipe,
-//! push the rest of their line.
+//! The widths are decided by the first rows: a thousand, or those of the first quarter of a second.
+//! Later rows are written as they arrive, with the same widths. On a terminal, longer texts are cut
+//! (in a list they wrap); numbers and times, and all cells in a pipe, push the rest of their line.
 
 use std::io::{self, Write};
 use std::time::Duration;
@@ -13,67 +12,71 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, FieldRef, SchemaRef};
 use tokio::time::Instant;
 
-use super::cells::{Cells, is_number, unpacked};
-use super::layout::{self, GAP, Wish};
+use super::cells::{CellReader, is_number, unpacked};
+use super::layout::{self, GAP, WidthRequest};
 use super::screen::{Cut, ELLIPSIS, Fitted, fit, fit_end, printable, split, width};
-use super::{Destination, Options, Sink};
+use super::{BatchWriter, Destination, Options};
 
 /// Writes rows as a table.
 pub(super) struct Table {
     out: Destination,
     terminal: Option<usize>,
     color: bool,
-    columns: Vec<Column>,
+    columns: Vec<TableColumn>,
     state: State,
     rows: u64,
 }
 
-struct Column {
-    title: String,
+struct TableColumn {
+    name: String,
     number: bool,
-    wish: Wish,
+    request: WidthRequest,
 }
 
 enum State {
-    /// Waiting for more rows to know the widths by.
+    /// Holds rows until the widths can be decided.
     Holding {
         batches: Vec<RecordBatch>,
         rows: usize,
         due: Option<Instant>,
     },
-    /// Columns of these widths.
+    /// Writes columns of these widths.
     Columns(Vec<usize>),
-    /// A list per row.
+    /// Writes a list per row.
     Lists,
 }
 
 impl Table {
-    /// A table as wide as the terminal, or as it likes without one.
+    /// Creates a table as wide as the terminal, or as wide as its cells if there is no terminal.
     pub(super) fn new(
         schema: &SchemaRef,
-        titles: &[String],
+        column_names: &[String],
         options: &Options,
         out: Destination,
     ) -> Self {
         let mut scratch = String::new();
-        let column = |(title, field): (&String, &FieldRef)| {
-            let title = printable(title, &mut scratch).to_owned();
-            let wish = Wish {
-                title: width(&title),
+        let column = |(name, field): (&String, &FieldRef)| {
+            let name = printable(name, &mut scratch).to_owned();
+            let request = WidthRequest {
+                name: width(&name),
                 cells: 0,
                 rigid: is_rigid(field.data_type()),
             };
-            Column {
-                title,
+            TableColumn {
+                name,
                 number: is_number(field.data_type()),
-                wish,
+                request,
             }
         };
         Self {
             out,
             terminal: options.width,
             color: options.color,
-            columns: titles.iter().zip(schema.fields()).map(column).collect(),
+            columns: column_names
+                .iter()
+                .zip(schema.fields())
+                .map(column)
+                .collect(),
             state: State::Holding {
                 batches: Vec::new(),
                 rows: 0,
@@ -83,7 +86,7 @@ impl Table {
         }
     }
 
-    /// Decides the widths, and shows what was held. `more` if other rows may come.
+    /// Decides the widths and writes the rows held so far. `more` tells that other rows may come.
     fn begin(&mut self, more: bool) -> io::Result<()> {
         let State::Holding { batches, .. } = &mut self.state else {
             return Ok(());
@@ -92,16 +95,17 @@ impl Table {
         for batch in &batches {
             measure(batch, &mut self.columns)?;
         }
-        let wishes: Vec<Wish> = self.columns.iter().map(|column| column.wish).collect();
+        let requests: Vec<WidthRequest> =
+            self.columns.iter().map(|column| column.request).collect();
         let widths = match self.terminal {
-            None => Some(wishes.iter().map(|wish| wish.natural()).collect()),
-            Some(terminal) => layout::widths(&wishes, terminal),
+            None => Some(requests.iter().map(|request| request.natural()).collect()),
+            Some(terminal) => layout::widths(&requests, terminal),
         };
         self.state = match widths {
             None => State::Lists,
             Some(mut widths) => {
                 if let Some(terminal) = self.terminal.filter(|_| more) {
-                    layout::widen(&mut widths, &wishes, terminal);
+                    layout::widen(&mut widths, &requests, terminal);
                 }
                 self.header(&widths)?;
                 State::Columns(widths)
@@ -116,7 +120,7 @@ impl Table {
     fn header(&mut self, widths: &[usize]) -> io::Result<()> {
         let mut line = Line::default();
         for (column, &width) in self.columns.iter().zip(widths) {
-            let fitted = fit_end(&column.title, self.terminal.map_or(usize::MAX, |_| width));
+            let fitted = fit_end(&column.name, self.terminal.map_or(usize::MAX, |_| width));
             line.cell(&fitted, width, column.number);
         }
         line.write(&mut self.out)?;
@@ -140,7 +144,7 @@ impl Table {
 
     fn show_rows(&mut self, batch: &RecordBatch, widths: &[usize]) -> io::Result<()> {
         let arrays = unpacked(batch)?;
-        let mut cells = Cells::all(&arrays)?;
+        let mut cells = CellReader::all(&arrays)?;
         let (mut scratch, mut screen) = (String::new(), String::new());
         let mut line = Line::new(self.color);
         for row in 0..batch.num_rows() {
@@ -159,12 +163,12 @@ impl Table {
         Ok(())
     }
 
-    /// Where a cell is cut that starts after `before` columns: in a pipe, and if it would then say
-    /// something false, nowhere; the last one, which nothing follows, at the terminal's edge.
+    /// Returns the width limit of a cell that starts after `before` columns. Cells in a pipe and
+    /// cells that would mislead are not cut; the last cell may reach the terminal's edge.
     fn limit(&self, index: usize, width: usize, before: usize) -> usize {
         match self.terminal {
             None => usize::MAX,
-            Some(_) if self.columns[index].wish.rigid => usize::MAX,
+            Some(_) if self.columns[index].request.rigid => usize::MAX,
             Some(terminal) if index + 1 == self.columns.len() => {
                 terminal.saturating_sub(before).max(1)
             }
@@ -174,9 +178,9 @@ impl Table {
 
     fn show_lists(&mut self, batch: &RecordBatch) -> io::Result<()> {
         let arrays = unpacked(batch)?;
-        let mut cells = Cells::all(&arrays)?;
+        let mut cells = CellReader::all(&arrays)?;
         let terminal = self.terminal.unwrap_or(usize::MAX);
-        let widest = self.columns.iter().map(|column| column.wish.title).max();
+        let widest = self.columns.iter().map(|column| column.request.name).max();
         let names = widest.unwrap_or_default().min(terminal / 2);
         let values = terminal.saturating_sub(names + GAP).max(1);
         let (mut scratch, mut screen) = (String::new(), String::new());
@@ -189,14 +193,14 @@ impl Table {
             line.push(&"─".repeat(rest));
             line.write(&mut self.out)?;
             for (column, cells) in self.columns.iter().zip(&mut cells) {
-                line.cell(&fit_end(&column.title, names), names, false);
+                line.cell(&fit_end(&column.name, names), names, false);
                 if cells.is_null(row) {
                     line.null(values, 0, false);
                     line.write(&mut self.out)?;
                     continue;
                 }
                 let mut rest = printable(cells.text(row, &mut scratch), &mut screen);
-                // A list has room downwards.
+                // A list can wrap onto further lines.
                 for _ in 1..LIST_LINES {
                     let (start, end) = split(rest, values);
                     if start.is_empty() || end.is_empty() {
@@ -215,7 +219,7 @@ impl Table {
     }
 }
 
-impl Sink for Table {
+impl BatchWriter for Table {
     fn write(&mut self, batch: &RecordBatch) -> io::Result<()> {
         let State::Holding { batches, rows, due } = &mut self.state else {
             return self.show(batch);
@@ -232,15 +236,15 @@ impl Sink for Table {
         Ok(())
     }
 
-    fn due(&self) -> Option<Instant> {
+    fn deadline(&self) -> Option<Instant> {
         match &self.state {
             State::Holding { due, .. } => *due,
             _ => None,
         }
     }
 
-    fn settle(&mut self) -> io::Result<()> {
-        match self.due() {
+    fn flush_held(&mut self) -> io::Result<()> {
+        match self.deadline() {
             Some(_) => self.begin(true),
             None => Ok(()),
         }
@@ -256,16 +260,16 @@ impl Sink for Table {
     }
 }
 
-fn measure(batch: &RecordBatch, columns: &mut [Column]) -> io::Result<()> {
+fn measure(batch: &RecordBatch, columns: &mut [TableColumn]) -> io::Result<()> {
     let arrays = unpacked(batch)?;
     let (mut scratch, mut screen) = (String::new(), String::new());
-    for (mut cells, column) in Cells::all(&arrays)?.into_iter().zip(columns) {
+    for (mut cells, column) in CellReader::all(&arrays)?.into_iter().zip(columns) {
         for row in 0..batch.num_rows() {
             let cell = match cells.is_null(row) {
                 true => NULL,
                 false => printable(cells.text(row, &mut scratch), &mut screen),
             };
-            column.wish.cells = column.wish.cells.max(width(cell));
+            column.request.cells = column.request.cells.max(width(cell));
         }
     }
     Ok(())
@@ -278,13 +282,13 @@ fn is_rigid(data_type: &DataType) -> bool {
     }
 }
 
-/// A line in the making. Blanks are written only before something, so no line ends in them.
+/// A line under construction. Blanks are written only before text, so no line ends in blanks.
 #[derive(Default)]
 struct Line {
     text: String,
-    /// Columns that the text takes.
+    /// Width of the text in columns.
     width: usize,
-    /// Blanks to write before what comes next.
+    /// Blanks to write before the next text.
     blanks: usize,
     /// Whether NULL is dimmed.
     color: bool,
@@ -298,7 +302,7 @@ impl Line {
         }
     }
 
-    /// A cell without a value, told apart from an empty text.
+    /// Appends a NULL cell, which differs from an empty text.
     fn null(&mut self, limit: usize, width: usize, right: bool) {
         let start = self.text.len();
         self.cell(&fit(NULL, limit), width, right);
@@ -336,7 +340,7 @@ impl Line {
         }
     }
 
-    /// The columns before what comes next.
+    /// Returns the column at which the next text starts.
     fn columns(&self) -> usize {
         self.width + self.blanks
     }
@@ -351,21 +355,21 @@ impl Line {
     }
 }
 
-/// Lines that a value may take in a list.
+/// Most lines of a value in a list.
 const LIST_LINES: usize = 20;
 
-/// What stands for no value. In a list of groups, nothing at all would look like a mistake.
+/// The text of NULL. In a list of groups, an empty cell would look like a mistake.
 const NULL: &str = "NULL";
 
-/// How a terminal is told to show what follows faintly, and to stop that.
+/// Escape sequences that dim the text after them, and that end it.
 const DIM: &str = "\u{1b}[2m";
 const NOT_DIM: &str = "\u{1b}[22m";
 
-/// Rows that say enough about the widths of all.
+/// Most rows to measure for the widths.
 const ROWS_TO_MEASURE: usize = 1_000;
 
-/// How long the first row may be held.
+/// Longest time to hold the first row.
 const PATIENCE: Duration = Duration::from_millis(250);
 
-/// The rule above a list, in columns.
+/// Width of the rule above a list, in columns.
 const LIST_RULE: usize = 40;

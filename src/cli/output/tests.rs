@@ -105,7 +105,7 @@ fn batch(columns: Vec<(&str, ArrayRef)>) -> RecordBatch {
     RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays).unwrap()
 }
 
-fn titles(batch: &RecordBatch) -> Vec<String> {
+fn column_names(batch: &RecordBatch) -> Vec<String> {
     let schema = batch.schema();
     schema.fields().iter().map(|f| f.name().clone()).collect()
 }
@@ -121,7 +121,7 @@ fn bytes(batch: &RecordBatch, options: &Options) -> Vec<u8> {
     let screen = Screen::default();
     let stream = stream_of(batch.schema(), futures::stream::iter([Ok(batch.clone())]));
     let out = Destination::new(screen.clone(), "screen");
-    let rows = block_on(write(stream, &titles(batch), options, out)).unwrap();
+    let rows = block_on(write(stream, &column_names(batch), options, out)).unwrap();
     assert_eq!(rows, batch.num_rows() as u64);
     screen.bytes()
 }
@@ -586,7 +586,7 @@ fn a_union_is_shown_as_arrow_shows_it_and_refused_by_parquet() {
     let out = Destination::new(io::sink(), "x.parquet");
     let error = block_on(write(
         stream,
-        &titles(&batch),
+        &column_names(&batch),
         &options(Format::Parquet, None),
         out,
     ));
@@ -622,7 +622,7 @@ fn an_empty_result_is_valid_in_each_format() {
     );
     for read in [parquet_back(&empty), arrow_back(&empty)] {
         assert_eq!(read.num_rows(), 0);
-        assert_eq!(titles(&read), titles(&empty));
+        assert_eq!(column_names(&read), column_names(&empty));
     }
 }
 
@@ -647,7 +647,7 @@ fn names_that_repeat_get_numbers_where_they_must_be_unique() {
     );
     assert_eq!(text(&batch, Format::Csv, None), "a,a,a_2,A,a\n1,1,1,1,1\n");
     for read in [parquet_back(&batch), arrow_back(&batch)] {
-        assert_eq!(titles(&read), ["a", "a_3", "a_2", "A_4", "a_5"]);
+        assert_eq!(column_names(&read), ["a", "a_3", "a_2", "A_4", "a_5"]);
     }
 }
 
@@ -727,7 +727,7 @@ fn a_closed_pipe_ends_the_query_without_an_error() {
         });
         let out = Destination::new(Pipe(100_000), "pipe");
         let stream = stream_of(Arc::clone(&schema), endless);
-        let names = titles(&calls());
+        let names = column_names(&calls());
         let rows = block_on(write(stream, &names, &options(format, None), out)).unwrap();
         let batches = asked.load(Ordering::Relaxed) as u64;
         assert!(batches < 2_000, "{format:?}: {batches} batches");
@@ -742,7 +742,7 @@ fn a_pipe_that_is_closed_at_once_is_no_error_either() {
         let out = Destination::new(Pipe(0), "pipe");
         block_on(write(
             stream,
-            &titles(&calls()),
+            &column_names(&calls()),
             &options(format, Some(80)),
             out,
         ))
@@ -763,7 +763,7 @@ fn each_batch_is_visible_before_the_next_is_made() {
         });
         let stream = stream_of(calls().schema(), batches);
         let out = Destination::new(screen.clone(), "screen");
-        let (names, options) = (titles(&calls()), options(format, Some(200)));
+        let (names, options) = (column_names(&calls()), options(format, Some(200)));
         block_on(async {
             let writing = write(stream, &names, &options, out);
             let watching = async {
@@ -800,7 +800,7 @@ fn rows_after_the_widths_are_set_are_cut_on_a_terminal_only() {
         let out = Destination::new(screen.clone(), "screen");
         block_on(write(
             stream,
-            &titles(&one),
+            &column_names(&one),
             &options(Format::Table, width),
             out,
         ))
@@ -819,7 +819,7 @@ fn what_came_before_an_error_is_shown() {
     let stream = stream_of(calls().schema(), batches.chain(futures::stream::pending()));
     let out = Destination::new(screen.clone(), "screen");
     let options = options(Format::Table, None);
-    let error = block_on(write(stream, &titles(&calls()), &options, out)).unwrap_err();
+    let error = block_on(write(stream, &column_names(&calls()), &options, out)).unwrap_err();
     assert!(
         error.to_string().ends_with("the disk is on fire"),
         "{error}"
@@ -834,7 +834,7 @@ fn a_query_that_fails_at_once_shows_no_table() {
     let stream = stream_of(calls().schema(), futures::stream::iter([Err(failed)]));
     let out = Destination::new(screen.clone(), "screen");
     let options = options(Format::Table, Some(80));
-    block_on(write(stream, &titles(&calls()), &options, out)).unwrap_err();
+    block_on(write(stream, &column_names(&calls()), &options, out)).unwrap_err();
     assert_eq!(screen.text(), "");
 }
 
@@ -851,7 +851,7 @@ fn a_number_is_never_cut_even_if_it_comes_late() {
     );
     let out = Destination::new(screen.clone(), "screen");
     let options = options(Format::Table, Some(20));
-    block_on(write(stream, &titles(&one), &options, out)).unwrap();
+    block_on(write(stream, &column_names(&one), &options, out)).unwrap();
     assert_eq!(
         screen.text().lines().nth(1_002).unwrap(),
         "1234567  yyyyyyyyyy…"
@@ -864,7 +864,7 @@ fn an_error_of_ours_within_the_query_stays_what_it_is() {
     let stream = stream_of(calls().schema(), futures::stream::iter([Err(ours)]));
     let out = Destination::new(io::sink(), "sink");
     let options = options(Format::Csv, None);
-    let error = block_on(write(stream, &titles(&calls()), &options, out)).unwrap_err();
+    let error = block_on(write(stream, &column_names(&calls()), &options, out)).unwrap_err();
     assert_eq!(error.to_string(), "cannot read x");
 }
 
@@ -876,7 +876,7 @@ fn a_full_disk_is_an_error_that_names_the_file() {
         let stream = stream_of(calls().schema(), futures::stream::iter([Ok(calls())]));
         let written = block_on(write(
             stream,
-            &titles(&calls()),
+            &column_names(&calls()),
             &options(format, None),
             out,
         ));
@@ -914,7 +914,7 @@ fn a_file_name_tells_the_format() {
 #[test]
 fn the_writing_can_be_spawned() {
     fn is_send(_: impl Send) {}
-    let (names, options) = (titles(&calls()), options(Format::Parquet, None));
+    let (names, options) = (column_names(&calls()), options(Format::Parquet, None));
     let stream = stream_of(calls().schema(), futures::stream::empty());
     is_send(write(
         stream,

@@ -1,4 +1,4 @@
-//! What a relation offers: its columns, and every spelling they are found under.
+//! The columns of a relation, indexed by every spelling.
 
 use std::collections::{HashMap, HashSet};
 
@@ -8,76 +8,76 @@ use super::{CLASS_KEY, JSON_KEY, PATH_KEY};
 
 /// A column of a table, a CTE or a derived table.
 #[derive(Clone, Debug)]
-pub(super) struct Column {
-    /// As the plan knows it.
+pub(super) struct RelationColumn {
+    /// Name in the plan.
     pub name: String,
-    /// As people write it: `userIdentity.userName`.
+    /// Path in CloudTrail's spelling: `userIdentity.userName`.
     pub path: String,
-    /// What `SELECT *` calls it.
-    pub title: String,
-    /// Whether `SELECT *` gives it.
-    pub shown: bool,
-    /// Whether paths may be extracted from its text.
+    /// Name in the output of `SELECT *`.
+    pub output_name: String,
+    /// Whether `SELECT *` includes the column.
+    pub visible: bool,
+    /// Whether the column holds JSON text, from which paths can be extracted.
     pub json: bool,
-    /// `None` for an expression, whose type only the planner knows.
+    /// The column's type; `None` for an expression, whose type only the planner knows.
     pub data_type: Option<DataType>,
-    /// Whether the last segment of its path alone names it, too.
+    /// Whether the last segment of the path also names the column.
     pub leaf: bool,
 }
 
-impl Column {
-    /// The column that an expression becomes under a name.
-    pub fn named(name: &str, title: &str) -> Self {
+impl RelationColumn {
+    /// Creates the column of an expression under a name.
+    pub fn named(name: &str, output_name: &str) -> Self {
         Self {
             name: name.to_string(),
-            path: title.to_string(),
-            title: title.to_string(),
-            shown: true,
+            path: output_name.to_string(),
+            output_name: output_name.to_string(),
+            visible: true,
             json: false,
             data_type: None,
             leaf: false,
         }
     }
 
-    /// The same values under another name.
-    pub fn renamed(&self, name: &str, title: &str) -> Self {
+    /// Copies the column under another name.
+    pub fn renamed(&self, name: &str, output_name: &str) -> Self {
         Self {
             json: self.json,
             data_type: self.data_type.clone(),
-            ..Self::named(name, title)
+            ..Self::named(name, output_name)
         }
     }
 }
 
-/// The columns of one relation. Built once a schema and shared: a table has some 900.
+/// The columns of one relation, built once per schema and shared: a table has some 900.
 #[derive(Debug)]
-pub(super) struct Columns {
-    all: Vec<Column>,
-    /// Lower-case names and paths.
+pub(super) struct ColumnIndex {
+    all: Vec<RelationColumn>,
+    /// Positions by lower-case name and path.
     keys: HashMap<String, usize>,
-    /// Names that another name equals but for case.
+    /// Positions by exact name, for names that differ only in case.
     exact: HashMap<String, usize>,
-    /// Lower-case last segments; `None` where two columns share one.
+    /// Positions by lower-case last segment; `None` if two columns share it.
     leaves: HashMap<String, Option<usize>>,
-    /// Whether there can be no other column.
+    /// Whether the relation has no other columns.
     complete: bool,
 }
 
-impl Columns {
-    /// A table's columns. `also_shown` are flattened ones that `SELECT *` gives nevertheless,
-    /// because the view or table was made by naming them.
-    pub fn of_schema(schema: &Schema, also_shown: &[String]) -> Self {
-        let also_shown: HashSet<&String> = also_shown.iter().collect();
+impl ColumnIndex {
+    /// Indexes a table's columns. `also_visible` are flattened columns that `SELECT *` includes
+    /// because the view or table was created by naming them.
+    pub fn of_schema(schema: &Schema, also_visible: &[String]) -> Self {
+        let also_visible: HashSet<&String> = also_visible.iter().collect();
         let column = |field: &FieldRef| {
             let metadata = field.metadata();
             let class = metadata.get(CLASS_KEY).map_or("record", String::as_str);
-            Column {
+            RelationColumn {
                 name: field.name().clone(),
                 path: metadata
                     .get(PATH_KEY)
                     .map_or_else(|| field.name().clone(), Clone::clone),
-                title: field.name().clone(),
-                shown: class == "record" || also_shown.contains(field.name()),
+                output_name: field.name().clone(),
+                visible: class == "record" || also_visible.contains(field.name()),
                 json: metadata.get(JSON_KEY).is_some_and(|json| json == "true"),
                 data_type: Some(field.data_type().clone()),
                 leaf: false,
@@ -86,8 +86,8 @@ impl Columns {
         Self::new(schema.fields().iter().map(column).collect(), true)
     }
 
-    /// The output of a query.
-    pub fn new(all: Vec<Column>, complete: bool) -> Self {
+    /// Indexes the output of a query.
+    pub fn new(all: Vec<RelationColumn>, complete: bool) -> Self {
         let mut columns = Self {
             keys: HashMap::with_capacity(2 * all.len()),
             exact: HashMap::new(),
@@ -109,7 +109,7 @@ impl Columns {
                 self.exact.entry(column.name.clone()).or_insert(at);
             }
         }
-        // Names go first: a path never takes another column's name away.
+        // Names are indexed before paths, so a path never hides another column's name.
         for (at, column) in self.all.iter().enumerate() {
             let path = column.path.to_lowercase();
             if column.leaf
@@ -124,16 +124,16 @@ impl Columns {
         }
     }
 
-    /// The column with this name or path in any case, or with this leaf.
-    pub fn find(&self, typed: &str) -> Option<&Column> {
+    /// Finds a column by its name or path in any case, or by its leaf.
+    pub fn find(&self, typed: &str) -> Option<&RelationColumn> {
         let key = typed.to_lowercase();
         let at = self.exact.get(typed).or_else(|| self.keys.get(&key));
         let leaf = || self.leaves.get(&key).and_then(Option::as_ref);
         at.or_else(leaf).map(|at| &self.all[*at])
     }
 
-    /// The column's place among the others; for a stable order.
-    pub fn position(&self, column: &Column) -> usize {
+    /// Returns the column's position, for a stable order.
+    pub fn position(&self, column: &RelationColumn) -> usize {
         *self
             .exact
             .get(&column.name)
@@ -141,7 +141,7 @@ impl Columns {
             .unwrap_or(&usize::MAX)
     }
 
-    pub fn iter(&self) -> impl Iterator<Item = &Column> {
+    pub fn iter(&self) -> impl Iterator<Item = &RelationColumn> {
         self.all.iter()
     }
 
@@ -149,19 +149,19 @@ impl Columns {
         self.complete
     }
 
-    /// The same columns under the names of a column list: `AS t(a, b)`.
+    /// Renames the columns by a column list: `AS t(a, b)`.
     pub fn relabelled(&self, names: &[(String, String)]) -> Self {
         let mut all = self.all.clone();
-        for (column, (name, title)) in all.iter_mut().zip(names) {
-            *column = column.renamed(name, title);
+        for (column, (name, output_name)) in all.iter_mut().zip(names) {
+            *column = column.renamed(name, output_name);
         }
         Self::new(all, self.complete)
     }
 }
 
-/// Gives columns with the same name the suffixes that the planner gives them when a subquery gets
-/// its alias: `x`, `x:1`.
-pub(super) fn unique_names(columns: &mut [Column]) {
+/// Appends to repeated names the suffixes that the planner appends when a subquery gets its alias:
+/// `x`, `x:1`.
+pub(super) fn unique_names(columns: &mut [RelationColumn]) {
     let mut seen = HashSet::new();
     for column in columns {
         let mut name = column.name.clone();

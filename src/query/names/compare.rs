@@ -1,23 +1,23 @@
-//! Text that meets a number or a boolean.
+//! Coerces text that is compared with a number or a boolean.
 //!
-//! The planner would cast the text, and one value of another form would end the query while it
-//! runs. So the text side gets a TRY_CAST here, and such a value is NULL.
+//! The planner would cast the text, and one value that does not parse would fail the query. The
+//! rewriter wraps the text in TRY_CAST, which turns such a value into NULL.
 
 use datafusion::arrow::datatypes::DataType as ArrowType;
 use datafusion::sql::sqlparser::ast::{BinaryOperator, DataType, Expr, UnaryOperator, Value};
 
-use super::path::{Kind, is_json_call, parts_of, try_cast};
+use super::path::{CoercionType, is_json_call, parts_of, try_cast};
 use super::walk::Rewriter;
 use crate::query::json_path::is_text;
 
 impl Rewriter<'_> {
-    /// Casts the text among the operands of an expression whose parts are rewritten already.
-    pub fn reconcile(&self, expr: &mut Expr) {
+    /// Casts the text operands of an expression whose operands have been rewritten.
+    pub fn coerce(&self, expr: &mut Expr) {
         match expr {
             Expr::BinaryOp { left, op, right } => match op {
                 BinaryOperator::And | BinaryOperator::Or => {
-                    self.truth(left);
-                    self.truth(right);
+                    self.coerce_to_boolean(left);
+                    self.coerce_to_boolean(right);
                 }
                 op if is_comparison(op) || is_arithmetic(op) => self.pair(left, right),
                 _ => {}
@@ -32,13 +32,13 @@ impl Rewriter<'_> {
             | Expr::IsTrue(expr)
             | Expr::IsNotTrue(expr)
             | Expr::IsFalse(expr)
-            | Expr::IsNotFalse(expr) => self.truth(expr),
+            | Expr::IsNotFalse(expr) => self.coerce_to_boolean(expr),
             Expr::Between {
                 expr, low, high, ..
             } => self.with_all(expr, [&**low, &**high].into_iter()),
             Expr::InList { expr, list, .. } => {
-                if self.kind(expr) == Kind::Boolean {
-                    list.iter_mut().for_each(literal_truth);
+                if self.kind(expr) == CoercionType::Boolean {
+                    list.iter_mut().for_each(literal_to_boolean);
                 }
                 self.with_all(expr, list.iter());
             }
@@ -52,36 +52,36 @@ impl Rewriter<'_> {
                 }
                 None => conditions
                     .iter_mut()
-                    .for_each(|it| self.truth(&mut it.condition)),
+                    .for_each(|it| self.coerce_to_boolean(&mut it.condition)),
             },
             _ => {}
         }
     }
 
-    /// Casts text that stands where a truth value must.
-    pub fn truth(&self, expr: &mut Expr) {
+    /// Casts text in the place of a condition.
+    pub fn coerce_to_boolean(&self, expr: &mut Expr) {
         if self.is_text(expr) {
-            try_cast(expr, Kind::Boolean);
+            try_cast(expr, CoercionType::Boolean);
         }
     }
 
     fn pair(&self, left: &mut Expr, right: &mut Expr) {
         match (self.kind(left), self.kind(right)) {
-            (Kind::Text, kind) => try_cast(left, kind),
-            (kind, Kind::Text) => try_cast(right, kind),
-            (Kind::Boolean, _) => literal_truth(right),
-            (_, Kind::Boolean) => literal_truth(left),
+            (CoercionType::Text, kind) => try_cast(left, kind),
+            (kind, CoercionType::Text) => try_cast(right, kind),
+            (CoercionType::Boolean, _) => literal_to_boolean(right),
+            (_, CoercionType::Boolean) => literal_to_boolean(left),
             _ => {}
         }
     }
 
-    /// Casts `expr` to the type that all of `others` have.
+    /// Casts `expr` to the common type of `others`.
     fn with_all<'e>(&self, expr: &mut Expr, others: impl Iterator<Item = &'e Expr>) {
         let kinds = others.map(|other| self.kind(other));
         let Some(kind) = kinds.reduce(common) else {
             return;
         };
-        if kind != Kind::Other && self.is_text(expr) {
+        if kind != CoercionType::Other && self.is_text(expr) {
             try_cast(expr, kind);
         }
     }
@@ -93,54 +93,58 @@ impl Rewriter<'_> {
             Expr::Function(_) => is_json_call(expr),
             Expr::Identifier(_)
             | Expr::CompoundIdentifier(_)
-            | Expr::CompoundFieldAccess { .. } => self.kind(expr) == Kind::Text,
+            | Expr::CompoundFieldAccess { .. } => self.kind(expr) == CoercionType::Text,
             _ => false,
         }
     }
 
-    fn kind(&self, expr: &Expr) -> Kind {
+    fn kind(&self, expr: &Expr) -> CoercionType {
         match expr {
             Expr::Nested(inner) => self.kind(inner),
             Expr::Value(value) => match &value.value {
-                Value::Boolean(_) => Kind::Boolean,
+                Value::Boolean(_) => CoercionType::Boolean,
                 Value::Number(number, _) => match number.to_string().parse::<i64>() {
-                    Ok(_) => Kind::Integer,
-                    Err(_) => Kind::Float,
+                    Ok(_) => CoercionType::Integer,
+                    Err(_) => CoercionType::Float,
                 },
-                _ => Kind::Other,
+                _ => CoercionType::Other,
             },
             Expr::UnaryOp {
                 op: UnaryOperator::Minus | UnaryOperator::Plus,
                 expr,
             } => match self.kind(expr) {
-                kind @ (Kind::Integer | Kind::Float) => kind,
-                _ => Kind::Other,
+                kind @ (CoercionType::Integer | CoercionType::Float) => kind,
+                _ => CoercionType::Other,
             },
             Expr::BinaryOp { left, op, right } if is_arithmetic(op) => {
                 match common(self.kind(left), self.kind(right)) {
-                    kind @ (Kind::Integer | Kind::Float) => kind,
-                    _ => Kind::Other,
+                    kind @ (CoercionType::Integer | CoercionType::Float) => kind,
+                    _ => CoercionType::Other,
                 }
             }
             Expr::Cast { data_type, .. } => match data_type {
-                DataType::BigInt(_) | DataType::Int(_) | DataType::Integer(_) => Kind::Integer,
-                DataType::Double(_) | DataType::Float(_) | DataType::Real => Kind::Float,
-                DataType::Boolean => Kind::Boolean,
-                _ => Kind::Other,
+                DataType::BigInt(_) | DataType::Int(_) | DataType::Integer(_) => {
+                    CoercionType::Integer
+                }
+                DataType::Double(_) | DataType::Float(_) | DataType::Real => CoercionType::Float,
+                DataType::Boolean => CoercionType::Boolean,
+                _ => CoercionType::Other,
             },
-            expr if is_json_call(expr) => Kind::Text,
+            expr if is_json_call(expr) => CoercionType::Text,
             expr => {
                 let column = parts_of(expr).and_then(|parts| self.peek(&parts));
                 let data_type = column.and_then(|column| column.data_type);
-                data_type.map_or(Kind::Other, |data_type| kind_of(&data_type))
+                data_type.map_or(CoercionType::Other, |data_type| {
+                    coercion_type_of(&data_type)
+                })
             }
         }
     }
 }
 
-/// Makes a boolean of `'true'` and `'false'`: in Athena's table for CloudTrail `readonly` is text, and
-/// queries that were written for it compare it so.
-fn literal_truth(expr: &mut Expr) {
+/// Turns `'true'` and `'false'` into booleans. Athena's table for CloudTrail has `readonly` as
+/// text, and queries written for it compare it with text.
+fn literal_to_boolean(expr: &mut Expr) {
     if let Expr::Value(value) = expr
         && let Value::SingleQuotedString(text) = &value.value
         && let Ok(truth) = text.to_ascii_lowercase().parse::<bool>()
@@ -149,21 +153,22 @@ fn literal_truth(expr: &mut Expr) {
     }
 }
 
-fn kind_of(data_type: &ArrowType) -> Kind {
+fn coercion_type_of(data_type: &ArrowType) -> CoercionType {
     match data_type {
-        ArrowType::Boolean => Kind::Boolean,
-        it if it.is_integer() => Kind::Integer,
-        it if it.is_numeric() => Kind::Float,
-        it if is_text(it) => Kind::Text,
-        _ => Kind::Other,
+        ArrowType::Boolean => CoercionType::Boolean,
+        it if it.is_integer() => CoercionType::Integer,
+        it if it.is_numeric() => CoercionType::Float,
+        it if is_text(it) => CoercionType::Text,
+        _ => CoercionType::Other,
     }
 }
 
-fn common(left: Kind, right: Kind) -> Kind {
+fn common(left: CoercionType, right: CoercionType) -> CoercionType {
     match (left, right) {
         (left, right) if left == right => left,
-        (Kind::Integer, Kind::Float) | (Kind::Float, Kind::Integer) => Kind::Float,
-        _ => Kind::Other,
+        (CoercionType::Integer, CoercionType::Float)
+        | (CoercionType::Float, CoercionType::Integer) => CoercionType::Float,
+        _ => CoercionType::Other,
     }
 }
 

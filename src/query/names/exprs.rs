@@ -1,4 +1,5 @@
-//! Expressions: paths become columns or extractions, subqueries are rewritten in their scope.
+//! Rewrites expressions: paths become columns or extractions, subqueries are rewritten in their
+//! scope.
 
 use std::ops::ControlFlow;
 
@@ -6,20 +7,20 @@ use datafusion::sql::sqlparser::ast::{
     AccessExpr, Expr, Query, SetExpr, Value, Values, VisitorMut,
 };
 
-use super::columns::Column;
+use super::columns::RelationColumn;
 use super::lambda;
 use super::path::{
     Part, column_expr, dots_to_keys, is_json_call, json_call_path, keyword, parts_of,
 };
-use super::scope::Found;
+use super::scope::Resolution;
 use super::suggest;
-use super::walk::{Place, Rewriter, refuse};
+use super::walk::{QueryContext, Rewriter, refuse};
 use crate::error::{Error, Result};
 
 impl Rewriter<'_> {
-    /// Rewrites an expression that is a path, and tells which column it became, if any.
-    /// The subscripts and what is not a path below them are rewritten as expressions.
-    pub fn path(&mut self, expr: &mut Expr) -> Result<Option<Column>> {
+    /// Rewrites an expression that is a path and returns the column it became, if any. Subscripts,
+    /// and a root that is not a path, are rewritten as expressions.
+    pub fn path(&mut self, expr: &mut Expr) -> Result<Option<RelationColumn>> {
         if let Expr::CompoundFieldAccess { root, access_chain } = expr {
             for access in access_chain.iter_mut() {
                 if let AccessExpr::Subscript(subscript) = access {
@@ -36,7 +37,7 @@ impl Rewriter<'_> {
             return Ok(None);
         };
         match self.resolve(&parts)? {
-            Found::Column(resolved) => {
+            Resolution::Column(resolved) => {
                 let mut resolved = *resolved;
                 self.spell(&mut resolved.expr);
                 if let Some(columns) = &resolved.extracted_from
@@ -49,11 +50,11 @@ impl Rewriter<'_> {
                 *expr = resolved.expr;
                 Ok(Some(resolved.column))
             }
-            Found::Alias(alias) => {
+            Resolution::Alias(alias) => {
                 *expr = column_expr(&[], &alias);
                 Ok(None)
             }
-            Found::Nothing | Found::Refused(_) => {
+            Resolution::NotFound | Resolution::Rejected(_) => {
                 if let Expr::CompoundFieldAccess { access_chain, .. } = expr {
                     dots_to_keys(access_chain);
                 }
@@ -62,7 +63,7 @@ impl Rewriter<'_> {
         }
     }
 
-    /// Writes a JSON path as the statement wrote it before in another case, if it did.
+    /// Replaces a JSON path by its first spelling in the statement, if they differ only in case.
     fn spell(&mut self, expr: &mut Expr) {
         if !is_json_call(expr) {
             return;
@@ -74,29 +75,30 @@ impl Rewriter<'_> {
         }
     }
 
-    /// Looks a path up. `Found::Nothing` where something unknown may have it; an error where
-    /// nothing has.
-    fn resolve(&self, parts: &[Part]) -> Result<Found> {
+    /// Resolves a path. Returns `Resolution::NotFound` if a relation with unknown columns may have
+    /// it, and an error if no relation has it.
+    fn resolve(&self, parts: &[Part]) -> Result<Resolution> {
         let found = match self.lookup(parts) {
-            None => return Ok(Found::Nothing),
+            None => return Ok(Resolution::NotFound),
             Some(found) => found,
         };
         match found {
-            Found::Refused(message) => return refuse(message),
-            Found::Nothing => {}
+            Resolution::Rejected(message) => return refuse(message),
+            Resolution::NotFound => {}
             found => return Ok(found),
         }
         let relations = || self.scopes.iter().flat_map(|scope| &scope.relations);
         // The planner keeps a table's name on the columns of a subquery without an alias.
         let may_be_inner = parts.len() > 1 && relations().any(|it| it.qualifier.is_empty());
         if relations().next().is_none() || relations().any(|it| it.is_open()) || may_be_inner {
-            return Ok(Found::Nothing);
+            return Ok(Resolution::NotFound);
         }
         refuse(suggest::unknown(parts, &self.scopes))
     }
 
-    /// Looks a path up from the innermost scope outwards. `None` for what is no column at all.
-    fn lookup(&self, parts: &[Part]) -> Option<Found> {
+    /// Resolves a path from the innermost scope outwards. Returns `None` for lambda parameters and
+    /// variables.
+    fn lookup(&self, parts: &[Part]) -> Option<Resolution> {
         let first = parts.first().and_then(Part::name)?;
         let is_parameter = |name: &String| name.eq_ignore_ascii_case(&first.value);
         if self.lambdas.iter().flatten().any(is_parameter)
@@ -104,34 +106,34 @@ impl Rewriter<'_> {
         {
             return None;
         }
-        let mut refused = Found::Nothing;
+        let mut refused = Resolution::NotFound;
         for scope in self.scopes.iter().rev() {
             match scope.find(parts) {
-                Found::Nothing => {}
-                Found::Refused(message) if matches!(refused, Found::Nothing) => {
-                    refused = Found::Refused(message);
+                Resolution::NotFound => {}
+                Resolution::Rejected(message) if matches!(refused, Resolution::NotFound) => {
+                    refused = Resolution::Rejected(message);
                 }
-                Found::Refused(_) => {}
+                Resolution::Rejected(_) => {}
                 found => return Some(found),
             }
         }
         Some(refused)
     }
 
-    /// The column that a path would become, without saying anything about it.
-    pub fn peek(&self, parts: &[Part]) -> Option<Column> {
+    /// Returns the column that a path would become, without reporting errors or notes.
+    pub fn peek(&self, parts: &[Part]) -> Option<RelationColumn> {
         match self.lookup(parts) {
-            Some(Found::Column(resolved)) => Some(resolved.column),
+            Some(Resolution::Column(resolved)) => Some(resolved.column),
             _ => None,
         }
     }
 
-    /// Whether this is one of the words that are functions without parentheses, such as `user`,
-    /// and also the name of a column or alias here.
+    /// Returns the identifier if the expression is a function without parentheses, such as `user`,
+    /// whose name is also that of a column or alias in scope.
     fn is_shadowed_keyword(&self, expr: &Expr) -> Option<Expr> {
         let ident = keyword(expr)?;
         match self.lookup(&[Part::Name(ident.clone())])? {
-            Found::Column(_) | Found::Alias(_) => Some(Expr::Identifier(ident.clone())),
+            Resolution::Column(_) | Resolution::Alias(_) => Some(Expr::Identifier(ident.clone())),
             _ => None,
         }
     }
@@ -144,7 +146,7 @@ impl Rewriter<'_> {
             Expr::Identifier(_)
             | Expr::CompoundIdentifier(_)
             | Expr::CompoundFieldAccess { .. } => {
-                // Out of the visitor's way, which would rewrite the result again.
+                // Taken out, because the visitor would rewrite the result again.
                 let mut taken = std::mem::replace(expr, Expr::value(Value::Null));
                 self.path(&mut taken)?;
                 self.taken.push(Some(taken));
@@ -179,16 +181,16 @@ impl VisitorMut for Rewriter<'_> {
                 if let Expr::Lambda(_) = expr {
                     self.lambdas.pop();
                 }
-                self.reconcile(expr);
+                self.coerce(expr);
             }
         }
         ControlFlow::Continue(())
     }
 
     fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<Error> {
-        // Rewritten as a whole, in its own scope, and out of the visitor's way as well.
+        // Rewritten as a whole in its own scope, and taken out as well.
         let mut taken = std::mem::replace(query, nothing());
-        match self.query(&mut taken, Place::default()) {
+        match self.query(&mut taken, QueryContext::default()) {
             Ok(_) => {
                 self.queries.push(taken);
                 ControlFlow::Continue(())
@@ -224,7 +226,7 @@ fn nothing() -> Query {
     }
 }
 
-/// The text of an expression as it was typed, without the quotes of a quoted path.
+/// Returns an expression's text as typed, without the quotes of a quoted path.
 pub(super) fn typed(expr: &Expr) -> String {
     match expr {
         Expr::Identifier(ident) => ident.value.clone(),

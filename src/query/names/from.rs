@@ -1,4 +1,4 @@
-//! The FROM clause: which relations there are, and what they are called.
+//! Rewrites the FROM clause and collects its relations.
 
 use std::sync::Arc;
 
@@ -8,10 +8,10 @@ use datafusion::sql::sqlparser::ast::{
     TableFactor, TableWithJoins,
 };
 
-use super::columns::{Column, Columns};
+use super::columns::{ColumnIndex, RelationColumn};
 use super::path::{normal, parts_of, quoted};
 use super::scope::Relation;
-use super::walk::{Place, Rewriter, refuse, relabel};
+use super::walk::{QueryContext, Rewriter, refuse, relabel};
 use super::{DEFAULT_CATALOG, DEFAULT_SCHEMA};
 use crate::error::Result;
 
@@ -20,7 +20,7 @@ impl Rewriter<'_> {
     pub fn from(&mut self, from: &mut TableWithJoins) -> Result<()> {
         let base = self.scope().relations.len();
         self.relation(&mut from.relation)?;
-        // Rows of the first relation may be multiplied before a join that keeps them all.
+        // Unnesting multiplies rows, which only some joins after it allow.
         let mut keeps_rows = true;
         for mut join in std::mem::take(&mut from.joins) {
             if keeps_rows && self.unnest(&mut from.relation, base, &join)? {
@@ -51,12 +51,12 @@ impl Rewriter<'_> {
             | JoinOperator::LeftAnti(_) => {
                 relations[first..]
                     .iter_mut()
-                    .for_each(|it| it.starred = false);
+                    .for_each(|it| it.in_wildcard = false);
             }
             JoinOperator::RightSemi(_) | JoinOperator::RightAnti(_) => {
                 relations[..first]
                     .iter_mut()
-                    .for_each(|it| it.starred = false);
+                    .for_each(|it| it.in_wildcard = false);
             }
             _ => {}
         }
@@ -76,7 +76,7 @@ impl Rewriter<'_> {
         }
     }
 
-    /// Gives a column of USING the name that both sides have for it.
+    /// Replaces a column of USING by its name in the plan.
     fn using(&mut self, name: &mut ObjectName, first: usize) {
         let idents = name.0.iter().filter_map(ObjectNamePart::as_ident);
         let typed: Vec<&str> = idents.map(|ident| ident.value.as_str()).collect();
@@ -97,7 +97,7 @@ impl Rewriter<'_> {
 
     fn relation(&mut self, factor: &mut TableFactor) -> Result<()> {
         let relation = match factor {
-            // The planner would pass over it and give all rows.
+            // The planner would ignore TABLESAMPLE and return all rows.
             TableFactor::Table {
                 sample: Some(_), ..
             } => {
@@ -119,14 +119,14 @@ impl Rewriter<'_> {
                 ..
             } => {
                 let list = alias.as_ref().map_or(&[][..], |alias| &alias.columns);
-                let place = Place {
-                    alias: true,
-                    hidden: list.is_empty(),
-                    ..Place::default()
+                let context = QueryContext {
+                    needs_aliases: true,
+                    keeps_hidden: list.is_empty(),
+                    ..QueryContext::default()
                 };
                 // Without LATERAL a subquery does not see its neighbours.
                 let scope = if *lateral { None } else { self.scopes.pop() };
-                let output = self.query(subquery, place)?;
+                let output = self.query(subquery, context)?;
                 self.scopes.extend(scope);
                 derived(Some(output.into_columns(list)), alias.as_ref())
             }
@@ -163,7 +163,7 @@ impl Rewriter<'_> {
         Ok(())
     }
 
-    /// Finds a CTE or table by its name in any case, and spells it as the plan does.
+    /// Resolves a CTE or table by its name in any case, and replaces the name by the plan's.
     pub fn table(&mut self, name: &mut ObjectName) -> Relation {
         let idents: Vec<Ident> = name
             .0
@@ -178,7 +178,7 @@ impl Rewriter<'_> {
             accepts: lower.clone(),
             columns: None,
             is_table: false,
-            starred: true,
+            in_wildcard: true,
             merged: vec![],
         };
         if let [cte] = lower.as_slice()
@@ -203,7 +203,7 @@ impl Rewriter<'_> {
         relation
     }
 
-    fn cte(&self, ident: &Ident, lower: &str) -> Option<(String, Option<Arc<Columns>>)> {
+    fn cte(&self, ident: &Ident, lower: &str) -> Option<(String, Option<Arc<ColumnIndex>>)> {
         let exact = normal(ident);
         let ctes = || self.ctes.iter().rev();
         ctes()
@@ -212,7 +212,7 @@ impl Rewriter<'_> {
             .cloned()
     }
 
-    /// The type of an array's elements, if the array is a column.
+    /// Returns the element type of an array that is a column.
     pub fn element_type(&self, array: &Expr) -> Option<DataType> {
         let column = self.peek(&parts_of(array)?)?;
         match column.data_type? {
@@ -222,7 +222,7 @@ impl Rewriter<'_> {
     }
 }
 
-/// A table under its alias, if it has one.
+/// Applies a table's alias, if it has one.
 fn renamed(mut relation: Relation, alias: Option<&TableAlias>) -> Relation {
     let Some(alias) = alias else { return relation };
     let name = normal(&alias.name);
@@ -232,13 +232,13 @@ fn renamed(mut relation: Relation, alias: Option<&TableAlias>) -> Relation {
         && !alias.columns.is_empty()
     {
         let all = columns.iter().cloned().collect();
-        let columns = Columns::new(all, columns.is_complete());
+        let columns = ColumnIndex::new(all, columns.is_complete());
         relation.columns = Some(Arc::new(relabel(columns, &alias.columns)));
     }
     relation
 }
 
-fn derived(columns: Option<Arc<Columns>>, alias: Option<&TableAlias>) -> Relation {
+fn derived(columns: Option<Arc<ColumnIndex>>, alias: Option<&TableAlias>) -> Relation {
     let name = alias.map(|alias| normal(&alias.name));
     Relation {
         label: name.clone().unwrap_or_else(|| "the subquery".to_string()),
@@ -246,13 +246,13 @@ fn derived(columns: Option<Arc<Columns>>, alias: Option<&TableAlias>) -> Relatio
         qualifier: name.into_iter().collect(),
         columns,
         is_table: false,
-        starred: true,
+        in_wildcard: true,
         merged: vec![],
     }
 }
 
-/// The columns of `UNNEST(a, b) AS t(x, y)`.
-fn unnested(alias: &TableAlias, types: Vec<Option<DataType>>) -> Option<Arc<Columns>> {
+/// Returns the columns of `UNNEST(a, b) AS t(x, y)`.
+fn unnested(alias: &TableAlias, types: Vec<Option<DataType>>) -> Option<Arc<ColumnIndex>> {
     if alias.columns.len() != types.len() {
         return None;
     }
@@ -260,14 +260,14 @@ fn unnested(alias: &TableAlias, types: Vec<Option<DataType>>) -> Option<Arc<Colu
         .columns
         .iter()
         .zip(types)
-        .map(|(column, data_type)| Column {
+        .map(|(column, data_type)| RelationColumn {
             data_type,
-            ..Column::named(&normal(&column.name), &column.name.value)
+            ..RelationColumn::named(&normal(&column.name), &column.name.value)
         });
-    Some(Arc::new(Columns::new(columns.collect(), true)))
+    Some(Arc::new(ColumnIndex::new(columns.collect(), true)))
 }
 
-/// What a join is joined by.
+/// Returns a join's constraint.
 fn constraint(operator: &mut JoinOperator) -> Option<&mut JoinConstraint> {
     match operator {
         JoinOperator::Join(it)

@@ -1,8 +1,8 @@
-//! Lambdas as Trino writes them: `any_match(list, x -> x = 1)`.
+//! Parses lambdas in Trino's syntax: `any_match(list, x -> x = 1)`.
 //!
-//! The generic dialect, which is the one that reads everything else that people bring, has no
-//! lambdas and reads the arrow as PostgreSQL's operator on JSON. Its left side tells them apart
-//! (names only), and so does its right side (PostgreSQL's is a literal).
+//! The generic dialect has no lambdas and parses the arrow as PostgreSQL's JSON operator. The two
+//! differ on both sides: a lambda has only names on the left, the operator has a literal on the
+//! right.
 
 use datafusion::sql::sqlparser::ast::{
     BinaryOperator, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident,
@@ -28,7 +28,7 @@ pub(super) fn from_arrows(function: &mut Function) {
     }
 }
 
-/// Takes `x ->` from the start of an expression, and leaves what follows it. The arrow binds
+/// Removes `x ->` from the start of an expression and returns its parameters. The arrow binds
 /// tighter than AND and OR, so it is at the bottom of their left side.
 fn take_parameters(expr: &mut Expr) -> Option<OneOrManyWithParens<LambdaFunctionParameter>> {
     let Expr::BinaryOp { left, op, right } = expr else {

@@ -1,5 +1,5 @@
-//! Every path that a statement has anywhere, so that `SELECT *` inside a CTE can pass on what is
-//! asked of it outside, and nothing else.
+//! Collects the paths of a statement, so that `SELECT *` inside a CTE passes on the hidden columns
+//! that the outer query needs, and no others.
 
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
@@ -8,27 +8,28 @@ use datafusion::sql::sqlparser::ast::{
     Expr, JoinConstraint, JoinOperator, ObjectNamePart, Select, Visit, Visitor,
 };
 
-use super::columns::{Column, Columns};
+use super::columns::{ColumnIndex, RelationColumn};
 use super::path::{Part, parts_of, text_of};
 
 /// The paths of a statement.
 #[derive(Debug, Default)]
 pub(super) struct Mentions {
     paths: Vec<Vec<String>>,
-    /// Whether columns are matched by name somewhere, so that more of them would change the result.
+    /// Whether a NATURAL join matches columns by name, so that additional columns would change the
+    /// result.
     pub natural: bool,
 }
 
 impl Mentions {
-    /// Collects from a query before it is rewritten.
+    /// Collects the paths of a query that has not been rewritten.
     pub fn of(node: &impl Visit) -> Self {
         let mut mentions = Self::default();
         let _ = node.visit(&mut mentions);
         mentions
     }
 
-    /// The columns that `SELECT *` does not give but the statement mentions, in table order.
-    pub fn hidden<'a>(&self, columns: &'a Columns) -> Vec<&'a Column> {
+    /// Returns the columns that `SELECT *` omits and the statement mentions, in table order.
+    pub fn hidden<'a>(&self, columns: &'a ColumnIndex) -> Vec<&'a RelationColumn> {
         let mut found = BTreeSet::new();
         for path in &self.paths {
             for start in 0..path.len() {
@@ -36,7 +37,7 @@ impl Mentions {
                 let mut texts = ends.map(|end| path[start..end].join("."));
                 let column = texts.find_map(|text| columns.find(&text));
                 if let Some(column) = column
-                    && !column.shown
+                    && !column.visible
                 {
                     found.insert((columns.position(column), &column.name));
                 }
@@ -85,7 +86,7 @@ impl Visitor for Mentions {
     }
 }
 
-/// What a join is joined by.
+/// Returns a join's constraint.
 fn constraint(operator: &JoinOperator) -> Option<&JoinConstraint> {
     match operator {
         JoinOperator::Join(it)

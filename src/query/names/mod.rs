@@ -1,7 +1,7 @@
-//! Names as people write them: `userIdentity.userName` in any case, quoted or not.
+//! Resolves names in CloudTrail's spelling: `userIdentity.userName` in any case, quoted or not.
 //!
-//! DataFusion finds only what is spelt as in the schema, and cannot go down a path into JSON. So
-//! the parsed statement is rewritten before it is planned:
+//! DataFusion finds only columns spelt as in the schema, and has no paths into JSON. The parsed
+//! statement is therefore rewritten before it is planned:
 //!
 //! ```text
 //! SELECT e.userIdentity.userName, resources[1].ARN, requestParameters.bucketName FROM Events e
@@ -10,15 +10,16 @@
 //!        json_get_path("requestparameters", '["bucketName"]') FROM "events" AS e
 //! ```
 //!
-//! What the rewriter does not know (tables that were not added, functions as tables) it leaves to
-//! the planner, names and all. It speaks up only where a name can be nothing else.
+//! The rewriter leaves unknown names (tables that were not added, table functions) to the planner.
+//! It reports an error only for a name that cannot be valid.
 //!
-//! The dialect to parse with is DataFusion's default, `generic`: of the dialects that quote
-//! identifiers with double quotes, as Trino and Athena do, it alone reads `UNNEST` as a relation,
-//! `FILTER`, `* EXCLUDE`, `* EXCEPT`, `* REPLACE` and `FROM events SELECT ...` together.
-//! (`postgresql` has no `EXCLUDE` and reads `x NOTNULL`, `!` and `:=` its own way; `duckdb` has
-//! lambdas but no `UNNEST` relation.) The one thing it lacks, lambdas, is made up for here.
+//! Statements are parsed in DataFusion's default dialect, `generic`: of the dialects with
+//! double-quoted identifiers, as in Trino and Athena, only `generic` parses `UNNEST` as a relation,
+//! `FILTER`, `* EXCLUDE`, `* EXCEPT`, `* REPLACE` and `FROM events SELECT ...`. (`postgresql` has
+//! no `EXCLUDE` and parses `x NOTNULL`, `!` and `:=` differently; `duckdb` has lambdas but no
+//! `UNNEST` relation.) Its one gap, lambdas, is filled by `lambda.rs`.
 
+mod column_names;
 mod columns;
 mod compare;
 mod exprs;
@@ -29,7 +30,6 @@ mod path;
 mod projection;
 mod scope;
 mod suggest;
-mod titles;
 mod unnest;
 mod walk;
 
@@ -46,31 +46,31 @@ use datafusion::sql::parser::{CopyToSource, Statement};
 use datafusion::sql::sqlparser::ast::{Query, Statement as SqlStatement};
 
 use crate::error::Result;
-use columns::{Column, Columns};
+use columns::{ColumnIndex, RelationColumn};
 use mentions::Mentions;
-use walk::{Place, Rewriter};
+use walk::{QueryContext, Rewriter};
 
-pub use titles::Titles;
+pub use column_names::ColumnNames;
 
-/// Field metadata that the rewriter reads: a column's path (without it, the name is the path), its
-/// class ([`CLASS_RECORD`], the default, [`CLASS_FLATTENED`] or [`CLASS_DERIVED`]), and whether it holds
-/// JSON text, of which paths may be asked.
+/// Keys of the field metadata that the rewriter reads: a column's path (by default its name), its
+/// class ([`CLASS_RECORD`] by default, [`CLASS_FLATTENED`] or [`CLASS_DERIVED`]), and whether it
+/// holds JSON text.
 pub use crate::events::columns::{CLASS as CLASS_KEY, JSON as JSON_KEY, PATH as PATH_KEY};
-/// A field of the record itself, which `SELECT *` gives.
+/// The class of a field of the record, which `SELECT *` includes.
 pub const CLASS_RECORD: &str = "record";
-/// A leaf of a record field, there when named.
+/// The class of a leaf of a record field, which `SELECT *` omits.
 pub const CLASS_FLATTENED: &str = "flattened";
-/// Computed from other columns, there when named.
+/// The class of a column computed from others, which `SELECT *` omits.
 pub const CLASS_DERIVED: &str = "derived";
 
-/// Where tables are when a query does not say.
+/// Catalog and schema of unqualified tables.
 const DEFAULT_CATALOG: &str = "datafusion";
 const DEFAULT_SCHEMA: &str = "public";
 
-/// The tables that names are looked up in. Cheap to clone; each schema is indexed once.
+/// The tables in which names are resolved. Cheap to clone; each schema is indexed once.
 #[derive(Clone, Debug, Default)]
 pub struct Names {
-    /// By lower-case name.
+    /// Tables by lower-case name.
     tables: BTreeMap<String, Table>,
 }
 
@@ -78,39 +78,39 @@ pub struct Names {
 struct Table {
     name: String,
     schema: SchemaRef,
-    shown: Vec<String>,
-    columns: Arc<Columns>,
+    visible: Vec<String>,
+    columns: Arc<ColumnIndex>,
 }
 
 impl Names {
-    /// Knows no tables yet.
+    /// Creates an instance without tables.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Adds or replaces a table under the name that the session has it registered under.
+    /// Adds or replaces a table under its registered name.
     ///
-    /// Does nothing if the table is known with this schema, so it may be called for every query;
-    /// two names of one schema share their index.
+    /// Does nothing if the table is known with this schema, so it is cheap to call before every
+    /// query. Tables of the same schema share an index.
     pub fn add_table(&mut self, name: &str, schema: &SchemaRef) {
         self.add(name, schema, vec![]);
     }
 
-    /// Adds the view or table that a `CREATE ... AS SELECT` made. `titles` are those of that
-    /// statement: flattened columns that it named are columns like others here, so that
-    /// `SELECT *` gives them.
-    pub fn add_selected(&mut self, name: &str, schema: &SchemaRef, titles: &Titles) {
-        self.add(name, schema, titles.shown.clone());
+    /// Adds the view or table of a `CREATE ... AS SELECT`. `column_names` are those of that
+    /// statement, whose flattened columns `SELECT *` then includes.
+    pub fn add_selected(&mut self, name: &str, schema: &SchemaRef, column_names: &ColumnNames) {
+        self.add(name, schema, column_names.visible.clone());
     }
 
-    /// Forgets a table.
+    /// Removes a table.
     pub fn remove_table(&mut self, name: &str) {
         self.tables.remove(&name.to_lowercase());
     }
 
-    fn add(&mut self, name: &str, schema: &SchemaRef, shown: Vec<String>) {
+    fn add(&mut self, name: &str, schema: &SchemaRef, visible: Vec<String>) {
         let same = |table: &&Table| {
-            table.shown == shown && (Arc::ptr_eq(&table.schema, schema) || table.schema == *schema)
+            table.visible == visible
+                && (Arc::ptr_eq(&table.schema, schema) || table.schema == *schema)
         };
         let key = name.to_lowercase();
         if self.tables.get(&key).filter(same).is_some() {
@@ -118,20 +118,20 @@ impl Names {
         }
         let twin = self.tables.values().find(same);
         let columns = twin.map_or_else(
-            || Arc::new(Columns::of_schema(schema, &shown)),
+            || Arc::new(ColumnIndex::of_schema(schema, &visible)),
             |twin| Arc::clone(&twin.columns),
         );
         let table = Table {
             name: name.to_string(),
             schema: Arc::clone(schema),
-            shown,
+            visible,
             columns,
         };
         self.tables.insert(key, table);
     }
 
-    /// The table of that name, whose parts are in lower case.
-    fn table(&self, name: &[String]) -> Option<(&str, Arc<Columns>)> {
+    /// Finds a table by its name, whose parts are in lower case.
+    fn table(&self, name: &[String]) -> Option<(&str, Arc<ColumnIndex>)> {
         let table = match name {
             [table] => table,
             [schema, table] if schema == DEFAULT_SCHEMA => table,
@@ -144,89 +144,90 @@ impl Names {
         Some((&table.name, Arc::clone(&table.columns)))
     }
 
-    /// Rewrites the names in a statement to those of its plan, in place, and tells what the
-    /// output is to be called.
+    /// Rewrites the names in a statement in place, and returns the names of its output columns.
     ///
     /// # Errors
     ///
-    /// A query error for a name that nothing here can mean, with what may have been meant.
-    pub fn rewrite(&self, statement: &mut Statement) -> Result<Titles> {
+    /// Returns a query error for a name that cannot be valid, with suggestions.
+    pub fn rewrite(&self, statement: &mut Statement) -> Result<ColumnNames> {
         match statement {
             Statement::Statement(statement) => self.rewrite_sql(statement),
             Statement::Explain(explain) => {
-                let titles = self.rewrite(&mut explain.statement)?;
-                Ok(untitled(titles))
+                let column_names = self.rewrite(&mut explain.statement)?;
+                Ok(unnamed_output(column_names))
             }
             Statement::CopyTo(copy) => match &mut copy.source {
                 CopyToSource::Query(query) => {
-                    // The file's columns are the plan's, so expressions get readable names there.
-                    let place = Place {
-                        alias: true,
-                        ..Place::default()
+                    // A file has the plan's column names, so expressions get readable ones.
+                    let context = QueryContext {
+                        needs_aliases: true,
+                        ..QueryContext::default()
                     };
-                    Ok(untitled(self.rewrite_query(query, place, false)?))
+                    Ok(unnamed_output(self.rewrite_query(query, context, false)?))
                 }
                 CopyToSource::Relation(name) => {
                     Rewriter::new(self, Mentions::default()).table(name);
-                    Ok(Titles::default())
+                    Ok(ColumnNames::default())
                 }
             },
-            Statement::CreateExternalTable(_) | Statement::Reset(_) => Ok(Titles::default()),
+            Statement::CreateExternalTable(_) | Statement::Reset(_) => Ok(ColumnNames::default()),
         }
     }
 
-    fn rewrite_sql(&self, statement: &mut SqlStatement) -> Result<Titles> {
-        let named = Place {
-            alias: true,
-            ..Place::default()
+    fn rewrite_sql(&self, statement: &mut SqlStatement) -> Result<ColumnNames> {
+        let named = QueryContext {
+            needs_aliases: true,
+            ..QueryContext::default()
         };
         match statement {
             SqlStatement::Query(query) => {
-                let place = Place {
-                    titles: true,
-                    ..Place::default()
+                let context = QueryContext {
+                    sets_column_names: true,
+                    ..QueryContext::default()
                 };
-                self.rewrite_query(query, place, false)
+                self.rewrite_query(query, context, false)
             }
             SqlStatement::Prepare { statement, .. } => self.rewrite_sql(statement),
-            SqlStatement::Explain { statement, .. } => Ok(untitled(self.rewrite_sql(statement)?)),
+            SqlStatement::Explain { statement, .. } => {
+                Ok(unnamed_output(self.rewrite_sql(statement)?))
+            }
             // A view has all columns of its table, so that paths can be asked of it as well.
             SqlStatement::CreateView(view) => self.rewrite_query(&mut view.query, named, true),
             SqlStatement::CreateTable(table) => match &mut table.query {
                 Some(query) => self.rewrite_query(query, named, false),
-                None => Ok(Titles::default()),
+                None => Ok(ColumnNames::default()),
             },
             SqlStatement::Insert(insert) => match &mut insert.source {
-                Some(query) => Ok(untitled(self.rewrite_query(
+                Some(query) => Ok(unnamed_output(self.rewrite_query(
                     query,
-                    Place::default(),
+                    QueryContext::default(),
                     false,
                 )?)),
-                None => Ok(Titles::default()),
+                None => Ok(ColumnNames::default()),
             },
-            _ => Ok(Titles::default()),
+            _ => Ok(ColumnNames::default()),
         }
     }
 
     fn rewrite_query(
         &self,
         query: &mut Query,
-        place: Place,
+        context: QueryContext,
         keep_wildcards: bool,
-    ) -> Result<Titles> {
+    ) -> Result<ColumnNames> {
         let mut rewriter = Rewriter::new(self, Mentions::of(query));
         rewriter.keep_wildcards = keep_wildcards;
-        let output = rewriter.query(query, place)?;
-        let shown = output.columns.into_iter().filter(|column| column.shown);
-        Ok(Titles {
-            items: rewriter.titles,
+        let output = rewriter.query(query, context)?;
+        let visible = output.columns.into_iter().filter(|column| column.visible);
+        Ok(ColumnNames {
+            items: rewriter.column_names,
             notes: rewriter.notes,
-            shown: shown.map(|column| column.name).collect(),
+            visible: visible.map(|column| column.name).collect(),
         })
     }
 
-    /// Says shortly what the planner says at length: for a column or a table that does not exist.
-    /// `None` for every other error.
+    /// Shortens the planner's message for an unknown column or table. Returns `None` for other
+    /// errors.
     pub fn explain_plan_error(&self, error: &DataFusionError) -> Option<String> {
         match error {
             DataFusionError::SchemaError(error, _) => match error.as_ref() {
@@ -265,7 +266,8 @@ impl Names {
             let table = label.and_then(|label| self.tables.get(&label.to_lowercase()));
             let known = table.and_then(|table| table.columns.find(&column.name));
             let known = known.cloned();
-            columns.push(known.unwrap_or_else(|| Column::named(&column.name, &column.name)));
+            columns
+                .push(known.unwrap_or_else(|| RelationColumn::named(&column.name, &column.name)));
         }
         let place = match labels.as_slice() {
             [] if valid.is_empty() => " here: there is no table in FROM".to_string(),
@@ -289,10 +291,10 @@ impl Names {
         let catalog = format!("{DEFAULT_CATALOG}.");
         let name = name.strip_prefix(&home).unwrap_or(name);
         let name = name.strip_prefix(&catalog).unwrap_or(name);
-        let tables: Vec<Column> = self
+        let tables: Vec<RelationColumn> = self
             .tables
             .values()
-            .map(|table| Column::named(&table.name, &table.name))
+            .map(|table| RelationColumn::named(&table.name, &table.name))
             .collect();
         let near = suggest::nearest(name, tables.iter());
         let near: Vec<&str> = near.iter().map(|table| table.name.as_str()).collect();
@@ -306,10 +308,10 @@ impl Names {
     }
 }
 
-/// For statements whose output is not that of the query in them.
-fn untitled(titles: Titles) -> Titles {
-    Titles {
+/// Drops the column names, for a statement whose output is not that of its query.
+fn unnamed_output(column_names: ColumnNames) -> ColumnNames {
+    ColumnNames {
         items: vec![],
-        ..titles
+        ..column_names
     }
 }

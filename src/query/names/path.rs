@@ -1,4 +1,4 @@
-//! Dotted paths as the parser gives them, and the expressions they become.
+//! Parses dotted paths, and builds the expressions that replace them.
 
 use datafusion::arrow::datatypes::{DataType as ArrowType, FieldRef, Fields};
 use datafusion::sql::sqlparser::ast::{
@@ -6,7 +6,7 @@ use datafusion::sql::sqlparser::ast::{
     FunctionArgumentList, FunctionArguments, Ident, ObjectName, Subscript, Value,
 };
 
-use super::columns::Column;
+use super::columns::RelationColumn;
 use crate::query::json_path::{JSON_GET_PATH, Step, encode, is_text};
 
 /// One step of a path.
@@ -21,7 +21,7 @@ pub(super) enum Part {
 }
 
 impl Part {
-    /// The name, if this is one.
+    /// Returns the name, if the part is one.
     pub fn name(&self) -> Option<&Ident> {
         match self {
             Self::Name(ident) => Some(ident),
@@ -30,7 +30,7 @@ impl Part {
     }
 }
 
-/// The steps of an expression that is nothing but a path.
+/// Returns the parts of an expression that is a path.
 pub(super) fn parts_of(expr: &Expr) -> Option<Vec<Part>> {
     match expr {
         Expr::Identifier(ident) => Some(vec![Part::Name(ident.clone())]),
@@ -50,7 +50,8 @@ pub(super) fn parts_of(expr: &Expr) -> Option<Vec<Part>> {
     }
 }
 
-/// The word that the parser took for a function without parentheses: `user`, `current_date`.
+/// Returns the keyword that the parser took for a function without parentheses: `user`,
+/// `current_date`.
 pub(super) fn keyword(expr: &Expr) -> Option<&Ident> {
     let Expr::Function(function) = expr else {
         return None;
@@ -78,8 +79,8 @@ fn part_of(access: &AccessExpr) -> Option<Part> {
     }
 }
 
-/// The path as text, which is how columns are looked up and how people read it.
-/// `None` if it has a step that is not constant.
+/// Returns the path as text, the form in which columns are looked up and shown. Returns `None` if a
+/// part is not constant.
 pub(super) fn text_of(parts: &[Part]) -> Option<String> {
     let mut text = String::new();
     for part in parts {
@@ -97,7 +98,7 @@ pub(super) fn text_of(parts: &[Part]) -> Option<String> {
     Some(text)
 }
 
-/// An identifier as the planner reads it: lower case unless quoted.
+/// Returns the name that the planner reads: lower case unless quoted.
 pub(super) fn normal(ident: &Ident) -> String {
     match ident.quote_style {
         Some(_) => ident.value.clone(),
@@ -105,12 +106,12 @@ pub(super) fn normal(ident: &Ident) -> String {
     }
 }
 
-/// An identifier that the planner takes as it is.
+/// Quotes a name, so that the planner keeps its case.
 pub(super) fn quoted(name: &str) -> Ident {
     Ident::with_quote('"', name)
 }
 
-/// A column by the name that the plan has for it.
+/// Builds the expression of a column with its name in the plan.
 pub(super) fn column_expr(qualifier: &[String], name: &str) -> Expr {
     if qualifier.is_empty() {
         return Expr::Identifier(quoted(name));
@@ -119,21 +120,21 @@ pub(super) fn column_expr(qualifier: &[String], name: &str) -> Expr {
     Expr::CompoundIdentifier(parts.map(quoted).collect())
 }
 
-/// What a path leads to below a column.
-pub(super) enum Below {
-    /// A value: how to get it, and what it is.
-    Value(Box<(Expr, Column)>),
-    /// Nothing: the column's values have no parts.
+/// The outcome of following a path below a column.
+pub(super) enum FieldAccess {
+    /// A value: its expression, and the column that describes it.
+    Value(Box<(Expr, RelationColumn)>),
+    /// The column's values have no parts.
     Scalar,
-    /// Something that cannot be got this way.
-    Refused(String),
+    /// The path is invalid; the message says why.
+    Rejected(String),
 }
 
-/// Follows `rest` down from a column: into lists and structs as the engine does, into JSON text
-/// by [`JSON_GET_PATH`].
-pub(super) fn below(mut expr: Expr, column: &Column, rest: &[Part]) -> Below {
+/// Follows `rest` below a column: into lists and structs by subscripts, into JSON text by
+/// [`JSON_GET_PATH`].
+pub(super) fn access_field(mut expr: Expr, column: &RelationColumn, rest: &[Part]) -> FieldAccess {
     let Some(mut data_type) = column.data_type.clone() else {
-        return below_unknown(expr, column, rest);
+        return access_untyped(expr, column, rest);
     };
     let mut path = column.path.clone();
     for (at, part) in rest.iter().enumerate() {
@@ -146,7 +147,7 @@ pub(super) fn below(mut expr: Expr, column: &Column, rest: &[Part]) -> Below {
                     ArrowType::Struct(_) => format!(".{}", name.value),
                     _ => String::new(),
                 };
-                return Below::Refused(format!(
+                return FieldAccess::Rejected(format!(
                     "{path} is an array: take one element, as in {path}[1]{below}, or UNNEST it"
                 ));
             }
@@ -166,7 +167,7 @@ pub(super) fn below(mut expr: Expr, column: &Column, rest: &[Part]) -> Below {
             (ArrowType::Struct(fields), Part::Name(name)) => {
                 let Some(field) = field(fields, &name.value) else {
                     let fields: Vec<_> = fields.iter().map(|field| field.name().as_str()).collect();
-                    return Below::Refused(format!(
+                    return FieldAccess::Rejected(format!(
                         "{path} has no field {}; its fields are {}",
                         name.value,
                         fields.join(", ")
@@ -179,20 +180,20 @@ pub(super) fn below(mut expr: Expr, column: &Column, rest: &[Part]) -> Below {
             (ArrowType::Map(..), Part::Name(name)) => {
                 path = format!("{path}.{}", name.value);
                 expr = subscript(expr, key(&name.value));
-                return Below::Value(Box::new((expr, Column::named(&path, &path))));
+                return FieldAccess::Value(Box::new((expr, RelationColumn::named(&path, &path))));
             }
-            _ => return Below::Scalar,
+            _ => return FieldAccess::Scalar,
         };
     }
-    let found = Column {
+    let found = RelationColumn {
         json: column.json,
         data_type: Some(data_type),
-        ..Column::named(&path, &path)
+        ..RelationColumn::named(&path, &path)
     };
-    Below::Value(Box::new((expr, found)))
+    FieldAccess::Value(Box::new((expr, found)))
 }
 
-/// The field of a struct: the one with that spelling, else one in another case.
+/// Finds the field of a struct by its exact name, or else in any case.
 fn field<'a>(fields: &'a Fields, name: &str) -> Option<&'a FieldRef> {
     let exact = fields.iter().find(|field| field.name() == name);
     exact.or_else(|| {
@@ -201,8 +202,8 @@ fn field<'a>(fields: &'a Fields, name: &str) -> Option<&'a FieldRef> {
     })
 }
 
-/// Leaves it to the planner what the parts of an expression's value are.
-fn below_unknown(mut expr: Expr, column: &Column, rest: &[Part]) -> Below {
+/// Subscripts an expression of unknown type; the planner resolves its fields.
+fn access_untyped(mut expr: Expr, column: &RelationColumn, rest: &[Part]) -> FieldAccess {
     for part in rest {
         let step = match part {
             Part::Name(ident) => key(&normal(ident)),
@@ -215,17 +216,17 @@ fn below_unknown(mut expr: Expr, column: &Column, rest: &[Part]) -> Below {
     }
     let path = text_of(rest).unwrap_or_default();
     let path = format!("{}.{path}", column.path);
-    Below::Value(Box::new((expr, Column::named(&path, &path))))
+    FieldAccess::Value(Box::new((expr, RelationColumn::named(&path, &path))))
 }
 
-fn json(expr: Expr, path: &str, rest: &[Part]) -> Below {
+fn json(expr: Expr, path: &str, rest: &[Part]) -> FieldAccess {
     let mut steps = Vec::with_capacity(rest.len());
     for part in rest {
         steps.push(match part {
             Part::Name(ident) => Step::Key(ident.value.clone()),
             Part::Index(index) => Step::Index(*index),
             Part::Other(_) => {
-                return Below::Refused(format!(
+                return FieldAccess::Rejected(format!(
                     "{path} is JSON, whose indexes are constants from 1, as in {path}[1]"
                 ));
             }
@@ -238,12 +239,12 @@ fn json(expr: Expr, path: &str, rest: &[Part]) -> Below {
             Step::Index(index) => full.push_str(&format!("[{index}]")),
         }
     }
-    let found = Column {
+    let found = RelationColumn {
         json: true,
         data_type: Some(ArrowType::Utf8),
-        ..Column::named(&full, &full)
+        ..RelationColumn::named(&full, &full)
     };
-    Below::Value(Box::new((json_call(expr, encode(&steps)), found)))
+    FieldAccess::Value(Box::new((json_call(expr, encode(&steps)), found)))
 }
 
 fn json_call(text: Expr, path: String) -> Expr {
@@ -265,7 +266,7 @@ fn json_call(text: Expr, path: String) -> Expr {
     })
 }
 
-/// Whether this is an extraction that [`below`] made; its path argument.
+/// Returns the path argument of a call that [`access_field`] built.
 pub(super) fn json_call_path(expr: &mut Expr) -> Option<&mut String> {
     let Expr::Function(function) = expr else {
         return None;
@@ -285,7 +286,7 @@ pub(super) fn json_call_path(expr: &mut Expr) -> Option<&mut String> {
     }
 }
 
-/// Whether this calls [`JSON_GET_PATH`].
+/// Returns whether the expression calls [`JSON_GET_PATH`].
 pub(super) fn is_json_call(expr: &Expr) -> bool {
     match expr {
         Expr::Function(function) => {
@@ -318,8 +319,8 @@ fn subscript(expr: Expr, subscript: Subscript) -> Expr {
     }
 }
 
-/// Makes the fields of a path that could not be resolved readable for the planner, which takes
-/// them only as strings: `f(x).a` becomes `f(x)['a']`.
+/// Turns the fields of an unresolved path into subscripts, the only form that the planner reads:
+/// `f(x).a` becomes `f(x)['a']`.
 pub(super) fn dots_to_keys(chain: &mut [AccessExpr]) {
     for access in chain {
         if let AccessExpr::Dot(Expr::Identifier(ident)) = access {
@@ -328,9 +329,9 @@ pub(super) fn dots_to_keys(chain: &mut [AccessExpr]) {
     }
 }
 
-/// The type that a literal asks of the text it is compared with.
+/// The type of an operand, as far as coercion needs it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum CoercionType {
     Text,
     Integer,
     Float,
@@ -338,13 +339,13 @@ pub(super) enum Kind {
     Other,
 }
 
-/// `TRY_CAST(expr AS kind)`, so that a value of another form is NULL and no failure.
-pub(super) fn try_cast(expr: &mut Expr, kind: Kind) {
+/// Wraps `expr` in `TRY_CAST`, which gives NULL for a value that does not parse.
+pub(super) fn try_cast(expr: &mut Expr, kind: CoercionType) {
     let data_type = match kind {
-        Kind::Integer => DataType::BigInt(None),
-        Kind::Float => DataType::Double(ExactNumberInfo::None),
-        Kind::Boolean => DataType::Boolean,
-        Kind::Text | Kind::Other => return,
+        CoercionType::Integer => DataType::BigInt(None),
+        CoercionType::Float => DataType::Double(ExactNumberInfo::None),
+        CoercionType::Boolean => DataType::Boolean,
+        CoercionType::Text | CoercionType::Other => return,
     };
     let inner = std::mem::replace(expr, Expr::value(Value::Null));
     *expr = Expr::Cast {

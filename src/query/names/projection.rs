@@ -1,4 +1,4 @@
-//! The SELECT list: what its items are called, and what `*` stands for.
+//! Rewrites the SELECT list: names its items and expands `*`.
 
 use std::collections::HashSet;
 use std::ops::ControlFlow;
@@ -9,50 +9,50 @@ use datafusion::sql::sqlparser::ast::{
     WildcardAdditionalOptions,
 };
 
-use super::columns::Column;
+use super::column_names::OutputName;
+use super::columns::RelationColumn;
 use super::exprs::typed;
 use super::path::{Part, column_expr, is_json_call, normal, parts_of, quoted};
 use super::scope::Relation;
 use super::suggest;
-use super::titles::Title;
-use super::walk::{Output, Place, Rewriter, refuse};
+use super::walk::{QueryContext, QueryOutput, Rewriter, refuse};
 use crate::error::Result;
 
-/// A SELECT list in the making.
+/// A SELECT list under construction.
 #[derive(Default)]
-struct Projected {
+struct SelectList {
     items: Vec<SelectItem>,
-    titles: Vec<Title>,
-    columns: Vec<Column>,
-    /// Whether some item gives columns that we do not know.
+    column_names: Vec<OutputName>,
+    columns: Vec<RelationColumn>,
+    /// Whether an item has unknown columns.
     is_open: bool,
-    /// What the wildcards pass on unseen.
-    hidden: Vec<(SelectItem, Column)>,
-    /// Names and texts of the items so far: the planner takes none twice.
+    /// Hidden columns that the wildcards pass on.
+    hidden: Vec<(SelectItem, RelationColumn)>,
+    /// Names and texts of the items so far, which the planner requires to be unique.
     seen: HashSet<String>,
     is_joined: bool,
 }
 
-impl Projected {
-    fn push(&mut self, item: SelectItem, title: String, column: Column) {
+impl SelectList {
+    fn push(&mut self, item: SelectItem, output_name: String, column: RelationColumn) {
         self.items.push(item);
-        self.titles.push(Title::Text(title));
+        self.column_names.push(OutputName::Text(output_name));
         self.columns.push(column);
     }
 
-    /// Adds a column; under another name if it is there already, as in `SELECT *, eventName`.
-    fn push_column(&mut self, expr: Expr, title: String, mut column: Column) {
+    /// Adds a column, renamed if the list has it already, as in `SELECT *, eventName`.
+    fn push_column(&mut self, expr: Expr, output_name: String, mut column: RelationColumn) {
         let text = match &expr {
-            // One relation's column is the same with its qualifier and without.
+            // With one relation, a qualifier makes no difference.
             Expr::Identifier(_) | Expr::CompoundIdentifier(_) if !self.is_joined => {
                 column.name.clone()
             }
-            // The planner calls all subqueries the same.
+            // All subqueries have the same name in the plan.
             expr if has_query(expr) => "(subquery)".to_owned(),
             expr => expr.to_string(),
         };
         if self.seen.insert(text.clone()) {
-            return self.push(SelectItem::UnnamedExpr(expr), title, column);
+            return self.push(SelectItem::UnnamedExpr(expr), output_name, column);
         }
         let mut count = 1;
         while !self.seen.insert(format!("{text}:{count}")) {
@@ -60,41 +60,51 @@ impl Projected {
         }
         column.name = format!("{}:{count}", column.name);
         let alias = quoted(&column.name);
-        self.push(SelectItem::ExprWithAlias { expr, alias }, title, column);
+        self.push(
+            SelectItem::ExprWithAlias { expr, alias },
+            output_name,
+            column,
+        );
     }
 
     fn push_as_is(&mut self, item: SelectItem) {
         self.items.push(item);
-        self.titles.push(Title::Rest);
+        self.column_names.push(OutputName::Rest);
         self.is_open = true;
     }
 }
 
 impl Rewriter<'_> {
-    /// Rewrites a SELECT list and tells what it gives.
-    pub fn projection(&mut self, select: &mut Select, place: Place) -> Result<Output> {
+    /// Rewrites a SELECT list and returns its output.
+    pub fn projection(
+        &mut self,
+        select: &mut Select,
+        context: QueryContext,
+    ) -> Result<QueryOutput> {
         let is_grouped = match &select.group_by {
             GroupByExpr::All(_) => true,
             GroupByExpr::Expressions(exprs, _) => !exprs.is_empty(),
         };
-        // More columns are no harm unless rows are told apart by them.
-        let hides =
-            place.hidden && select.distinct.is_none() && !is_grouped && !self.mentions.natural;
-        let mut out = Projected {
+        // Hidden columns would change the result of DISTINCT, GROUP BY and NATURAL.
+        let hides = context.keeps_hidden
+            && select.distinct.is_none()
+            && !is_grouped
+            && !self.mentions.natural;
+        let mut out = SelectList {
             is_joined: self.scope().relations.len() > 1,
-            ..Projected::default()
+            ..SelectList::default()
         };
         let is_distinct = matches!(select.distinct, Some(Distinct::Distinct));
-        let place = Place {
-            // ORDER BY behind DISTINCT finds only what has a name.
-            alias: place.alias || is_distinct,
-            ..place
+        let context = QueryContext {
+            // ORDER BY after DISTINCT finds only named items.
+            needs_aliases: context.needs_aliases || is_distinct,
+            ..context
         };
         for item in std::mem::take(&mut select.projection) {
-            self.select_item(item, place, &mut out)?;
+            self.select_item(item, context, &mut out)?;
         }
-        if place.titles {
-            self.titles = out.titles;
+        if context.sets_column_names {
+            self.column_names = out.column_names;
         }
         let mut hidden = 0;
         if hides {
@@ -107,39 +117,48 @@ impl Rewriter<'_> {
             }
         }
         select.projection = out.items;
-        Ok(Output {
+        Ok(QueryOutput {
             columns: out.columns,
             complete: !out.is_open,
             hidden,
         })
     }
 
-    fn select_item(&mut self, item: SelectItem, place: Place, out: &mut Projected) -> Result<()> {
+    fn select_item(
+        &mut self,
+        item: SelectItem,
+        context: QueryContext,
+        out: &mut SelectList,
+    ) -> Result<()> {
         match item {
-            SelectItem::UnnamedExpr(expr) => self.unnamed(expr, place, out)?,
+            SelectItem::UnnamedExpr(expr) => self.unnamed(expr, context, out)?,
             SelectItem::ExprWithAlias { mut expr, alias } => {
                 let column = self.item(&mut expr)?;
                 let name = normal(&alias);
-                let title = alias.value.clone();
+                let output_name = alias.value.clone();
                 let column = match column {
-                    // The planner takes no alias that is the column's name anyway.
+                    // The planner rejects an alias that equals the column's name.
                     Some(column) if is_column(&expr) && column.name == name => {
-                        let column = Column {
-                            shown: true,
-                            title: title.clone(),
+                        let column = RelationColumn {
+                            visible: true,
+                            output_name: output_name.clone(),
                             ..column
                         };
-                        out.push_column(expr, title, column);
+                        out.push_column(expr, output_name, column);
                         return Ok(());
                     }
                     Some(column) => column.renamed(&name, &alias.value),
-                    None => Column::named(&name, &alias.value),
+                    None => RelationColumn::named(&name, &alias.value),
                 };
                 out.seen.insert(match out.is_joined {
                     true => quoted(&name).to_string(),
                     false => name.clone(),
                 });
-                out.push(SelectItem::ExprWithAlias { expr, alias }, title, column);
+                out.push(
+                    SelectItem::ExprWithAlias { expr, alias },
+                    output_name,
+                    column,
+                );
             }
             SelectItem::Wildcard(options) => self.wildcard(None, options, out)?,
             SelectItem::QualifiedWildcard(
@@ -154,8 +173,8 @@ impl Rewriter<'_> {
         Ok(())
     }
 
-    /// Rewrites an item and tells which column it is, if it is one.
-    fn item(&mut self, expr: &mut Expr) -> Result<Option<Column>> {
+    /// Rewrites an item and returns the column it became, if any.
+    fn item(&mut self, expr: &mut Expr) -> Result<Option<RelationColumn>> {
         if parts_of(expr).is_some() {
             return self.path(expr);
         }
@@ -163,68 +182,77 @@ impl Rewriter<'_> {
         Ok(None)
     }
 
-    fn unnamed(&mut self, mut expr: Expr, place: Place, out: &mut Projected) -> Result<()> {
-        let title = typed(&expr);
+    fn unnamed(
+        &mut self,
+        mut expr: Expr,
+        context: QueryContext,
+        out: &mut SelectList,
+    ) -> Result<()> {
+        let output_name = typed(&expr);
         let unnests = is_unnest(&expr);
         match self.item(&mut expr)? {
             Some(column) if is_column(&expr) => {
-                let column = Column {
-                    shown: true,
+                let column = RelationColumn {
+                    visible: true,
                     leaf: true,
-                    title: title.clone(),
+                    output_name: output_name.clone(),
                     ..column
                 };
-                out.push_column(expr, title, column);
+                out.push_column(expr, output_name, column);
             }
-            found if place.alias && !unnests => {
-                // A path keeps its name without the alias of the table before it.
+            found if context.needs_aliases && !unnests => {
+                // A path into JSON is named without the alias of its table.
                 let is_json = is_json_call(&expr);
                 let path = found.as_ref().filter(|_| is_json).map(|it| &it.path);
-                let mut name = path.unwrap_or(&title).clone();
+                let mut name = path.unwrap_or(&output_name).clone();
                 let mut count = 0;
                 while out.columns.iter().any(|it| it.name == name) {
                     name = match count {
-                        0 => title.clone(),
-                        _ => format!("{title}:{count}"),
+                        0 => output_name.clone(),
+                        _ => format!("{output_name}:{count}"),
                     };
                     count += 1;
                 }
                 let column = found.map_or_else(
-                    || Column::named(&name, &title),
-                    |found| Column {
+                    || RelationColumn::named(&name, &output_name),
+                    |found| RelationColumn {
                         leaf: true,
                         path: found.path.clone(),
-                        ..found.renamed(&name, &title)
+                        ..found.renamed(&name, &output_name)
                     },
                 );
                 if is_column(&expr) {
-                    unresolved(expr, title, out);
+                    unresolved(expr, output_name, out);
                 } else {
                     let alias = quoted(&name);
-                    out.push(SelectItem::ExprWithAlias { expr, alias }, title, column);
+                    out.push(
+                        SelectItem::ExprWithAlias { expr, alias },
+                        output_name,
+                        column,
+                    );
                 }
             }
             _ if unnests => {
                 out.is_open = true;
                 out.items.push(SelectItem::UnnamedExpr(expr));
-                out.titles.push(Title::Text(title));
+                out.column_names.push(OutputName::Text(output_name));
             }
             _ => {
-                let column = Column::named(&title, &title);
-                out.push_column(expr, title, column);
+                let column = RelationColumn::named(&output_name, &output_name);
+                out.push_column(expr, output_name, column);
             }
         }
         Ok(())
     }
 
-    /// Replaces a wildcard by the columns that it stands for, where those are known.
+    /// Expands a wildcard if its columns are known.
     fn wildcard(
         &mut self,
         qualifier: Option<ObjectName>,
         mut options: WildcardAdditionalOptions,
-        out: &mut Projected,
+        out: &mut SelectList,
     ) -> Result<()> {
-        let relations = self.starred(qualifier.as_ref());
+        let relations = self.in_wildcard(qualifier.as_ref());
         let is_unknown = relations.iter().all(Relation::is_open);
         let cannot_qualify = qualifier.is_none()
             && relations
@@ -258,8 +286,8 @@ impl Rewriter<'_> {
             } else {
                 &[]
             };
-            let merged = |column: &Column| qualifier.is_none() && relation.merges(column);
-            for column in columns.iter().filter(|it| it.shown && !merged(it)) {
+            let merged = |column: &RelationColumn| qualifier.is_none() && relation.merges(column);
+            for column in columns.iter().filter(|it| it.visible && !merged(it)) {
                 let expr = column_expr(prefix, &column.name);
                 self.expanded(expr, column, &changes, out)?;
             }
@@ -272,13 +300,13 @@ impl Rewriter<'_> {
         Ok(())
     }
 
-    /// Adds one column of a wildcard, as EXCLUDE, REPLACE and RENAME have it.
+    /// Adds one column of a wildcard, subject to EXCLUDE, REPLACE and RENAME.
     fn expanded(
         &mut self,
         expr: Expr,
-        column: &Column,
+        column: &RelationColumn,
         changes: &Changes,
-        out: &mut Projected,
+        out: &mut SelectList,
     ) -> Result<()> {
         if changes.excluded.contains(&column.name) {
             return Ok(());
@@ -288,25 +316,33 @@ impl Rewriter<'_> {
             let mut expr = replacement.clone();
             self.item(&mut expr)?;
             let alias = quoted(name);
-            let changed = Column::named(name, &column.title);
-            let title = column.title.clone();
-            out.push(SelectItem::ExprWithAlias { expr, alias }, title, changed);
+            let changed = RelationColumn::named(name, &column.output_name);
+            let output_name = column.output_name.clone();
+            out.push(
+                SelectItem::ExprWithAlias { expr, alias },
+                output_name,
+                changed,
+            );
             return Ok(());
         }
         let renamed = changes.renamed.iter().find(|it| it.0 == column.name);
         if let Some((_, alias)) = renamed {
             let changed = column.renamed(&normal(alias), &alias.value);
             let alias = alias.clone();
-            let title = alias.value.clone();
-            out.push(SelectItem::ExprWithAlias { expr, alias }, title, changed);
+            let output_name = alias.value.clone();
+            out.push(
+                SelectItem::ExprWithAlias { expr, alias },
+                output_name,
+                changed,
+            );
             return Ok(());
         }
-        out.push_column(expr, column.title.clone(), column.clone());
+        out.push_column(expr, column.output_name.clone(), column.clone());
         Ok(())
     }
 
-    /// The relations that a wildcard is about.
-    fn starred(&mut self, qualifier: Option<&ObjectName>) -> Vec<Relation> {
+    /// Returns the relations that a wildcard covers.
+    fn in_wildcard(&mut self, qualifier: Option<&ObjectName>) -> Vec<Relation> {
         let parts: Vec<Part> = qualifier
             .into_iter()
             .flat_map(|name| &name.0)
@@ -315,7 +351,7 @@ impl Rewriter<'_> {
             .collect();
         let relations = self.scope().relations.iter();
         match qualifier {
-            None => relations.filter(|it| it.starred).cloned().collect(),
+            None => relations.filter(|it| it.in_wildcard).cloned().collect(),
             Some(_) => relations
                 .filter(|it| it.answers_to(&parts))
                 .take(1)
@@ -337,7 +373,7 @@ fn has_query(expr: &Expr) -> bool {
     expr.visit(&mut Look).is_break()
 }
 
-/// What the options behind a wildcard do to its columns, by the plan's names for them.
+/// The options of a wildcard, by the columns' names in the plan.
 #[derive(Default)]
 struct Changes {
     excluded: HashSet<String>,
@@ -346,7 +382,7 @@ struct Changes {
 }
 
 impl Changes {
-    /// Takes the options out, unless they are about a relation that we do not know.
+    /// Removes the options from the wildcard and resolves their columns.
     fn of(options: &mut WildcardAdditionalOptions, relations: &[Relation]) -> Result<Self> {
         let mut changes = Self::default();
         let text = |name: &ObjectName| {
@@ -388,7 +424,7 @@ impl Changes {
     }
 }
 
-/// The plan's name of a column that an option names.
+/// Returns the plan's name of a column in an option.
 fn known(name: &str, relations: &[Relation]) -> Result<String> {
     let columns = || relations.iter().filter_map(|it| it.columns.as_ref());
     if let Some(column) = columns().find_map(|columns| columns.find(name)) {
@@ -397,8 +433,8 @@ fn known(name: &str, relations: &[Relation]) -> Result<String> {
     if relations.iter().any(Relation::is_open) {
         return Ok(name.to_lowercase());
     }
-    let shown = columns().flat_map(|columns| columns.iter().filter(|it| it.shown));
-    let near = suggest::nearest(name, shown);
+    let visible = columns().flat_map(|columns| columns.iter().filter(|it| it.visible));
+    let near = suggest::nearest(name, visible);
     let near: Vec<&str> = near.iter().map(|column| column.path.as_str()).collect();
     let labels: Vec<&str> = relations.iter().map(|it| it.label.as_str()).collect();
     let question = suggest::did_you_mean(&near);
@@ -419,19 +455,19 @@ fn wildcard_item(qualifier: Option<ObjectName>, options: WildcardAdditionalOptio
     }
 }
 
-/// Adds a path that only the planner knows.
-fn unresolved(expr: Expr, title: String, out: &mut Projected) {
+/// Adds a path that only the planner can resolve.
+fn unresolved(expr: Expr, output_name: String, out: &mut SelectList) {
     let name = match &expr {
         Expr::Identifier(ident) => normal(ident),
         Expr::CompoundIdentifier(idents) => {
-            // It may be a field of a struct, which is called otherwise.
+            // The path may be a field of a struct, which the plan names differently.
             out.is_open = true;
             idents.last().map(normal).unwrap_or_default()
         }
-        _ => title.clone(),
+        _ => output_name.clone(),
     };
-    let column = Column::named(&name, &title);
-    out.push(SelectItem::UnnamedExpr(expr), title, column);
+    let column = RelationColumn::named(&name, &output_name);
+    out.push(SelectItem::UnnamedExpr(expr), output_name, column);
 }
 
 fn is_column(expr: &Expr) -> bool {

@@ -1,32 +1,32 @@
-//! What names mean at some place of a query, and looking them up there.
+//! Resolves names among the relations and aliases of one SELECT.
 
 use std::sync::Arc;
 
-use super::columns::{Column, Columns};
-use super::path::{Below, Part, below, column_expr, text_of};
+use super::columns::{ColumnIndex, RelationColumn};
+use super::path::{FieldAccess, Part, access_field, column_expr, text_of};
 use datafusion::sql::sqlparser::ast::{Expr, Ident};
 
-/// Something in a FROM clause.
+/// A relation of a FROM clause.
 #[derive(Clone, Debug)]
 pub(super) struct Relation {
-    /// As messages call it.
+    /// Name in messages.
     pub label: String,
-    /// As the plan qualifies its columns; empty if it does not.
+    /// Qualifier of its columns in the plan; empty if there is none.
     pub qualifier: Vec<String>,
-    /// The qualifiers it answers to, in lower case: any tail of this.
+    /// The full qualifier in lower case; queries may use any tail of it.
     pub accepts: Vec<String>,
-    /// `None` if it may have any columns.
-    pub columns: Option<Arc<Columns>>,
-    /// Whether `DESCRIBE` knows it.
+    /// The columns; `None` if they are unknown.
+    pub columns: Option<Arc<ColumnIndex>>,
+    /// Whether `DESCRIBE` lists its columns.
     pub is_table: bool,
-    /// Whether `SELECT *` sees it: not so the right side of a semi join.
-    pub starred: bool,
-    /// Columns that `SELECT *` leaves out because a USING merged them with the left side's.
+    /// Whether `SELECT *` includes it, which is false for the right side of a semi join.
+    pub in_wildcard: bool,
+    /// Columns that `SELECT *` omits because USING merged them with the left side's.
     pub merged: Vec<String>,
 }
 
 impl Relation {
-    /// Whether a qualifier, `events` or `public.events`, means this relation.
+    /// Returns whether a qualifier, `events` or `public.events`, names this relation.
     pub fn answers_to(&self, qualifier: &[Part]) -> bool {
         let Some(skip) = self.accepts.len().checked_sub(qualifier.len()) else {
             return false;
@@ -38,20 +38,20 @@ impl Relation {
             .all(|(own, typed)| typed.is_some_and(|typed| typed.value.to_lowercase() == *own))
     }
 
-    /// Whether `SELECT *` leaves the column out because USING merged it with another.
-    pub fn merges(&self, column: &Column) -> bool {
+    /// Returns whether USING merged the column with another, so that `SELECT *` omits it.
+    pub fn merges(&self, column: &RelationColumn) -> bool {
         self.merged.contains(&column.name)
     }
 
-    /// Whether there can be columns that we do not know.
+    /// Returns whether the relation may have unknown columns.
     pub fn is_open(&self) -> bool {
         !self.columns.as_ref().is_some_and(|it| it.is_complete())
     }
 }
 
-/// Whether a clause sees the SELECT list's aliases, and before or after the columns.
+/// The precedence of the SELECT list's aliases in a clause.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Aliases {
+pub(super) enum AliasOrder {
     #[default]
     Never,
     First,
@@ -62,45 +62,45 @@ pub(super) enum Aliases {
 #[derive(Debug, Default)]
 pub(super) struct Scope {
     pub relations: Vec<Relation>,
-    /// The SELECT list's aliases, as the plan knows them.
+    /// Aliases of the SELECT list, by their names in the plan.
     pub aliases: Vec<String>,
-    pub sees_aliases: Aliases,
+    pub sees_aliases: AliasOrder,
     /// Whether a NATURAL JOIN merges columns, which only the planner knows.
     pub natural: bool,
 }
 
-/// What a path turned out to be.
+/// A resolved path.
 #[derive(Debug)]
-pub(super) struct Resolved {
+pub(super) struct ResolvedPath {
     pub expr: Expr,
-    /// What it is, as a column of the output.
-    pub column: Column,
-    /// For an extraction: whose columns it might have been meant to be one of.
-    pub extracted_from: Option<Arc<Columns>>,
+    /// The column that the path becomes in the output.
+    pub column: RelationColumn,
+    /// Columns of the relation, for suggestions, if the path is an extraction.
+    pub extracted_from: Option<Arc<ColumnIndex>>,
 }
 
-/// The outcome of looking a path up.
+/// The outcome of resolving a path.
 #[derive(Debug)]
-pub(super) enum Found {
-    Column(Box<Resolved>),
+pub(super) enum Resolution {
+    Column(Box<ResolvedPath>),
     /// An alias of the SELECT list.
     Alias(String),
-    /// Nothing here.
-    Nothing,
-    /// It cannot be meant otherwise, and cannot be done.
-    Refused(String),
+    /// The path matches no column or alias.
+    NotFound,
+    /// The path is invalid; the message says why.
+    Rejected(String),
 }
 
-/// No table has a longer qualifier than `catalog.schema.table`.
+/// Most parts of a qualifier: `catalog.schema.table`.
 const MAX_QUALIFIER: usize = 3;
 
 impl Scope {
-    /// Looks a path up among the aliases and the relations of this SELECT.
-    pub fn find(&self, parts: &[Part]) -> Found {
-        if self.sees_aliases == Aliases::First
+    /// Resolves a path among the aliases and relations of this SELECT.
+    pub fn find(&self, parts: &[Part]) -> Resolution {
+        if self.sees_aliases == AliasOrder::First
             && let Some(alias) = self.alias(parts)
         {
-            return Found::Alias(alias);
+            return Resolution::Alias(alias);
         }
         let names = parts.iter().take_while(|part| part.name().is_some());
         let longest = names.count().saturating_sub(1).min(MAX_QUALIFIER);
@@ -108,22 +108,22 @@ impl Scope {
         for length in (0..=longest).rev() {
             let (qualifier, path) = parts.split_at(length);
             match self.find_in_relations(qualifier, path) {
-                Found::Nothing => {}
-                Found::Refused(message) => {
+                Resolution::NotFound => {}
+                Resolution::Rejected(message) => {
                     refused.get_or_insert(message);
                 }
                 found => return found,
             }
         }
-        if self.sees_aliases == Aliases::Last
+        if self.sees_aliases == AliasOrder::Last
             && let Some(alias) = self.alias(parts)
         {
-            return Found::Alias(alias);
+            return Resolution::Alias(alias);
         }
-        refused.map_or(Found::Nothing, Found::Refused)
+        refused.map_or(Resolution::NotFound, Resolution::Rejected)
     }
 
-    /// The alias that a path spells, in any case.
+    /// Returns the alias that a path spells, in any case.
     pub fn alias(&self, parts: &[Part]) -> Option<String> {
         let typed = text_of(parts)?;
         let exact = self.aliases.iter().find(|alias| **alias == typed);
@@ -132,8 +132,8 @@ impl Scope {
         exact.or_else(any).cloned()
     }
 
-    fn find_in_relations(&self, qualifier: &[Part], path: &[Part]) -> Found {
-        let mut second = Found::Nothing;
+    fn find_in_relations(&self, qualifier: &[Part], path: &[Part]) -> Resolution {
+        let mut second = Resolution::NotFound;
         for relation in &self.relations {
             if !qualifier.is_empty() && !relation.answers_to(qualifier) {
                 continue;
@@ -146,11 +146,13 @@ impl Scope {
                 _ => relation.qualifier.as_slice(),
             };
             match find_path(columns, prefix, path) {
-                // A column itself goes before a value inside another relation's column.
-                Found::Column(it) if it.extracted_from.is_none() => return Found::Column(it),
-                Found::Nothing => {}
+                // A column wins over a value inside another relation's column.
+                Resolution::Column(it) if it.extracted_from.is_none() => {
+                    return Resolution::Column(it);
+                }
+                Resolution::NotFound => {}
                 found => {
-                    if matches!(second, Found::Nothing | Found::Refused(_)) {
+                    if matches!(second, Resolution::NotFound | Resolution::Rejected(_)) {
                         second = found;
                     }
                 }
@@ -160,9 +162,9 @@ impl Scope {
     }
 }
 
-/// Looks a path up among a relation's columns: the longest start of it that is a column, and the
-/// rest below that.
-fn find_path(columns: &Arc<Columns>, qualifier: &[String], path: &[Part]) -> Found {
+/// Resolves a path among a relation's columns: its longest prefix that is a column, and the rest
+/// below that column.
+fn find_path(columns: &Arc<ColumnIndex>, qualifier: &[String], path: &[Part]) -> Resolution {
     let mut refused = None;
     for length in (1..=path.len()).rev() {
         let Some(column) = text_of(&path[..length]).and_then(|text| columns.find(&text)) else {
@@ -170,28 +172,28 @@ fn find_path(columns: &Arc<Columns>, qualifier: &[String], path: &[Part]) -> Fou
         };
         let expr = column_expr(qualifier, &column.name);
         if length == path.len() {
-            return Found::Column(Box::new(Resolved {
+            return Resolution::Column(Box::new(ResolvedPath {
                 expr,
                 column: column.clone(),
                 extracted_from: None,
             }));
         }
-        match below(expr, column, &path[length..]) {
-            Below::Value(found) => {
+        match access_field(expr, column, &path[length..]) {
+            FieldAccess::Value(found) => {
                 let (expr, column) = *found;
-                return Found::Column(Box::new(Resolved {
+                return Resolution::Column(Box::new(ResolvedPath {
                     expr,
                     column,
                     extracted_from: Some(Arc::clone(columns)),
                 }));
             }
-            Below::Refused(message) => {
+            FieldAccess::Rejected(message) => {
                 refused.get_or_insert(message);
             }
-            Below::Scalar => {}
+            FieldAccess::Scalar => {}
         }
     }
-    // One quoted name with dots in it: "requestParameters.bucketName".
+    // A quoted name with dots: "requestParameters.bucketName".
     if let Some(Part::Name(ident)) = path.first()
         && ident.value.contains('.')
     {
@@ -206,5 +208,5 @@ fn find_path(columns: &Arc<Columns>, qualifier: &[String], path: &[Part]) -> Fou
         let parts: Vec<Part> = split.chain(path[1..].iter().cloned()).collect();
         return find_path(columns, qualifier, &parts);
     }
-    refused.map_or(Found::Nothing, Found::Refused)
+    refused.map_or(Resolution::NotFound, Resolution::Rejected)
 }

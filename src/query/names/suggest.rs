@@ -1,34 +1,34 @@
-//! What somebody may have meant by a name that does not exist.
+//! Suggests columns for a name that does not exist.
 
 use datafusion::sql::sqlparser::ast::Ident;
 use strsim::osa_distance;
 
-use super::columns::{Column, Columns};
+use super::columns::{ColumnIndex, RelationColumn};
 use super::path::{Part, text_of};
 use super::scope::{Relation, Scope};
 use crate::query::json_path::is_text;
 
-/// How many suggestions help rather than drown.
+/// Most suggestions in a message.
 const MOST: usize = 3;
 
-/// The columns nearest to what was typed, nearest first; none if none is near.
+/// Returns the columns nearest to the typed name, nearest first, if any is near.
 pub(super) fn nearest<'a>(
     typed: &str,
-    columns: impl Iterator<Item = &'a Column>,
-) -> Vec<&'a Column> {
+    columns: impl Iterator<Item = &'a RelationColumn>,
+) -> Vec<&'a RelationColumn> {
     let typed = typed.to_lowercase();
-    // One slip in three characters is still the same word.
+    // One typo per three characters is tolerated.
     let limit = typed.chars().count().div_ceil(3).min(4);
-    let mut near: Vec<(usize, &Column)> = columns
+    let mut near: Vec<(usize, &RelationColumn)> = columns
         .filter_map(|column| {
             let distance = distance(&typed, column, limit);
             (distance <= limit).then_some((distance, column))
         })
         .collect();
-    let depth = |column: &Column| column.path.matches('.').count();
+    let depth = |column: &RelationColumn| column.path.matches('.').count();
     near.sort_by(|(a, left), (b, right)| {
-        let left = (a, !left.shown, depth(left), &left.path);
-        left.cmp(&(b, !right.shown, depth(right), &right.path))
+        let left = (a, !left.visible, depth(left), &left.path);
+        left.cmp(&(b, !right.visible, depth(right), &right.path))
     });
     near.dedup_by(|(_, left), (_, right)| left.path == right.path);
     let best = near.first().map_or(0, |(distance, _)| *distance);
@@ -39,9 +39,9 @@ pub(super) fn nearest<'a>(
         .collect()
 }
 
-fn distance(typed: &str, column: &Column, limit: usize) -> usize {
+fn distance(typed: &str, column: &RelationColumn, limit: usize) -> usize {
     let path = column.path.to_lowercase();
-    // `userName` alone means some `….userName`.
+    // `userName` alone matches `….userName`.
     if path
         .strip_suffix(typed)
         .is_some_and(|root| root.ends_with('.'))
@@ -58,7 +58,7 @@ fn distance(typed: &str, column: &Column, limit: usize) -> usize {
     spelling(&path).min(spelling(&column.name.to_lowercase()))
 }
 
-/// `did you mean a, b or c?`
+/// Formats suggestions: `did you mean a, b or c?`
 pub(super) fn did_you_mean<S: AsRef<str>>(names: &[S]) -> Option<String> {
     let (last, others) = names.split_last()?;
     let others: Vec<&str> = others.iter().map(AsRef::as_ref).collect();
@@ -68,7 +68,7 @@ pub(super) fn did_you_mean<S: AsRef<str>>(names: &[S]) -> Option<String> {
     })
 }
 
-/// The message for a path that is nothing anywhere.
+/// Returns the message for a path that does not resolve.
 pub(super) fn unknown(parts: &[Part], scopes: &[Scope]) -> String {
     let relations = || scopes.iter().rev().flat_map(|scope| &scope.relations);
     let typed = text_of(parts).unwrap_or_default();
@@ -106,7 +106,7 @@ pub(super) fn unknown(parts: &[Part], scopes: &[Scope]) -> String {
     format!("{start}; {}", advice(inner.unwrap_or_default()))
 }
 
-/// The path without the alias before it, if that is one.
+/// Strips the alias from the front of a path, if it has one.
 fn unqualified<'a>(typed: &'a str, parts: &[Part], relations: &[Relation]) -> &'a str {
     let first = parts.first().and_then(Part::name);
     let is_relation = first.is_some_and(|first| {
@@ -127,17 +127,17 @@ fn advice(relations: &[Relation]) -> String {
         .iter()
         .filter_map(|relation| relation.columns.as_ref())
         .flat_map(|columns| columns.iter());
-    let columns = columns.filter(|column| column.shown).take(12);
+    let columns = columns.filter(|column| column.visible).take(12);
     let columns: Vec<&str> = columns.map(|column| column.path.as_str()).collect();
     format!("its columns are {}", columns.join(", "))
 }
 
-/// A remark about an extraction from JSON whose path is nearly that of a known column.
-pub(super) fn near_miss(path: &str, columns: &Columns) -> Option<String> {
+/// Returns a note about an extraction from JSON whose path is close to that of a known column.
+pub(super) fn near_miss(path: &str, columns: &ColumnIndex) -> Option<String> {
     let typed = path.to_lowercase();
     let (root, leaf) = typed.split_once('.')?;
-    // A slip in a short key makes another key, as often as not; and parameters are other services' as
-    // well, with names of their own, so there only a single slip is one.
+    // One typo in a short key often makes another valid key. Other services have parameters of
+    // their own, so paths below parameters tolerate only one typo.
     let open = matches!(root, "requestparameters" | "responseelements");
     let limit = (leaf.chars().count() / 3).min(if open { 1 } else { 2 });
     let known = columns.iter().filter_map(|column| {

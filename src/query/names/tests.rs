@@ -264,13 +264,13 @@ impl Session {
         Self { context, names }
     }
 
-    async fn run(&self, sql: &str) -> Result<(Titles, Vec<RecordBatch>, Schema), String> {
+    async fn run(&self, sql: &str) -> Result<(ColumnNames, Vec<RecordBatch>, Schema), String> {
         let state = self.context.state();
         let dialect = state.config().options().sql_parser.dialect;
         let mut statement = state
             .sql_to_statement(sql, &dialect)
             .map_err(|error| error.to_string())?;
-        let titles = self
+        let column_names = self
             .names
             .rewrite(&mut statement)
             .map_err(|error| error.to_string())?;
@@ -290,16 +290,16 @@ impl Session {
             .collect()
             .await
             .map_err(|error| format!("{error}\n  {rewritten}"))?;
-        Ok((titles, batches, schema))
+        Ok((column_names, batches, schema))
     }
 
     /// The titles, then the rows: `a|b; 1|2; 3|NULL`.
     async fn ask(&self, sql: &str) -> String {
-        let (titles, batches, schema) = match self.run(sql).await {
+        let (column_names, batches, schema) = match self.run(sql).await {
             Ok(answer) => answer,
             Err(message) => return format!("error: {message}"),
         };
-        let mut lines = vec![titles.apply(&schema).join("|")];
+        let mut lines = vec![column_names.apply(&schema).join("|")];
         let options = FormatOptions::new().with_null("NULL");
         for batch in &batches {
             let columns = batch.columns().iter();
@@ -651,56 +651,63 @@ async fn a_wildcard_gives_the_record_and_no_more() {
     let record = "eventname|eventsource|eventid|recipientaccountid|useridentity|requestparameters|\
                   responseelements|awsregion|eventtime|readonly|resources";
     let session = Session::new();
-    let titles = async |sql: &str| {
+    let column_names = async |sql: &str| {
         let answer = session.run(sql).await;
         answer.map_or_else(
             |error| format!("error: {error}"),
-            |(titles, _, schema)| titles.apply(&schema).join("|"),
+            |(column_names, _, schema)| column_names.apply(&schema).join("|"),
         )
     };
-    assert_eq!(titles("SELECT * FROM events").await, record);
-    assert_eq!(titles("FROM events").await, record);
+    assert_eq!(column_names("SELECT * FROM events").await, record);
+    assert_eq!(column_names("FROM events").await, record);
     assert_eq!(
-        titles("SELECT e.* FROM events e JOIN people ON id = actor").await,
+        column_names("SELECT e.* FROM events e JOIN people ON id = actor").await,
         record
     );
     assert_eq!(
-        titles("SELECT *, userIdentity.userName, eventName, eventName AS n FROM events").await,
+        column_names("SELECT *, userIdentity.userName, eventName, eventName AS n FROM events")
+            .await,
         format!("{record}|userIdentity.userName|eventName|n")
     );
     assert_eq!(
-        titles("WITH c AS (SELECT * FROM events) SELECT * FROM c WHERE actor = 'bob'").await,
+        column_names("WITH c AS (SELECT * FROM events) SELECT * FROM c WHERE actor = 'bob'").await,
         record
     );
     assert_eq!(
-        titles("SELECT 1 AS \"One\", p.*, e.* FROM events e, people p").await,
+        column_names("SELECT 1 AS \"One\", p.*, e.* FROM events e, people p").await,
         format!("One|id|Label|{record}")
     );
     assert_eq!(
-        titles("SELECT * FROM people p JOIN events e ON true").await,
+        column_names("SELECT * FROM people p JOIN events e ON true").await,
         format!("id|Label|{record}")
     );
     let short =
         "eventname|eventsource|eventid|recipientaccountid|awsregion|eventtime|readonly|resources";
     assert_eq!(
-        titles("SELECT * EXCLUDE (userIdentity, requestParameters, RESPONSEELEMENTS) FROM events")
-            .await,
+        column_names(
+            "SELECT * EXCLUDE (userIdentity, requestParameters, RESPONSEELEMENTS) FROM events"
+        )
+        .await,
         short
     );
     assert_eq!(
-        titles("SELECT * EXCEPT (userIdentity, requestParameters, RESPONSEELEMENTS) FROM events")
-            .await,
+        column_names(
+            "SELECT * EXCEPT (userIdentity, requestParameters, RESPONSEELEMENTS) FROM events"
+        )
+        .await,
         short
     );
     assert_eq!(
-        titles("SELECT a.*, b.actor FROM events a JOIN events b USING (eventID)").await,
+        column_names("SELECT a.*, b.actor FROM events a JOIN events b USING (eventID)").await,
         format!("{record}|b.actor")
     );
-    let joined = titles("SELECT * FROM events a JOIN events b USING (eventID)").await;
+    let joined = column_names("SELECT * FROM events a JOIN events b USING (eventID)").await;
     assert_eq!(joined.matches("eventid").count(), 1, "{joined}");
     assert_eq!(
-        titles("SELECT eventName FROM events UNION ALL SELECT * FROM (SELECT actor FROM events)")
-            .await,
+        column_names(
+            "SELECT eventName FROM events UNION ALL SELECT * FROM (SELECT actor FROM events)"
+        )
+        .await,
         "eventName"
     );
 }
@@ -897,9 +904,11 @@ async fn a_view_is_open_to_paths_and_shows_what_it_named() {
             "CREATE VIEW who AS SELECT userIdentity.userName, requestParameters.bucketName, actor AS A FROM events",
         ),
     ] {
-        let (titles, _, _) = session.run(sql).await.unwrap();
+        let (column_names, _, _) = session.run(sql).await.unwrap();
         let table = session.context.table_provider(view).await.unwrap();
-        session.names.add_selected(view, &table.schema(), &titles);
+        session
+            .names
+            .add_selected(view, &table.schema(), &column_names);
     }
     assert_eq!(
         session

@@ -1,7 +1,8 @@
-//! `FROM events e CROSS JOIN UNNEST(e.resources) AS t(r)`: an array of each row as a relation.
+//! Rewrites `FROM events e CROSS JOIN UNNEST(e.resources) AS t(r)`, an array of each row as a
+//! relation.
 //!
-//! The engine unnests in a SELECT list, but not what another relation of the FROM clause has. So
-//! the array is unnested where it comes from, and the names of both relations stay in sight:
+//! The engine unnests in a SELECT list, but not a column of another relation in the FROM clause.
+//! The array is therefore unnested in a subquery of its relation, and both names stay in scope:
 //!
 //! ```text
 //! FROM (SELECT eventname, ..., unnest(resources) AS r FROM events AS e) AS e
@@ -18,19 +19,19 @@ use datafusion::sql::sqlparser::ast::{
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::parser::Parser;
 
-use super::columns::{Column, Columns};
+use super::columns::{ColumnIndex, RelationColumn};
 use super::path::{column_expr, normal, quoted};
 use super::scope::Relation;
 use super::walk::Rewriter;
 use crate::error::{Error, Result};
 
-/// An `UNNEST` relation, taken apart.
+/// The parts of an `UNNEST` relation.
 struct Unnest {
     arrays: Vec<Expr>,
     alias: TableAlias,
 }
 
-/// Writes `FROM a, UNNEST(...)` as `FROM a CROSS JOIN UNNEST(...)`.
+/// Rewrites `FROM a, UNNEST(...)` to `FROM a CROSS JOIN UNNEST(...)`.
 pub(super) fn commas_to_joins(from: &mut Vec<TableWithJoins>) {
     let mut at = 1;
     while at < from.len() {
@@ -50,8 +51,9 @@ pub(super) fn commas_to_joins(from: &mut Vec<TableWithJoins>) {
 }
 
 impl Rewriter<'_> {
-    /// Moves the UNNEST of a cross join into the first relation of its FROM item, whose place in
-    /// the scope is `base`. `false` if it is no such join, or not about that relation.
+    /// Moves the UNNEST of a cross join into the first relation of its FROM item, whose position in
+    /// the scope is `base`. Returns `false` for any other join, or if the array is not a column of
+    /// that relation.
     pub fn unnest(&mut self, first: &mut TableFactor, base: usize, join: &Join) -> Result<bool> {
         let Some(mut unnest) = Unnest::of(join) else {
             return Ok(false);
@@ -65,7 +67,7 @@ impl Rewriter<'_> {
         if relation.is_open() {
             return Ok(false);
         }
-        // What was unnested from this relation before comes from the same subquery.
+        // Arrays already unnested from this relation come from the same subquery.
         let qualifier = relation.qualifier.clone();
         let (own, others): (Vec<Relation>, Vec<Relation>) =
             std::mem::take(&mut self.scope().relations)
@@ -96,27 +98,27 @@ impl Rewriter<'_> {
             label: alias.clone(),
             qualifier: vec![name],
             accepts: vec![alias.to_lowercase()],
-            columns: Some(Arc::new(Columns::new(columns, true))),
+            columns: Some(Arc::new(ColumnIndex::new(columns, true))),
             is_table: false,
-            starred: true,
+            in_wildcard: true,
             merged: vec![],
         });
         self.scope().relations = restore(own, others, base);
         Ok(true)
     }
 
-    /// What the subquery passes on: as much as a CTE does.
-    fn kept(&self, relations: &[Relation]) -> Vec<Column> {
-        let mut kept: Vec<Column> = vec![];
+    /// Returns the columns that the subquery passes on, the same as those of a CTE.
+    fn kept(&self, relations: &[Relation]) -> Vec<RelationColumn> {
+        let mut kept: Vec<RelationColumn> = vec![];
         for columns in relations.iter().filter_map(|it| it.columns.as_ref()) {
-            let shown = columns.iter().filter(|column| column.shown);
-            kept.extend(shown.chain(self.mentions.hidden(columns)).cloned());
+            let visible = columns.iter().filter(|column| column.visible);
+            kept.extend(visible.chain(self.mentions.hidden(columns)).cloned());
         }
         kept
     }
 }
 
-/// Puts relations back where they were, the new one behind those of its subquery.
+/// Puts the relations back at `base`, the new one after those of its subquery.
 fn restore(own: Vec<Relation>, mut others: Vec<Relation>, base: usize) -> Vec<Relation> {
     let at = base.min(others.len());
     others.splice(at..at, own);
@@ -150,14 +152,14 @@ impl Unnest {
         }
     }
 
-    /// Wraps `factor` in the subquery, whose alias is `name`, and tells what it adds.
+    /// Wraps `factor` in the subquery, whose alias is `name`, and returns the columns it adds.
     fn wrap(
         &self,
         factor: &mut TableFactor,
-        kept: &[Column],
+        kept: &[RelationColumn],
         types: &[DataType],
         name: &str,
-    ) -> Result<Vec<Column>> {
+    ) -> Result<Vec<RelationColumn>> {
         let fields = self.fields(types);
         let taken = |name: &str| kept.iter().any(|column| column.name == *name);
         let columns = self.columns(types, &fields, taken);
@@ -165,7 +167,7 @@ impl Unnest {
         push(&mut subquery, self.items(&fields, &columns));
         *factor = derived(subquery, name);
         if fields.is_some() {
-            // The structs' fields, one level further out.
+            // An outer subquery selects the fields of the structs.
             let mut outer = select(factor, kept, name)?;
             push(&mut outer, self.field_items(&fields, &columns));
             *factor = derived(outer, name);
@@ -173,7 +175,8 @@ impl Unnest {
         Ok(columns)
     }
 
-    /// The fields of each element's struct, if the column list names those, as Trino has it.
+    /// Returns the fields of each element's struct, if the column list names the fields, as in
+    /// Trino.
     fn fields(&self, types: &[DataType]) -> Option<Vec<Option<Fields>>> {
         let fields: Vec<Option<Fields>> = types
             .iter()
@@ -187,13 +190,14 @@ impl Unnest {
         (names != types.len() && names == width.sum::<usize>()).then_some(fields)
     }
 
-    /// The relation's columns. Without a column list, one column has the relation's name.
+    /// Returns the relation's columns. Without a column list, its one column has the relation's
+    /// name.
     fn columns(
         &self,
         types: &[DataType],
         fields: &Option<Vec<Option<Fields>>>,
         taken: impl Fn(&str) -> bool,
-    ) -> Vec<Column> {
+    ) -> Vec<RelationColumn> {
         let types: Vec<DataType> = match fields {
             None => types.to_vec(),
             Some(fields) => {
@@ -213,17 +217,21 @@ impl Unnest {
             while taken(&name) {
                 name = format!("{}.{name}", normal(&self.alias.name));
             }
-            Column {
+            RelationColumn {
                 path: ident.value.clone(),
                 data_type: Some(data_type),
-                ..Column::named(&name, &ident.value)
+                ..RelationColumn::named(&name, &ident.value)
             }
         };
         types.map(column).collect()
     }
 
-    /// The unnested arrays as items of the subquery.
-    fn items(&self, fields: &Option<Vec<Option<Fields>>>, columns: &[Column]) -> Vec<SelectItem> {
+    /// Returns the unnested arrays as items of the subquery.
+    fn items(
+        &self,
+        fields: &Option<Vec<Option<Fields>>>,
+        columns: &[RelationColumn],
+    ) -> Vec<SelectItem> {
         let arrays = self.arrays.iter().enumerate();
         let item = |(at, array): (usize, &Expr)| {
             let name = match fields {
@@ -238,11 +246,11 @@ impl Unnest {
         arrays.map(item).collect()
     }
 
-    /// The fields of the elements as items of the outer subquery.
+    /// Returns the elements' fields as items of the outer subquery.
     fn field_items(
         &self,
         fields: &Option<Vec<Option<Fields>>>,
-        columns: &[Column],
+        columns: &[RelationColumn],
     ) -> Vec<SelectItem> {
         let elements = fields.iter().flatten().enumerate();
         let exprs = elements.flat_map(|(at, fields)| {
@@ -256,7 +264,7 @@ impl Unnest {
             }
         });
         let items = exprs.zip(columns);
-        let item = |(expr, column): (Expr, &Column)| SelectItem::ExprWithAlias {
+        let item = |(expr, column): (Expr, &RelationColumn)| SelectItem::ExprWithAlias {
             expr,
             alias: quoted(&column.name),
         };
@@ -311,15 +319,16 @@ fn alias_named(name: &str) -> TableAlias {
     }
 }
 
-/// `SELECT kept FROM factor`, which is taken out.
-fn select(factor: &mut TableFactor, kept: &[Column], name: &str) -> Result<Box<Query>> {
+/// Builds `SELECT kept FROM factor`, taking `factor`.
+fn select(factor: &mut TableFactor, kept: &[RelationColumn], name: &str) -> Result<Box<Query>> {
     let parsed = Parser::parse_sql(&GenericDialect {}, "SELECT FROM t");
     let statement = parsed.ok().and_then(|mut statements| statements.pop());
     let Some(Statement::Query(mut query)) = statement else {
         return Err(Error::bug("the parser refuses a query without columns"));
     };
     if let SetExpr::Select(select) = query.body.as_mut() {
-        let item = |column: &Column| SelectItem::UnnamedExpr(column_expr(&[], &column.name));
+        let item =
+            |column: &RelationColumn| SelectItem::UnnamedExpr(column_expr(&[], &column.name));
         select.projection = kept.iter().map(item).collect();
         let placeholder = TableFactor::TableFunction {
             expr: column_expr(&[], name),

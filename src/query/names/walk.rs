@@ -1,5 +1,5 @@
-//! The way through a query: its CTEs, its branches, and the clauses of each SELECT in the order in
-//! which names come into being.
+//! Walks a query: its CTEs, its branches, and the clauses of each SELECT in the order in which
+//! names are defined.
 
 use std::collections::HashMap;
 use std::ops::ControlFlow;
@@ -12,11 +12,11 @@ use datafusion::sql::sqlparser::ast::{
 };
 
 use super::Names;
-use super::columns::{Column, Columns, unique_names};
+use super::column_names::OutputName;
+use super::columns::{ColumnIndex, RelationColumn, unique_names};
 use super::mentions::Mentions;
 use super::path::normal;
-use super::scope::{Aliases, Relation, Scope};
-use super::titles::Title;
+use super::scope::{AliasOrder, Relation, Scope};
 use super::unnest;
 use crate::error::{Error, Result};
 
@@ -24,15 +24,15 @@ use crate::error::{Error, Result};
 pub(super) struct Rewriter<'a> {
     pub names: &'a Names,
     pub mentions: Mentions,
-    /// Whether `*` stays as it is, so that a view has all columns of its table.
+    /// Whether `*` is kept, so that a view has all columns of its table.
     pub keep_wildcards: bool,
-    /// Innermost last.
+    /// Scopes, the innermost last.
     pub scopes: Vec<Scope>,
-    /// The CTEs in sight; `None` for what is not known, as inside a recursive one.
-    pub ctes: Vec<(String, Option<Arc<Columns>>)>,
-    pub titles: Vec<Title>,
+    /// CTEs in scope; `None` for unknown columns, as inside a recursive CTE.
+    pub ctes: Vec<(String, Option<Arc<ColumnIndex>>)>,
+    pub column_names: Vec<OutputName>,
     pub notes: Vec<String>,
-    /// What the visitor of expressions took out, to put back on its way up.
+    /// Expressions taken out of the visitor's way, to be restored on its way up.
     pub taken: Vec<Option<Expr>>,
     pub queries: Vec<Query>,
     pub lambdas: Vec<Vec<String>>,
@@ -40,43 +40,43 @@ pub(super) struct Rewriter<'a> {
     pub spellings: HashMap<String, String>,
 }
 
-/// What is wanted of a query, by where it stands.
+/// Requirements of a query's context on its output.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Place {
-    /// Its projection makes the titles.
-    pub titles: bool,
-    /// Its columns are named from outside, so expressions get a name that is known.
-    pub alias: bool,
-    /// Its wildcards pass on what the statement mentions.
-    pub hidden: bool,
+pub(super) struct QueryContext {
+    /// Whether the query's projection names the result's columns.
+    pub sets_column_names: bool,
+    /// Whether an outer query refers to its columns, so that expressions need an alias.
+    pub needs_aliases: bool,
+    /// Whether its wildcards pass on the hidden columns that the statement mentions.
+    pub keeps_hidden: bool,
 }
 
-/// What a query gives.
+/// The output columns of a query.
 #[derive(Debug, Default)]
-pub(super) struct Output {
-    pub columns: Vec<Column>,
-    /// Whether there are no others.
+pub(super) struct QueryOutput {
+    pub columns: Vec<RelationColumn>,
+    /// Whether all columns are known.
     pub complete: bool,
-    /// How many of the last columns are there only because the statement mentions them.
+    /// Number of trailing columns that are present only because the statement mentions them.
     pub hidden: usize,
 }
 
-impl Output {
+impl QueryOutput {
     fn hidden_names(&self) -> impl Iterator<Item = &String> {
         let hidden = self.columns.iter().rev().take(self.hidden);
         hidden.map(|column| &column.name)
     }
 
-    /// The columns as those of a relation with an alias and perhaps a list of names.
-    pub fn into_columns(mut self, list: &[TableAliasColumnDef]) -> Arc<Columns> {
+    /// Indexes the columns as those of a relation, under the names of a column list, if any.
+    pub fn into_columns(mut self, list: &[TableAliasColumnDef]) -> Arc<ColumnIndex> {
         unique_names(&mut self.columns);
-        let columns = Columns::new(self.columns, self.complete);
+        let columns = ColumnIndex::new(self.columns, self.complete);
         Arc::new(relabel(columns, list))
     }
 }
 
-/// The columns under the names of an alias's column list, if it has one.
-pub(super) fn relabel(columns: Columns, list: &[TableAliasColumnDef]) -> Columns {
+/// Renames the columns by an alias's column list, if it has one.
+pub(super) fn relabel(columns: ColumnIndex, list: &[TableAliasColumnDef]) -> ColumnIndex {
     if list.is_empty() {
         return columns;
     }
@@ -94,7 +94,7 @@ impl<'a> Rewriter<'a> {
             keep_wildcards: false,
             scopes: vec![],
             ctes: vec![],
-            titles: vec![],
+            column_names: vec![],
             notes: vec![],
             taken: vec![],
             queries: vec![],
@@ -111,8 +111,8 @@ impl<'a> Rewriter<'a> {
         }
     }
 
-    /// Rewrites a query and tells what it gives.
-    pub fn query(&mut self, query: &mut Query, place: Place) -> Result<Output> {
+    /// Rewrites a query and returns its output.
+    pub fn query(&mut self, query: &mut Query, context: QueryContext) -> Result<QueryOutput> {
         let ctes = self.ctes.len();
         if let Some(with) = &mut query.with {
             self.with(with)?;
@@ -120,20 +120,20 @@ impl<'a> Rewriter<'a> {
         let operators = &mut query.pipe_operators;
         let is_piped = !operators.is_empty();
         let is_reshaped = !operators.iter().all(keeps_columns);
-        let place = Place {
-            titles: place.titles && !is_reshaped,
-            alias: place.alias || is_piped,
-            hidden: place.hidden && !is_piped,
+        let context = QueryContext {
+            sets_column_names: context.sets_column_names && !is_reshaped,
+            needs_aliases: context.needs_aliases || is_piped,
+            keeps_hidden: context.keeps_hidden && !is_piped,
         };
-        // What a later `|> SELECT` may take, an earlier `*` must not leave out.
+        // A later `|> SELECT` may need columns that `*` would omit.
         let kept = self.keep_wildcards;
         self.keep_wildcards |= is_reshaped;
-        let mut output = self.body(&mut query.body, query.order_by.as_mut(), place)?;
+        let mut output = self.body(&mut query.body, query.order_by.as_mut(), context)?;
         self.keep_wildcards = kept;
         for operator in operators {
             self.in_output(&output, |this| this.visit(operator))?;
             if !keeps_columns(operator) {
-                output = Output::default();
+                output = QueryOutput::default();
             }
         }
         self.ctes.truncate(ctes);
@@ -148,12 +148,12 @@ impl<'a> Rewriter<'a> {
             if refers_to_itself {
                 self.ctes.push((name.clone(), None));
             }
-            let place = Place {
-                alias: true,
-                hidden: alias.columns.is_empty() && !refers_to_itself,
-                ..Place::default()
+            let context = QueryContext {
+                needs_aliases: true,
+                keeps_hidden: alias.columns.is_empty() && !refers_to_itself,
+                ..QueryContext::default()
             };
-            let output = self.query(query, place)?;
+            let output = self.query(query, context)?;
             if refers_to_itself {
                 self.ctes.pop();
             }
@@ -167,21 +167,21 @@ impl<'a> Rewriter<'a> {
         &mut self,
         body: &mut SetExpr,
         order_by: Option<&mut OrderBy>,
-        place: Place,
-    ) -> Result<Output> {
+        context: QueryContext,
+    ) -> Result<QueryOutput> {
         let output = match body {
-            SetExpr::Select(select) => return self.select(select, order_by, place),
-            SetExpr::Query(query) => self.query(query, place)?,
-            SetExpr::SetOperation { .. } => self.set_operation(body, place)?,
+            SetExpr::Select(select) => return self.select(select, order_by, context),
+            SetExpr::Query(query) => self.query(query, context)?,
+            SetExpr::SetOperation { .. } => self.set_operation(body, context)?,
             SetExpr::Values(values) => {
-                if place.titles {
-                    self.titles = vec![Title::Rest];
+                if context.sets_column_names {
+                    self.column_names = vec![OutputName::Rest];
                 }
                 self.values(values)?
             }
             _ => {
-                self.titles = vec![Title::Rest];
-                Output::default()
+                self.column_names = vec![OutputName::Rest];
+                QueryOutput::default()
             }
         };
         if let Some(order_by) = order_by {
@@ -190,20 +190,20 @@ impl<'a> Rewriter<'a> {
         Ok(output)
     }
 
-    /// Does something where only a query's own output can be named.
+    /// Runs `act` in a scope that has only the query's own output.
     fn in_output(
         &mut self,
-        output: &Output,
+        output: &QueryOutput,
         act: impl FnOnce(&mut Self) -> Result<()>,
     ) -> Result<()> {
-        let columns = Columns::new(output.columns.clone(), output.complete);
+        let columns = ColumnIndex::new(output.columns.clone(), output.complete);
         let result = Relation {
             label: "the result".to_string(),
             qualifier: vec![],
             accepts: vec![],
             columns: Some(Arc::new(columns)),
             is_table: false,
-            starred: true,
+            in_wildcard: true,
             merged: vec![],
         };
         self.scopes.push(Scope {
@@ -215,22 +215,24 @@ impl<'a> Rewriter<'a> {
         Ok(())
     }
 
-    fn values(&mut self, values: &mut Values) -> Result<Output> {
+    fn values(&mut self, values: &mut Values) -> Result<QueryOutput> {
         for row in &mut values.rows {
             self.visit(&mut row.content)?;
         }
         let width = values.rows.first().map_or(0, |row| row.content.len());
         let names = (1..=width).map(|at| format!("column{at}"));
-        Ok(Output {
-            columns: names.map(|name| Column::named(&name, &name)).collect(),
+        Ok(QueryOutput {
+            columns: names
+                .map(|name| RelationColumn::named(&name, &name))
+                .collect(),
             complete: true,
             hidden: 0,
         })
     }
 
-    /// Goes through the branches from the left, whose names the result has. Generated unions have
+    /// Rewrites the branches from the left; the first one names the result. Generated unions have
     /// thousands of branches, hence the loop.
-    fn set_operation(&mut self, body: &mut SetExpr, place: Place) -> Result<Output> {
+    fn set_operation(&mut self, body: &mut SetExpr, context: QueryContext) -> Result<QueryOutput> {
         let mut branches = vec![];
         let mut is_union_all = true;
         let mut node = body;
@@ -248,14 +250,14 @@ impl<'a> Rewriter<'a> {
         branches.push(node);
         branches.reverse();
         let are_selects = branches.iter().all(|branch| branch.as_select().is_some());
-        let mut outputs: Vec<Output> = Vec::with_capacity(branches.len());
+        let mut outputs: Vec<QueryOutput> = Vec::with_capacity(branches.len());
         for (at, branch) in branches.iter_mut().enumerate() {
-            let place = Place {
-                titles: place.titles && at == 0,
-                alias: true,
-                hidden: place.hidden && is_union_all && are_selects,
+            let context = QueryContext {
+                sets_column_names: context.sets_column_names && at == 0,
+                needs_aliases: true,
+                keeps_hidden: context.keeps_hidden && is_union_all && are_selects,
             };
-            outputs.push(self.body(branch, None, place)?);
+            outputs.push(self.body(branch, None, context)?);
         }
         let agree = outputs
             .windows(2)
@@ -279,8 +281,8 @@ impl<'a> Rewriter<'a> {
         &mut self,
         select: &mut Select,
         order_by: Option<&mut OrderBy>,
-        place: Place,
-    ) -> Result<Output> {
+        context: QueryContext,
+    ) -> Result<QueryOutput> {
         if select.flavor == SelectFlavor::FromFirstNoSelect {
             let all = SelectItem::Wildcard(WildcardAdditionalOptions::default());
             select.projection = vec![all];
@@ -294,15 +296,15 @@ impl<'a> Rewriter<'a> {
         self.scope().aliases = aliases(&select.projection);
         self.condition(select.prewhere.as_mut())?;
         self.condition(select.selection.as_mut())?;
-        let output = self.projection(select, place)?;
+        let output = self.projection(select, context)?;
         self.visit(&mut select.named_window)?;
 
-        self.scope().sees_aliases = Aliases::Last;
+        self.scope().sees_aliases = AliasOrder::Last;
         self.visit(&mut select.group_by)?;
         self.condition(select.having.as_mut())?;
         self.condition(select.qualify.as_mut())?;
 
-        self.scope().sees_aliases = Aliases::First;
+        self.scope().sees_aliases = AliasOrder::First;
         if let Some(Distinct::On(exprs)) = &mut select.distinct {
             self.visit(exprs)?;
         }
@@ -316,22 +318,22 @@ impl<'a> Rewriter<'a> {
         Ok(output)
     }
 
-    /// Rewrites what must be true or false.
+    /// Rewrites a condition and coerces it to a boolean.
     pub fn condition(&mut self, expr: Option<&mut Expr>) -> Result<()> {
         let Some(expr) = expr else { return Ok(()) };
         self.visit(expr)?;
-        self.truth(expr);
+        self.coerce_to_boolean(expr);
         Ok(())
     }
 
-    /// The SELECT that is being rewritten.
+    /// Returns the scope of the SELECT under rewrite.
     pub fn scope(&mut self) -> &mut Scope {
         self.scopes.last_mut().expect("a SELECT has a scope")
     }
 }
 
-/// Whether the rows behind `|>` have the columns before it; else what they have is the planner's
-/// to know.
+/// Returns whether the rows after a `|>` have the same columns as before it; otherwise only the
+/// planner knows them.
 fn keeps_columns(operator: &PipeOperator) -> bool {
     matches!(
         operator,
@@ -339,8 +341,8 @@ fn keeps_columns(operator: &PipeOperator) -> bool {
     )
 }
 
-/// Names the items of the SELECT list that ORDER BY repeats: behind DISTINCT the planner has
-/// nothing else to order by.
+/// Replaces SELECT items that ORDER BY repeats by their aliases: after DISTINCT the planner can
+/// order only by those.
 fn order_by_names(order_by: &mut OrderBy, projection: &[SelectItem]) {
     let OrderByKind::Expressions(exprs) = &mut order_by.kind else {
         return;
@@ -364,7 +366,7 @@ fn aliases(projection: &[SelectItem]) -> Vec<String> {
     projection.iter().filter_map(alias).collect()
 }
 
-/// An error of the one who wrote the SQL.
+/// Returns a query error.
 pub(super) fn refuse<T>(message: String) -> Result<T> {
     Err(Error::query(message))
 }
