@@ -20,7 +20,7 @@ struct Inner {
 }
 
 /// The kinds of errors, by who can fix them.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ErrorKind {
     /// A fault of the command: a flag, a path, a credential. Its author can fix it.

@@ -1,59 +1,76 @@
 //! The line on standard error that says how far it is, and the messages about what was wrong.
 
 use std::io::{IsTerminal, Write};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use indicatif::HumanBytes;
+use indicatif::{HumanBytes, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use tokio_util::task::AbortOnDropHandle;
 
-use super::output::Destination;
 use super::report::count;
-use crate::stats::{Reject, Stats};
+use crate::execution::Execution;
+use crate::reject::{Reject, RejectSink};
+use crate::stats::Stats;
 
 /// Work that is done sooner shows no progress.
 const QUIET: Duration = Duration::from_secs(1);
 
-/// How often the line changes.
+/// The time between two states of the line.
 const TICK: Duration = Duration::from_millis(200);
 
 /// Messages about rejects that are shown; the rest is counted, and kept if asked.
 const TOLD_REJECTS: u64 = 10;
 
-/// The progress line of one command. On no terminal there is none, but messages still come out.
+/// The progress line of one execution, and messages above it. Where standard error is not a terminal
+/// there is no line, but messages still come out.
 pub(super) struct Progress {
-    line: Arc<Line>,
-    task: Option<tokio::task::JoinHandle<()>>,
+    line: ProgressBar,
+    watch: std::sync::Mutex<Option<AbortOnDropHandle<()>>>,
 }
 
 impl Progress {
-    /// Starts watching `stats`, and telling of its rejects.
-    pub(super) fn start(stats: &Arc<Stats>) -> Self {
-        let line = Arc::new(Line::default());
-        let is_dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
-        let task = (std::io::stderr().is_terminal() && !is_dumb)
-            .then(|| tokio::spawn(watch(Arc::clone(&line), Arc::clone(stats))));
-        let told = AtomicU64::new(0);
-        let speaker = Arc::clone(&line);
-        stats.on_reject(move |reject| {
-            tell(&speaker, reject, told.fetch_add(1, Relaxed));
-        });
-        Self { line, task }
-    }
-
-    /// Takes the line away when the first row is written to the terminal that it is on.
-    pub(super) fn give_way(&self, out: Destination) -> Destination {
-        let name = out.name().to_owned();
-        let line = Arc::clone(&self.line);
-        Destination::new(GiveWay { line, out }, name)
-    }
-
-    /// Takes the line away.
-    pub(super) fn finish(&self) {
-        self.line.finish();
-        if let Some(task) = &self.task {
-            task.abort();
+    /// A line that is not shown yet.
+    pub(super) fn new() -> Self {
+        let line = ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden());
+        let style = ProgressStyle::with_template("{msg}").expect("the template is well-formed");
+        line.set_style(style);
+        Self {
+            line,
+            watch: std::sync::Mutex::default(),
         }
+    }
+
+    /// Shows how far `execution` is, if it takes long enough.
+    pub(super) fn watch(&self, execution: &Arc<Execution>) {
+        let is_dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+        if std::io::stderr().is_terminal() && !is_dumb {
+            let watch = watch(self.line.clone(), Arc::clone(execution));
+            let watch = AbortOnDropHandle::new(tokio::spawn(watch));
+            *self.watch.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(watch);
+        }
+    }
+
+    /// A receiver of rejects that tells of the first ones.
+    pub(super) fn messages(&self) -> impl RejectSink + 'static + use<> {
+        let line = self.line.clone();
+        let told = AtomicU64::new(0);
+        move |reject: &Reject<'_>| tell(&line, reject, told.fetch_add(1, Relaxed))
+    }
+
+    /// A writer to the terminal that takes the line away before its first bytes.
+    pub(super) fn clear_before<W: Write>(&self, out: W) -> ClearStatusLine<W> {
+        ClearStatusLine {
+            line: self.line.clone(),
+            out,
+        }
+    }
+
+    /// Takes the line away for good.
+    pub(super) fn finish(&self) {
+        self.line.finish_and_clear();
+        let mut watch = self.watch.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        *watch = None;
     }
 }
 
@@ -63,14 +80,17 @@ impl Drop for Progress {
     }
 }
 
-struct GiveWay {
-    line: Arc<Line>,
-    out: Destination,
+/// A writer to the terminal that the line is on.
+pub(super) struct ClearStatusLine<W> {
+    line: ProgressBar,
+    out: W,
 }
 
-impl Write for GiveWay {
+impl<W: Write> Write for ClearStatusLine<W> {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.line.finish();
+        if !self.line.is_finished() {
+            self.line.finish_and_clear();
+        }
         self.out.write(bytes)
     }
 
@@ -79,81 +99,19 @@ impl Write for GiveWay {
     }
 }
 
-/// The last line of the terminal that standard error is, while it is ours.
-///
-/// The cursor stays behind the text, so that the `^C` that a terminal shows goes away with it.
-#[derive(Default)]
-struct Line(Mutex<State>);
-
-#[derive(Default, PartialEq, Eq)]
-enum State {
-    #[default]
-    Hidden,
-    Shown,
-    Finished,
-}
-
-impl Line {
-    /// Shows `text`, or as much as there is room for. Does nothing once it is finished.
-    fn show(&self, text: &str) {
-        let mut state = self.state();
-        if *state == State::Finished {
-            return;
-        }
-        let size = terminal_size::terminal_size_of(std::io::stderr());
-        let columns = size.map_or(80, |(width, _)| usize::from(width.0));
-        let text: String = text.chars().take(columns.saturating_sub(1)).collect();
-        write_error(&format!("{CLEAR}{text}"));
-        *state = State::Shown;
-    }
-
-    /// Writes a line of its own, above ours if there is one.
-    fn say(&self, message: &str) {
-        let mut state = self.state();
-        let clear = match *state {
-            State::Shown => CLEAR,
-            _ => "",
-        };
-        if *state == State::Shown {
-            *state = State::Hidden;
-        }
-        write_error(&format!("{clear}auroratrail: {message}\n"));
-    }
-
-    /// Goes away for good.
-    fn finish(&self) {
-        let mut state = self.state();
-        if *state == State::Shown {
-            write_error(CLEAR);
-        }
-        *state = State::Finished;
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// To the start of the line, and away with what is in it.
-const CLEAR: &str = "\r\u{1b}[2K";
-
-/// In one piece, so that nothing comes between. That nobody reads it is no fault.
-fn write_error(text: &str) {
-    let mut out = std::io::stderr().lock();
-    let _ = out.write_all(text.as_bytes());
-}
-
-async fn watch(line: Arc<Line>, stats: Arc<Stats>) {
+async fn watch(line: ProgressBar, execution: Arc<Execution>) {
     let start = Instant::now();
     tokio::time::sleep(QUIET).await;
-    loop {
-        line.show(&how_far(&stats, start.elapsed()));
+    line.set_draw_target(ProgressDrawTarget::stderr());
+    while !line.is_finished() {
+        line.set_message(progress_text(&execution.stats, start.elapsed()));
+        line.tick();
         tokio::time::sleep(TICK).await;
     }
 }
 
 /// `120 of 2,000 files, 35.00 MiB of 600.00 MiB, 180,000 events, 90,000/s`
-fn how_far(stats: &Stats, elapsed: Duration) -> String {
+fn progress_text(stats: &Stats, elapsed: Duration) -> String {
     let load = |number: &AtomicU64| number.load(Relaxed);
     let (read, listed) = (load(&stats.objects_read), load(&stats.objects_listed));
     // While the listing goes on the totals are only what is known so far.
@@ -175,7 +133,7 @@ fn how_far(stats: &Stats, elapsed: Duration) -> String {
     parts.join(", ")
 }
 
-fn tell(line: &Line, reject: &Reject<'_>, number: u64) {
+fn tell(line: &ProgressBar, reject: &Reject<'_>, number: u64) {
     if number < TOLD_REJECTS {
         let Reject {
             location,
@@ -188,10 +146,19 @@ fn tell(line: &Line, reject: &Reject<'_>, number: u64) {
             ("-", None) => "standard input".to_owned(),
             _ => location.to_string(),
         };
-        line.say(&format!("{place}: {reason}: {detail}"));
+        say(line, &format!("{place}: {reason}: {detail}"));
     } else if number == TOLD_REJECTS {
-        line.say("more rejects are counted and not shown (--rejects FILE keeps all of them)");
+        say(line, "more rejects are counted and not shown (--rejects FILE keeps all of them)");
     }
+}
+
+/// Writes a message of its own line, above the progress line if that is shown.
+fn say(line: &ProgressBar, message: &str) {
+    let text = format!("auroratrail: {message}\n");
+    // In one piece, so that nothing comes between. That nobody reads it is no fault.
+    line.suspend(|| {
+        let _ = std::io::stderr().lock().write_all(text.as_bytes());
+    });
 }
 
 #[cfg(test)]
@@ -206,7 +173,7 @@ mod tests {
         stats.bytes_listed.store(600 << 20, Relaxed);
         stats.bytes_read.store(35 << 20, Relaxed);
         stats.events.store(180_000, Relaxed);
-        let far = || how_far(&stats, Duration::from_secs(2));
+        let far = || progress_text(&stats, Duration::from_secs(2));
         assert_eq!(
             far(),
             "120 of 2,000+ files, 35.00 MiB of 600.00 MiB+, 180,000 events, 90,000/s"

@@ -3,22 +3,80 @@
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use super::output::{self, Format};
-use super::progress::Progress;
-use super::{QueryArguments, report};
-use crate::error::{Error, Result};
-use crate::query::table::Input;
-use crate::query::{Options, Session};
+use tokio_util::sync::CancellationToken;
 
-pub(super) async fn run(arguments: QueryArguments, threads: usize) -> Result<ExitCode> {
+use super::output::{self, Destination, Format, SharedDestination};
+use super::progress::Progress;
+use super::{Opened, QueryArguments, report};
+use crate::error::{Error, Result};
+use crate::execution::Execution;
+use crate::query::table::Input;
+use crate::query::{Options, Plan, Session};
+use crate::reject::RejectWriter;
+
+pub(super) async fn run(
+    arguments: QueryArguments,
+    threads: usize,
+    stop: &CancellationToken,
+) -> Result<ExitCode> {
+    let (sql, opened) = understand(&arguments)?;
+    let session = Session::new(Options {
+        threads,
+        memory_bytes: (arguments.memory as usize).saturating_mul(1 << 20),
+    })?;
+    session.add_events(Input {
+        sources: opened.sources.clone(),
+        locations: opened.locations.clone(),
+        dedup: arguments.dedup,
+    })?;
+    let plans = session.plan_all(&sql).await?;
+    for note in plans.iter().flat_map(Plan::notes) {
+        eprintln!("auroratrail: note: {note}");
+    }
+    let reading = plans.iter().filter(|plan| plan.reads_events()).count();
+    if reading > 1 && opened.locations.iter().any(|location| location.is_stdin()) {
+        return Err(Error::query(format!(
+            "standard input can be read only once, and {reading} statements read it; save it to a \
+             file first"
+        )));
+    }
+    let options = output_options(&arguments);
+    if plans.len() > 1 && options.format.is_binary() {
+        return Err(Error::config(format!(
+            "{:?} holds one result, and here are {} statements; choose another --format",
+            options.format,
+            plans.len()
+        )));
+    }
+    let rejects = match reading {
+        0 => None,
+        _ => arguments.input.begin(&opened).await?,
+    };
+    let out = output::destination(arguments.output.as_deref(), options.format)?;
+    let mut answers = Answers {
+        options,
+        out: SharedDestination::new(out),
+        rejects: rejects.clone(),
+        rejected: 0,
+        has_read: false,
+        told: None,
+    };
+    for (at, plan) in plans.into_iter().enumerate() {
+        if at > 0 {
+            answers.separate()?;
+        }
+        answers.answer(plan, stop).await?;
+    }
+    arguments.input.finish(answers.rejected, rejects.as_ref())
+}
+
+/// The SQL, and the input that the words name.
+fn understand(arguments: &QueryArguments) -> Result<(String, Opened)> {
     let (sql, first_source) = match (&arguments.file, &arguments.sql) {
         (Some(path), first) => {
             let sql = std::fs::read_to_string(path).map_err(|error| {
-                Error::config(format!(
-                    "cannot read {}: {}",
-                    path.display(),
-                    report::why(&error)
-                ))
+                let (path, why) = (path.display(), report::why(&error));
+                Error::config(format!("cannot read {path}: {why}")).caused_by(error)
             })?;
             (sql, first.as_ref())
         }
@@ -26,26 +84,10 @@ pub(super) async fn run(arguments: QueryArguments, threads: usize) -> Result<Exi
         (None, None) => return Err(Error::config("give a query")),
     };
     let words = first_source.into_iter().chain(&arguments.sources);
-    let opened = arguments.input.open(words)?;
-    let stats = Arc::clone(&opened.stats);
-    let input = Input {
-        sources: opened.sources.clone(),
-        locations: opened.locations.clone(),
-        dedup: arguments.dedup,
-        stats: Arc::clone(&stats),
-    };
-    let options = Options {
-        threads,
-        memory_bytes: (arguments.memory as usize).saturating_mul(1 << 20),
-    };
-    let session = Session::new(input, options)?;
-    let plan = session.plan(&sql).await?;
-    for note in plan.notes() {
-        eprintln!("auroratrail: note: {note}");
-    }
-    if plan.reads_events() {
-        arguments.input.begin(&opened).await?;
-    }
+    Ok((sql, arguments.input.open(words)?))
+}
+
+fn output_options(arguments: &QueryArguments) -> output::Options {
     let path = arguments.output.as_deref();
     let format = arguments
         .format
@@ -55,21 +97,70 @@ pub(super) async fn run(arguments: QueryArguments, threads: usize) -> Result<Exi
         None => output::terminal_width(),
         Some(_) => None,
     };
-    let options = output::Options {
+    output::Options {
         format,
         raw_csv: arguments.raw_csv,
         width,
         color: width.is_some() && std::env::var_os("NO_COLOR").is_none_or(|it| it.is_empty()),
-    };
-    let progress = Progress::start(&stats);
-    let answer = plan.start().await?;
-    let mut out = output::destination(path, format)?;
-    if options.width.is_some() {
-        out = progress.give_way(out);
     }
-    let written = output::write(answer.rows, &answer.titles, &options, out).await;
-    progress.finish();
-    written?;
-    report::summary(&stats);
-    arguments.input.finish(&stats)
+}
+
+/// The answers to the statements of one command, one after another.
+struct Answers {
+    options: output::Options,
+    out: SharedDestination,
+    rejects: Option<Arc<RejectWriter>>,
+    /// Rejects of the statement that had most.
+    rejected: u64,
+    /// Whether a statement has read the input, so that its rejects are told and kept.
+    has_read: bool,
+    /// The last summary told.
+    told: Option<String>,
+}
+
+impl Answers {
+    /// Sets two answers apart, where the format does not do so itself.
+    fn separate(&mut self) -> Result<()> {
+        use std::io::Write;
+        if matches!(self.options.format, Format::Ndjson | Format::Json) {
+            return Ok(());
+        }
+        self.out.writer().write_all(b"\n").or_else(|error| {
+            match error.kind() {
+                std::io::ErrorKind::BrokenPipe => Ok(()),
+                _ => Err(Error::io(format!("cannot write: {}", report::why(&error)))),
+            }
+        })
+    }
+
+    async fn answer(&mut self, plan: Plan<'_>, stop: &CancellationToken) -> Result<()> {
+        let progress = Progress::new();
+        let mut execution = Execution::new(stop.clone());
+        // Statements about the same input meet the same rejects: once is enough.
+        if plan.reads_events() && !std::mem::replace(&mut self.has_read, true) {
+            execution = execution.with_reject_sink(progress.messages());
+            if let Some(writer) = &self.rejects {
+                execution = execution.with_reject_sink(Arc::clone(writer));
+            }
+        }
+        let execution = Arc::new(execution);
+        progress.watch(&execution);
+        let result = plan.start(&execution).await?;
+        let mut out = self.out.writer();
+        if self.options.width.is_some() {
+            let name = out.name().to_owned();
+            out = Destination::new(progress.clear_before(out), name);
+        }
+        let column_names = &result.column_names;
+        let written = output::write(result.rows, column_names, &self.options, out).await;
+        progress.finish();
+        // What was read is told also of a query that failed or was stopped.
+        let summary = report::summary(&execution.stats);
+        if summary.is_some() && summary != self.told {
+            eprintln!("auroratrail: {}", summary.as_deref().unwrap_or_default());
+            self.told = summary;
+        }
+        self.rejected = self.rejected.max(execution.stats.rejects());
+        written.map(|_| ())
+    }
 }

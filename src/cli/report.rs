@@ -39,8 +39,8 @@ fn by_kind(kinds: &[(&'static str, u64)]) -> String {
     kinds.join(", ")
 }
 
-/// One line on standard error, if anything was not simply an event.
-pub(super) fn summary(stats: &Stats) {
+/// Returns one line about everything that was not simply an event; `None` if there is nothing.
+pub(super) fn summary(stats: &Stats) -> Option<String> {
     let mut parts = Vec::new();
     let mut add = |number: u64, text: &str| {
         if number > 0 {
@@ -57,18 +57,48 @@ pub(super) fn summary(stats: &Stats) {
         &format!("not CloudTrail ({})", by_kind(&other)),
     );
     add(sum(&rejects), &format!("rejected ({})", by_kind(&rejects)));
+    parts.extend(type_mismatches(stats));
     if parts.is_empty() {
-        return;
+        return None;
     }
     let events =
         stats.events.load(Relaxed) + stats.insights.load(Relaxed) + stats.aggregated.load(Relaxed);
     let plural = if events == 1 { "" } else { "s" };
-    eprintln!(
-        "auroratrail: {} event{plural}; {}",
+    Some(format!(
+        "{} event{plural}; {}",
         count(events),
         parts.join("; ")
-    );
+    ))
 }
+
+/// `3 values do not fit requestParameters.port and are NULL there (logs/a.json@1204)`, a part for
+/// each column, those with most first.
+pub(super) fn type_mismatches(stats: &Stats) -> Vec<String> {
+    let mut mismatches = stats.type_mismatches();
+    mismatches.sort_by_key(|(_, number, _)| std::cmp::Reverse(*number));
+    let more = mismatches.len().saturating_sub(LISTED_COLUMNS);
+    let mut parts: Vec<String> = mismatches
+        .iter()
+        .take(LISTED_COLUMNS)
+        .map(|(column, number, example)| {
+            let (values, fit) = match number {
+                1 => ("value does", "is"),
+                _ => ("values do", "are"),
+            };
+            format!(
+                "{} {values} not fit {column} and {fit} NULL there ({example})",
+                count(*number)
+            )
+        })
+        .collect();
+    if more > 0 {
+        parts.push(format!("values that do not fit {more} more columns"));
+    }
+    parts
+}
+
+/// Columns whose mismatches are told one by one.
+const LISTED_COLUMNS: usize = 3;
 
 #[cfg(test)]
 mod tests {

@@ -1,4 +1,4 @@
-//! `auroratrail scan`: what is in there, without a query.
+//! `auroratrail scan`: counts of everything in the input, without a query.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::ExitCode;
@@ -7,55 +7,72 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use indicatif::HumanBytes;
 use serde_json::json;
+use tokio_util::sync::CancellationToken;
 
 use super::progress::Progress;
-use super::report::count;
+use super::report::{count, type_mismatches};
 use super::{ScanArguments, ScanFormat};
-use crate::envelope::{Extractor, Record, RecordSink, Taken};
+use crate::envelope::{Outcome, Record, Taken};
 use crate::error::{Error, Result};
+use crate::events::columns::catalog;
 use crate::events::{Deduplicator, time};
+use crate::execution::Execution;
 use crate::json::unescape;
-use crate::source::key::Wanted;
-use crate::source::{Reads, Scan};
-use crate::stats::{Reject, Stats};
+use crate::pipeline::{BatchRequest, DecodeWorker, Pipeline, Worker};
+use crate::source::{KeyFilter, OpenContext};
+use crate::stats::Stats;
 
 /// Names of damaged and empty files that are kept to be listed.
 const LISTED_FILES: usize = 1000;
 
-pub(super) async fn run(arguments: ScanArguments, threads: usize) -> Result<ExitCode> {
+/// Rows that are decoded before they are let go.
+const BATCH_ROWS: usize = 1024;
+
+pub(super) async fn run(
+    arguments: ScanArguments,
+    threads: usize,
+    stop: &CancellationToken,
+) -> Result<ExitCode> {
     let opened = arguments.input.open(&arguments.sources)?;
-    arguments.input.begin(&opened).await?;
-    let stats = opened.stats;
-    let progress = Progress::start(&stats);
-    let scan = Scan {
-        locations: opened.locations,
-        wanted: Wanted {
+    let rejects = arguments.input.begin(&opened).await?;
+    let progress = Progress::new();
+    let mut execution = Execution::new(stop.clone()).with_reject_sink(progress.messages());
+    if let Some(writer) = &rejects {
+        execution = execution.with_reject_sink(Arc::clone(writer));
+    }
+    let execution = Arc::new(execution);
+    progress.watch(&execution);
+    let context = OpenContext {
+        from: None,
+        keys: KeyFilter {
             read_digests: true,
-            ..Wanted::default()
+            ..KeyFilter::default()
         },
-        stats: Arc::clone(&stats),
+        execution: Arc::clone(&execution),
     };
-    let reads = Reads::start(&opened.sources, scan, &tokio::runtime::Handle::current());
+    let source = opened.sources.open(&opened.locations, &context)?;
+    let pipeline = Arc::new(Pipeline::new(source, Arc::clone(&execution)));
     let files = Arc::new(Files::default());
     let seen = Arc::new(Deduplicator::default());
     let workers: Vec<_> = (0..threads)
         .map(|_| {
-            let (reads, stats) = (reads.clone(), Arc::clone(&stats));
-            let (files, seen) = (Arc::clone(&files), Arc::clone(&seen));
-            tokio::task::spawn_blocking(move || work(&reads, &stats, &files, &seen))
+            let pipeline = Arc::clone(&pipeline);
+            let mut counter = Counter::new(&execution, &files, &seen);
+            tokio::task::spawn_blocking(move || pipeline.run(&mut counter))
         })
         .collect();
     for worker in workers {
         worker
             .await
-            .map_err(|error| Error::bug(format!("a scanning thread stopped: {error}")))?;
+            .map_err(|error| Error::bug(format!("a scanning thread stopped: {error}")))??;
     }
     progress.finish();
+    let stats = &execution.stats;
     match arguments.format {
-        ScanFormat::Text => print_text(&stats),
-        ScanFormat::Json => print(&format!("{:#}\n", as_json(&stats, &files))),
+        ScanFormat::Text => print_text(stats),
+        ScanFormat::Json => print(&format!("{:#}\n", as_json(stats, &files))),
     }
-    arguments.input.finish(&stats)
+    arguments.input.finish(stats.rejects(), rejects.as_ref())
 }
 
 /// Files that are worth naming.
@@ -65,45 +82,37 @@ struct Files {
     empty: Mutex<BTreeSet<String>>,
 }
 
-fn work(reads: &Reads, stats: &Stats, files: &Files, seen: &Deduplicator) {
-    let mut extractor = Extractor::default();
-    let mut counter = Counter {
-        stats,
-        seen,
-        sources: BTreeMap::new(),
-        times: None,
-    };
-    while let Some(payload) = reads.next_blocking() {
-        let origin = Arc::clone(&payload.origin);
-        let outcome = extractor.extract(payload, &mut counter);
-        outcome.add_to(stats);
-        for (list, is_one) in [
-            (&files.damaged, outcome.damaged),
-            (&files.empty, outcome.empty),
-        ] {
-            let mut list = list.lock().unwrap_or_else(PoisonError::into_inner);
-            if is_one && list.len() < LISTED_FILES {
-                list.insert(origin.to_string());
-            }
-        }
-    }
-    let sources = counter.sources.iter().map(|(source, n)| (&**source, *n));
-    stats.observe(sources, counter.times);
-}
-
 /// Counts what one thread sees.
-struct Counter<'a> {
-    stats: &'a Stats,
-    seen: &'a Deduplicator,
+struct Counter {
+    execution: Arc<Execution>,
+    files: Arc<Files>,
+    seen: Arc<Deduplicator>,
+    /// Decodes every column, for the values that do not fit; its rows are let go.
+    decoder: DecodeWorker<fn(arrow::array::RecordBatch) -> bool>,
     sources: BTreeMap<Box<str>, u64>,
     times: Option<(i64, i64)>,
 }
 
-impl RecordSink for Counter<'_> {
+impl Counter {
+    fn new(execution: &Arc<Execution>, files: &Arc<Files>, seen: &Arc<Deduplicator>) -> Self {
+        let every_column = (0..catalog().columns().len()).collect();
+        let request = BatchRequest::all_rows(every_column, BATCH_ROWS);
+        Self {
+            execution: Arc::clone(execution),
+            files: Arc::clone(files),
+            seen: Arc::clone(seen),
+            decoder: DecodeWorker::new(&request, None, Arc::clone(execution), |_| true),
+            sources: BTreeMap::new(),
+            times: None,
+        }
+    }
+}
+
+impl Worker for Counter {
     fn record(&mut self, record: &Record<'_>) -> Taken {
         if !self.seen.insert(record) {
             // Counted, and an event all the same: nothing is left out here.
-            self.stats.duplicates.fetch_add(1, Relaxed);
+            self.execution.stats.duplicates.fetch_add(1, Relaxed);
         }
         for member in record.members {
             let value = member.value.raw(record.text).trim_matches('"');
@@ -126,15 +135,29 @@ impl RecordSink for Counter<'_> {
                 _ => {}
             }
         }
-        Taken::Row
+        self.decoder.record(record)
     }
 
-    fn not_cloudtrail(&mut self, kind: &'static str, count: u64) {
-        self.stats.not_cloudtrail(kind, count);
+    fn flush(&mut self) -> bool {
+        let sources = std::mem::take(&mut self.sources);
+        let counts = sources.iter().map(|(source, n)| (&**source, *n));
+        self.execution.stats.observe(counts, self.times.take());
+        self.decoder.flush()
     }
 
-    fn reject(&mut self, reject: &Reject<'_>) {
-        self.stats.reject(reject);
+    fn finish_payload(&mut self, origin: &Arc<str>, outcome: &Outcome) {
+        for (list, is_one) in [
+            (&self.files.damaged, outcome.damaged),
+            (&self.files.empty, outcome.empty),
+        ] {
+            if !is_one {
+                continue;
+            }
+            let mut list = list.lock().unwrap_or_else(PoisonError::into_inner);
+            if list.len() < LISTED_FILES {
+                list.insert(origin.to_string());
+            }
+        }
     }
 }
 
@@ -192,6 +215,11 @@ fn print_text(stats: &Stats) {
     sources
         .iter()
         .for_each(|(name, n)| add("", format!("{:>9}  {name}", count(*n))));
+    let mismatches = type_mismatches(stats);
+    if !mismatches.is_empty() {
+        add("type mismatches", mismatches[0].clone());
+        mismatches[1..].iter().for_each(|it| add("", it.clone()));
+    }
     lines.push(String::new());
     print(&lines.join("\n"));
 }
@@ -216,6 +244,13 @@ fn as_json(stats: &Stats, files: &Files) -> serde_json::Value {
         "duplicates": load(&stats.duplicates),
         "not_cloudtrail": kinds(stats.not_cloudtrail_by_kind()),
         "rejects": kinds(stats.rejects_by_reason()),
+        "type_mismatches": stats
+            .type_mismatches()
+            .into_iter()
+            .map(|(column, count, example)| {
+                json!({"column": column, "count": count, "example": example.to_string()})
+            })
+            .collect::<Vec<_>>(),
         "first_event": times.map(|(first, _)| time::canonical(first)),
         "last_event": times.map(|(_, last)| time::canonical(last)),
         "event_sources": stats.events_by_source().into_iter().collect::<BTreeMap<_, _>>(),

@@ -211,7 +211,7 @@ impl Gate {
         }
         epoch.arrived += 1;
         if epoch.arrived == epoch.threads {
-            self.close(epochs, &mut epoch);
+            self.close_epoch(epochs, &mut epoch);
         } else {
             let number = epoch.number;
             while epoch.number == number && !epoch.is_over {
@@ -238,7 +238,7 @@ impl Gate {
     }
 
     /// Closes the epoch: the checkpoint of the source, to the consumer.
-    fn close(&self, epochs: &Epochs, epoch: &mut Epoch) {
+    fn close_epoch(&self, epochs: &Epochs, epoch: &mut Epoch) {
         // Free at once: all threads are here.
         let mut feed = lock(&self.feed);
         let mut checkpoint = feed.source.checkpoint();

@@ -7,7 +7,7 @@ use datafusion::common::DataFusionError;
 use datafusion::sql::sqlparser::parser::ParserError;
 use unicode_segmentation::UnicodeSegmentation;
 
-use crate::error::{Error, ErrorKind};
+use crate::error::Error;
 use crate::events::columns::catalog;
 
 /// Most graphemes of a message: longer ones list hundreds of columns.
@@ -26,16 +26,7 @@ pub fn translate_error(error: DataFusionError) -> Error {
 
 /// Copies an error that the engine shares among partitions.
 fn copy(error: &Error) -> Error {
-    let copy = match error.kind() {
-        ErrorKind::Config(message) => Error::config(message),
-        ErrorKind::Query(message) => Error::query(message),
-        ErrorKind::Unavailable { service, message } => Error::from(ErrorKind::Unavailable {
-            service,
-            message: message.clone(),
-        }),
-        ErrorKind::Io(message) => Error::io(message),
-        ErrorKind::Bug(message) => Error::bug(message),
-    };
+    let copy = Error::from(error.kind().clone());
     match error.location() {
         Some(location) => copy.at(location),
         None => copy,

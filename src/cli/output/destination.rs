@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{self, BufWriter, IsTerminal, Write};
 use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::{Format, why};
 use crate::error::{Error, Result};
@@ -39,6 +40,49 @@ impl Write for Destination {
 
     fn flush(&mut self) -> io::Result<()> {
         self.out.flush()
+    }
+}
+
+/// A place that several results are written to, one after another.
+pub struct SharedDestination {
+    out: Arc<Mutex<Destination>>,
+    name: String,
+}
+
+impl SharedDestination {
+    /// Shares `out`.
+    pub fn new(out: Destination) -> Self {
+        Self {
+            name: out.name().to_owned(),
+            out: Arc::new(Mutex::new(out)),
+        }
+    }
+
+    /// Returns a destination for the next result, in the same place.
+    pub fn writer(&self) -> Destination {
+        Destination::new(Shared(Arc::clone(&self.out)), self.name.clone())
+    }
+}
+
+struct Shared(Arc<Mutex<Destination>>);
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Destination> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Write for Shared {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.lock().write(bytes)
+    }
+
+    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.lock().write_all(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.lock().flush()
     }
 }
 

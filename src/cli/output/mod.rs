@@ -32,7 +32,7 @@ use datafusion::execution::SendableRecordBatchStream;
 use futures::StreamExt;
 use tokio::time::{Instant, timeout_at};
 
-pub use destination::{Destination, destination, terminal_width};
+pub use destination::{Destination, SharedDestination, destination, terminal_width};
 
 use super::report::why;
 use crate::error::{Error, Result};

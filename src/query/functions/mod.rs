@@ -12,7 +12,7 @@ use datafusion::prelude::SessionContext;
 use super::json_path;
 
 /// Functions that stand in rewritten statements only, which nobody calls by name.
-const INTERNAL: [&str; 1] = [json_path::NAME];
+const INTERNAL: [&str; 1] = [json_path::JSON_GET_PATH];
 
 /// A function, as lists of functions show it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -13,7 +13,6 @@ use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::{Buckets, Operation, translate};
-use crate::error::Error;
 use crate::source::location::S3;
 use crate::source::objects::key::{KeyFilter, TrailKey};
 use crate::source::objects::listing::{Handle, Listed, Object, VisitedPaths};
