@@ -87,7 +87,9 @@ impl Checkpoint {
 
     /// The partitions with their positions.
     pub fn partitions(&self) -> impl Iterator<Item = (&str, &Position)> {
-        self.partitions.iter().map(|(id, position)| (&**id, position))
+        self.partitions
+            .iter()
+            .map(|(id, position)| (&**id, position))
     }
 
     /// Moves a partition on.
@@ -188,13 +190,13 @@ impl PartialOrd for Position {
             (Self::Sequence(a), Self::Sequence(b)) => {
                 Some((a.len(), a.as_str()).cmp(&(b.len(), b.as_str())))
             }
-            (Self::Time { micros: a, ids: c }, Self::Time { micros: b, ids: d }) => match a.cmp(b) {
-                Ordering::Equal => by_inclusion(c.is_subset(d), d.is_subset(c)),
-                unequal => Some(unequal),
-            },
-            (Self::Objects(a), Self::Objects(b)) => {
-                by_inclusion(a.is_within(b), b.is_within(a))
+            (Self::Time { micros: a, ids: c }, Self::Time { micros: b, ids: d }) => {
+                match a.cmp(b) {
+                    Ordering::Equal => by_inclusion(c.is_subset(d), d.is_subset(c)),
+                    unequal => Some(unequal),
+                }
             }
+            (Self::Objects(a), Self::Objects(b)) => by_inclusion(a.is_within(b), b.is_within(a)),
             _ => None,
         }
     }
@@ -243,7 +245,9 @@ impl Objects {
     }
 
     fn is_through(&self, name: &str) -> bool {
-        self.through.as_deref().is_some_and(|through| name <= through)
+        self.through
+            .as_deref()
+            .is_some_and(|through| name <= through)
     }
 
     fn is_within(&self, other: &Self) -> bool {
@@ -298,7 +302,9 @@ mod tests {
     #[test]
     fn a_partition_neither_goes_back_nor_changes_its_kind() {
         let mut checkpoint = Checkpoint::default();
-        checkpoint.advance("a", Position::Sequence("5".into())).unwrap();
+        checkpoint
+            .advance("a", Position::Sequence("5".into()))
+            .unwrap();
         for wrong in [
             Position::Sequence("4".into()),
             Position::Objects(Objects::default()),
@@ -319,7 +325,10 @@ mod tests {
         objects.fold(|name| name < "202660");
         assert_eq!(objects.names(), 31);
         assert!(objects.contains("202630.json", 30));
-        assert!(!objects.contains("202670.json", 71), "it has another size now");
+        assert!(
+            !objects.contains("202670.json", 71),
+            "it has another size now"
+        );
         assert!(!objects.contains("202690.json", 90));
         assert_eq!(
             Position::Objects(all).partial_cmp(&Position::Objects(objects.clone())),

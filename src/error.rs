@@ -94,10 +94,7 @@ impl Error {
     /// Keeps the error that led to this one, for [`std::error::Error::source`]. Its text is not part
     /// of the message: that says all that people need.
     #[must_use]
-    pub fn caused_by(
-        mut self,
-        cause: impl Into<Box<dyn std::error::Error + Send + Sync>>,
-    ) -> Self {
+    pub fn caused_by(mut self, cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         self.0.cause = Some(cause.into());
         self
     }

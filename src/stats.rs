@@ -71,7 +71,11 @@ impl Stats {
     /// one of them.
     pub fn count_type_mismatches(&self, column: &'static str, count: u64, example: InputLocation) {
         let mut counts = self.counts();
-        counts.type_mismatches.entry(column).or_insert((0, example)).0 += count;
+        counts
+            .type_mismatches
+            .entry(column)
+            .or_insert((0, example))
+            .0 += count;
     }
 
     /// The values that did not fit the type of their column: column, count, place of one of them.
@@ -106,10 +110,15 @@ impl Stats {
 
     /// Records that were framed, of all kinds, without duplicates that were left out.
     pub fn records(&self) -> u64 {
-        [&self.events, &self.insights, &self.aggregated, &self.salvaged]
-            .iter()
-            .map(|counter| counter.load(Relaxed))
-            .sum()
+        [
+            &self.events,
+            &self.insights,
+            &self.aggregated,
+            &self.salvaged,
+        ]
+        .iter()
+        .map(|counter| counter.load(Relaxed))
+        .sum()
     }
 
     /// The counts by kind of what is not CloudTrail, by name.

@@ -154,7 +154,7 @@ fn standard_input_is_read_once() {
     let place = Place::new();
     let twice = "SELECT count(*) FROM events a JOIN events b ON a.eventID = b.eventID";
     assert_snapshot!(place.run_with_input(&["query", twice, "-"], ALICE.as_bytes()), @r"
-    ! auroratrail: standard input can be read only once, and this query reads events several times; save it to a file first
+    ! auroratrail: standard input can be read only once, and this query reads it several times; save it to a file first
     exit 2
     ");
 }
@@ -642,8 +642,13 @@ fn a_query_that_cannot_be_answered_ends_with_2_and_says_what_to_write() {
     exit 2
     ");
     assert_snapshot!(run("SELECT 1; SELECT 2"), @r"
-    ! auroratrail: one statement at a time: here are 2
-    exit 2
+    1
+    ─
+    1
+
+    2
+    ─
+    2
     ");
     assert_snapshot!(run(""), @r"
     ! auroratrail: there is no statement in the SQL
@@ -744,7 +749,8 @@ fn scan_tells_what_is_in_files() {
       "rejects": {
         "not JSON": 1
       },
-      "salvaged": 0
+      "salvaged": 0,
+      "type_mismatches": []
     }
     ! auroratrail: logs/e.json@283: not JSON: expected a JSON document, a log line, or a compressed one
     exit 1
@@ -799,7 +805,7 @@ fn help_is_wrapped_and_says_what_there_is() {
 
     Options:
       -f, --file <FILE>
-              Read the query from a file
+              Read the query from a file; of several, separated by semicolons, each is answered in turn
 
           --format <FORMAT>
               How to write the rows; by default a table, or what the name given with -o ends in

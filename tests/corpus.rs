@@ -3,14 +3,13 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use arrow::array::{Array, AsArray, RecordBatch};
 use auroratrail::envelope::{Extractor, Outcome, Record, RecordSink, Taken};
 use auroratrail::events::columns::{ColumnClass, catalog};
 use auroratrail::events::{Decoder, RowFilter, rebuild};
 use auroratrail::payload::{Body, Payload};
-use auroratrail::stats::Reject;
+use auroratrail::reject::Reject;
 use serde_json::Value;
 
 /// The corpus' folder, if it is here.

@@ -3,11 +3,10 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io::{self, Read};
-use std::sync::Arc;
 
 use auroratrail::envelope::{Extractor, Outcome, Record, RecordKind, RecordSink, Taken};
 use auroratrail::payload::{Body, Payload};
-use auroratrail::stats::Reject;
+use auroratrail::reject::Reject;
 use bytes::Bytes;
 use serde::de::IgnoredAny;
 use serde_json::Value;

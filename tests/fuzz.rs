@@ -15,7 +15,7 @@ use auroratrail::envelope::{Extractor, Outcome, Record, RecordSink, Taken};
 use auroratrail::events::columns::catalog;
 use auroratrail::events::{Decoder, RowFilter, rebuild};
 use auroratrail::payload::Body;
-use auroratrail::stats::Reject;
+use auroratrail::reject::Reject;
 use proptest::strategy::Strategy;
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestRng, TestRunner};
 use serde_json::Value;

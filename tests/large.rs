@@ -4,7 +4,7 @@ use std::io::{self, Read};
 
 use auroratrail::envelope::{Extractor, Outcome, Record, RecordSink, Taken};
 use auroratrail::payload::Body;
-use auroratrail::stats::Reject;
+use auroratrail::reject::Reject;
 
 use crate::damage::{Damage, Form, forms, rounds};
 use crate::feed::{Trickle, check, payload};

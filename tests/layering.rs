@@ -9,19 +9,55 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("json", &[]),
     ("payload", &[]),
     ("error", &["input_location"]),
+    ("reject", &["input_location"]),
     ("stats", &["input_location"]),
+    ("checkpoint", &["error"]),
+    ("execution", &["reject", "stats"]),
     ("sample", &["error", "payload"]),
     (
         "source",
-        &["error", "input_location", "payload", "sample", "stats"],
+        &[
+            "checkpoint",
+            "error",
+            "execution",
+            "input_location",
+            "payload",
+            "reject",
+            "sample",
+        ],
     ),
     // Takes a payload, and knows no source.
-    ("envelope", &["input_location", "json", "payload", "stats"]),
-    // Takes a record of `envelope`, and says where one is whose value does not fit.
+    (
+        "envelope",
+        &["input_location", "json", "payload", "reject", "stats"],
+    ),
+    // Takes a record of `envelope`; type mismatches are counted by the caller.
     ("events", &["envelope", "input_location", "json"]),
     (
+        "pipeline",
+        &[
+            "checkpoint",
+            "envelope",
+            "error",
+            "events",
+            "execution",
+            "input_location",
+            "payload",
+            "reject",
+            "source",
+        ],
+    ),
+    // Takes batches, and knows neither envelopes nor payloads.
+    (
         "query",
-        &["envelope", "error", "events", "json", "source", "stats"],
+        &[
+            "error",
+            "events",
+            "execution",
+            "json",
+            "pipeline",
+            "source",
+        ],
     ),
     (
         "cli",
@@ -29,9 +65,11 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "envelope",
             "error",
             "events",
-            "input_location",
+            "execution",
             "json",
+            "pipeline",
             "query",
+            "reject",
             "sample",
             "source",
             "stats",
@@ -51,7 +89,7 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
     ("dbg!(", &[]),
     ("todo!(", &[]),
     // A task outlives whoever forgets it: `source` has a type that stops its tasks.
-    ("tokio::spawn(", &["cli", "source"]),
+    ("tokio::spawn(", &["cli", "pipeline", "source"]),
 ];
 
 /// Lines that a file may have before its tests.

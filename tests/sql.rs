@@ -10,21 +10,19 @@
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use arrow::datatypes::DataType;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use auroratrail::error::Error;
 use auroratrail::query::table::Input;
 use auroratrail::query::{Options, Session, translate_error};
-use auroratrail::sample::Sample;
-use auroratrail::source::{Location, S3Settings, Sources};
-use auroratrail::stats::Stats;
+use auroratrail::source::aws::AwsSettings;
+use auroratrail::source::{Location, Sources};
 use futures::StreamExt;
 use sqllogictest::{ColumnType, DBOutput, Normalizer, Runner};
 use tokio::runtime::Runtime;
 
-/// Deduplicator as it is, but for the end of the line, which editors like to change.
+/// The text as it is, but for the end of the line, which editors like to change.
 const AS_IT_IS: Normalizer = |line| line.trim_end().to_owned();
 
 #[test]
@@ -152,19 +150,19 @@ fn files() -> Vec<PathBuf> {
 }
 
 fn session(source: &str, dedup: bool) -> Session {
-    let sources = Sources::new(S3Settings::default())
-        .with_sample(|query| Ok(Sample::parse(query)?.payloads()));
+    let sources = Sources::new(AwsSettings::default());
     let input = Input {
         sources,
         locations: vec![Location::parse(source).unwrap()],
         dedup,
-        stats: Arc::new(Stats::default()),
     };
     let options = Options {
         threads: 2,
         memory_bytes: 256 << 20,
     };
-    Session::new(input, options).unwrap()
+    let session = Session::new(options).unwrap();
+    session.add_events(input).unwrap();
+    session
 }
 
 /// The cells of the answer, a row a line.
@@ -173,7 +171,7 @@ async fn rows(session: &Session, sql: &str) -> Result<(Vec<Type>, Vec<Vec<String
     let fields = answer.rows.schema().fields().clone();
     let types = fields.iter().map(|it| Type::of(it.data_type())).collect();
     if sql.trim_start().starts_with("-- titles") {
-        return Ok((vec![Type('T'); fields.len()], vec![answer.titles]));
+        return Ok((vec![Type('T'); fields.len()], vec![answer.column_names]));
     }
     let options = FormatOptions::new()
         .with_null("NULL")

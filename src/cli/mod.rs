@@ -198,9 +198,7 @@ pub fn run(arguments: Arguments) -> Result<ExitCode> {
     // A thread may hang in a read that nobody waits for any more, of a terminal say.
     runtime.shutdown_background();
     match done {
-        Err(error) if matches!(error.kind(), ErrorKind::Stopped) => {
-            Ok(ExitCode::from(INTERRUPTED))
-        }
+        Err(error) if matches!(error.kind(), ErrorKind::Stopped) => Ok(ExitCode::from(INTERRUPTED)),
         done => done,
     }
 }

@@ -47,7 +47,10 @@ impl Progress {
         if std::io::stderr().is_terminal() && !is_dumb {
             let watch = watch(self.line.clone(), Arc::clone(execution));
             let watch = AbortOnDropHandle::new(tokio::spawn(watch));
-            *self.watch.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(watch);
+            *self
+                .watch
+                .lock()
+                .unwrap_or_else(std::sync::PoisonError::into_inner) = Some(watch);
         }
     }
 
@@ -69,7 +72,10 @@ impl Progress {
     /// Takes the line away for good.
     pub(super) fn finish(&self) {
         self.line.finish_and_clear();
-        let mut watch = self.watch.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut watch = self
+            .watch
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         *watch = None;
     }
 }
@@ -148,7 +154,10 @@ fn tell(line: &ProgressBar, reject: &Reject<'_>, number: u64) {
         };
         say(line, &format!("{place}: {reason}: {detail}"));
     } else if number == TOLD_REJECTS {
-        say(line, "more rejects are counted and not shown (--rejects FILE keeps all of them)");
+        say(
+            line,
+            "more rejects are counted and not shown (--rejects FILE keeps all of them)",
+        );
     }
 }
 

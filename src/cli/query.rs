@@ -125,12 +125,13 @@ impl Answers {
         if matches!(self.options.format, Format::Ndjson | Format::Json) {
             return Ok(());
         }
-        self.out.writer().write_all(b"\n").or_else(|error| {
-            match error.kind() {
+        self.out
+            .writer()
+            .write_all(b"\n")
+            .or_else(|error| match error.kind() {
                 std::io::ErrorKind::BrokenPipe => Ok(()),
                 _ => Err(Error::io(format!("cannot write: {}", report::why(&error)))),
-            }
-        })
+            })
     }
 
     async fn answer(&mut self, plan: Plan<'_>, stop: &CancellationToken) -> Result<()> {

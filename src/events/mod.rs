@@ -269,7 +269,7 @@ mod tests {
 
     /// Pushes the records of `{"Records": [...]}`, of which the first starts at byte 100 of `made`.
     fn push_all(decoder: &mut Decoder, text: &str) {
-        let mut tape = Tape::default();
+        let mut tape = Tape::new(&["Records"]);
         tape.parse(text, 0);
         for (index, element) in tape.elements_of(&tape.arrays[0]).iter().enumerate() {
             decoder.push(&Record {

@@ -32,9 +32,7 @@ pub(super) fn answer(
         return Ok(None);
     };
     match &**statement {
-        SqlStatement::ShowTables { show_options, .. } if is_plain(show_options) => {
-            listed(tables)
-        }
+        SqlStatement::ShowTables { show_options, .. } if is_plain(show_options) => listed(tables),
         SqlStatement::ShowFunctions { filter: None } => listed_functions(&functions()),
         SqlStatement::ExplainTable { table_name, .. } if is_ours(table_name, tables) => columns(),
         SqlStatement::ShowColumns { show_options, .. } => match &show_options.show_in {
@@ -63,7 +61,10 @@ fn is_ours(table: &ObjectName, tables: &[TableEntry]) -> bool {
 fn listed(tables: &[TableEntry]) -> Result<RecordBatch> {
     batch([
         ("table", tables.iter().map(|table| &*table.name).collect()),
-        ("meaning", tables.iter().map(|table| &*table.about).collect()),
+        (
+            "meaning",
+            tables.iter().map(|table| &*table.about).collect(),
+        ),
     ])
 }
 

@@ -312,6 +312,7 @@ mod tests {
     use datafusion::common::Diagnostic;
 
     use super::*;
+    use crate::error::ErrorKind;
     use crate::input_location::InputLocation;
 
     fn planned(text: &str) -> String {

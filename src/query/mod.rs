@@ -266,4 +266,3 @@ fn only_queries() -> Error {
         "only queries can be asked here: SELECT, WITH, VALUES, EXPLAIN, DESCRIBE events, SHOW TABLES",
     )
 }
-

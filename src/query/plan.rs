@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use datafusion::arrow::array::{ArrayRef, AsArray, RecordBatch, StringBuilder};
 use datafusion::arrow::datatypes::DataType;
-use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::DataFusionError;
+use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::datasource::{MemTable, source_as_provider};
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::logical_expr::LogicalPlan;
@@ -48,7 +48,11 @@ impl<'a> Plan<'a> {
         }
     }
 
-    pub(super) fn of_query(session: &'a Session, plan: LogicalPlan, column_names: ColumnNames) -> Self {
+    pub(super) fn of_query(
+        session: &'a Session,
+        plan: LogicalPlan,
+        column_names: ColumnNames,
+    ) -> Self {
         Self {
             session,
             work: Work::Query(Box::new(plan)),
@@ -125,7 +129,10 @@ impl Session {
         execute_stream(plan, context).map_err(explain)
     }
 
-    async fn rows_of(&self, rows: RecordBatch) -> Result<SendableRecordBatchStream, DataFusionError> {
+    async fn rows_of(
+        &self,
+        rows: RecordBatch,
+    ) -> Result<SendableRecordBatchStream, DataFusionError> {
         let table = MemTable::try_new(rows.schema(), vec![vec![rows]])?;
         let frame = self.context.read_table(Arc::new(table))?;
         frame.execute_stream().await
@@ -184,7 +191,9 @@ fn scans_events(plan: &LogicalPlan) -> bool {
         {
             // A view's own plan is not part of this one yet.
             found |= table.downcast_ref::<EventsTable>().is_some()
-                || table.get_logical_plan().is_some_and(|view| scans_events(&view));
+                || table
+                    .get_logical_plan()
+                    .is_some_and(|view| scans_events(&view));
         }
         Ok(match found {
             true => TreeNodeRecursion::Stop,

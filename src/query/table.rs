@@ -299,7 +299,9 @@ impl ExecutionPlan for EventsExec {
             let counter = MetricBuilder::new(&metrics).global_counter(name);
             counter.add(value as usize);
         };
-        MetricBuilder::new(&metrics).output_rows(0).add(rows as usize);
+        MetricBuilder::new(&metrics)
+            .output_rows(0)
+            .add(rows as usize);
         add("objects_read", stats.objects_read.load(Relaxed));
         add("objects_pruned", stats.objects_pruned.load(Relaxed));
         add("folders_pruned", stats.folders_pruned.load(Relaxed));

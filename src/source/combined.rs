@@ -29,7 +29,10 @@ impl Combined {
     }
 
     fn all(&self) -> impl Iterator<Item = &dyn Source> {
-        self.bounded.iter().chain(&self.unbounded).map(|source| &**source)
+        self.bounded
+            .iter()
+            .chain(&self.unbounded)
+            .map(|source| &**source)
     }
 }
 

@@ -62,15 +62,18 @@ fn ours() -> [ScalarUDF; 1] {
 
 /// Lists every function that a query may call, by name.
 pub fn entries(state: &SessionState) -> Vec<FunctionEntry> {
-    let scalar = state.scalar_functions().iter().map(|(name, function)| {
-        entry(name, FunctionKind::Scalar, function.documentation())
-    });
-    let aggregate = state.aggregate_functions().iter().map(|(name, function)| {
-        entry(name, FunctionKind::Aggregate, function.documentation())
-    });
-    let window = state.window_functions().iter().map(|(name, function)| {
-        entry(name, FunctionKind::Window, function.documentation())
-    });
+    let scalar = state
+        .scalar_functions()
+        .iter()
+        .map(|(name, function)| entry(name, FunctionKind::Scalar, function.documentation()));
+    let aggregate = state
+        .aggregate_functions()
+        .iter()
+        .map(|(name, function)| entry(name, FunctionKind::Aggregate, function.documentation()));
+    let window = state
+        .window_functions()
+        .iter()
+        .map(|(name, function)| entry(name, FunctionKind::Window, function.documentation()));
     let mut entries: Vec<FunctionEntry> = scalar
         .chain(aggregate)
         .chain(window)

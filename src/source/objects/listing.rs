@@ -13,8 +13,8 @@ use siphasher::sip128::{Hasher128, SipHasher13};
 use url::Url;
 
 use super::key::{KeyFilter, TrailKey};
-use super::s3::{self, Buckets};
 use super::local;
+use super::s3::{self, Buckets};
 use crate::error::Error;
 use crate::source::Location;
 

@@ -17,7 +17,11 @@ use crate::error::Error;
 use crate::source::Local;
 
 /// Lists what is at `place`, sorted by name within each folder. Runs within a tokio runtime.
-pub(super) fn walk(place: Local, wanted: Arc<KeyFilter>, seen: VisitedPaths) -> BoxStream<'static, Listed> {
+pub(super) fn walk(
+    place: Local,
+    wanted: Arc<KeyFilter>,
+    seen: VisitedPaths,
+) -> BoxStream<'static, Listed> {
     let start = move || {
         let (found, listed) = mpsc::channel(AHEAD);
         tokio::task::spawn_blocking(move || {

@@ -55,6 +55,7 @@ pub(super) fn open(
         checkpoint: from,
         newest_micros: i64::MIN,
         unsettled: HashSet::new(),
+        foldable: HashSet::new(),
         may_fold: !context.keys.can_prune(),
     });
     Box::new(Objects {
@@ -163,7 +164,7 @@ impl Source for Objects {
 
     fn checkpoint(&self) -> Checkpoint {
         match &self.tracker {
-            Some(tracker) => tracker.checkpoint.clone(),
+            Some(tracker) => tracker.checkpoint(),
             None => Checkpoint::default(),
         }
     }
@@ -185,7 +186,9 @@ struct Tracker {
     newest_micros: i64,
     /// Folders with objects that were listed and not handed out.
     unsettled: HashSet<String>,
-    /// Whether all objects are listed, so that a folder's names can be folded.
+    /// Folders of a trail of which all objects are listed, so that their names can be folded.
+    foldable: HashSet<String>,
+    /// Whether no object is left out by its key.
     may_fold: bool,
 }
 
@@ -202,22 +205,32 @@ impl Tracker {
         let key = format!("{folder}{name}");
         let skip_items = self.checkpoint.remove_unfinished(&key).unwrap_or(0);
         let resume = Some(Resume { key, skip_items });
-        let objects = self.checkpoint.objects_mut(&folder)?;
-        objects.insert(name, object.size_bytes);
-        let Some(delivered) = object.key.as_ref().and_then(|key| key.delivered_micros) else {
-            return Ok(resume);
-        };
-        self.newest_micros = self.newest_micros.max(delivered);
-        let is_due = objects.names() % FOLD_EVERY == 0;
-        if is_due && self.may_fold && object.is_folder_whole && !self.unsettled.contains(&folder) {
-            let settled_before = self.newest_micros.saturating_sub(LATE_MICROS);
-            objects.fold(|name| {
-                TrailKey::of_object(name)
-                    .and_then(|key| key.delivered_micros)
-                    .is_some_and(|micros| micros < settled_before)
-            });
+        self.checkpoint
+            .objects_mut(&folder)?
+            .insert(name, object.size_bytes);
+        if let Some(delivered) = object.key.as_ref().and_then(|key| key.delivered_micros) {
+            self.newest_micros = self.newest_micros.max(delivered);
+            if object.is_folder_whole && self.may_fold {
+                self.foldable.insert(folder);
+            }
         }
         Ok(resume)
+    }
+
+    /// The checkpoint, with as few names as possible.
+    fn checkpoint(&self) -> Checkpoint {
+        let mut checkpoint = self.checkpoint.clone();
+        let settled_before = self.newest_micros.saturating_sub(LATE_MICROS);
+        for folder in self.foldable.difference(&self.unsettled) {
+            if let Ok(objects) = checkpoint.objects_mut(folder) {
+                objects.fold(|name| {
+                    TrailKey::of_object(name)
+                        .and_then(|key| key.delivered_micros)
+                        .is_some_and(|micros| micros < settled_before)
+                });
+            }
+        }
+        checkpoint
     }
 }
 
@@ -457,5 +470,3 @@ const TOGETHER_BYTES: u64 = 128 * 1024;
 /// CloudTrail delivers within minutes; two days leave room for a delivery that was retried and for a
 /// bucket that is replicated.
 const LATE_MICROS: i64 = 2 * 24 * 3600 * 1_000_000;
-/// Names of a folder after which those that are settled are folded.
-const FOLD_EVERY: usize = 256;

@@ -6,52 +6,82 @@ use std::io::{Read, Write};
 use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::Command;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
-use super::key::Wanted;
-use super::{Location, Reads, S3Settings, Scan, Sources};
+use super::KeyFilter;
+use crate::checkpoint::{Checkpoint, Position};
+use crate::error::Result;
+use crate::execution::Execution;
 use crate::payload::{Body, Payload};
-use crate::stats::Stats;
+use crate::reject::Reject;
+use crate::source::aws::AwsSettings;
+use crate::source::{Location, OpenContext, Source, Sources};
 
-/// A runtime with a scan on it.
+/// A runtime with an open source.
 pub(super) struct Reading {
-    pub(super) stats: Arc<Stats>,
-    pub(super) reads: Option<Reads>,
+    pub(super) execution: Arc<Execution>,
+    /// The rejects, as messages.
+    pub(super) told: Arc<Mutex<Vec<String>>>,
+    pub(super) source: Mutex<Box<dyn Source>>,
     pub(super) runtime: Runtime,
 }
 
 impl Reading {
-    pub(super) fn start(sources: &Sources, locations: &[&str], wanted: Wanted) -> Self {
+    pub(super) fn start(sources: &Sources, locations: &[&str], keys: KeyFilter) -> Self {
+        Self::open(sources, locations, keys, None)
+    }
+
+    pub(super) fn open(
+        sources: &Sources,
+        locations: &[&str],
+        keys: KeyFilter,
+        from: Option<Checkpoint>,
+    ) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .enable_all()
             .build()
             .unwrap();
-        let stats = Arc::new(Stats::default());
-        let scan = Scan {
-            locations: parse(locations),
-            wanted,
-            stats: Arc::clone(&stats),
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let tell = Arc::clone(&told);
+        let sink = move |reject: &Reject<'_>| {
+            let message = format!("{}: {}", reject.location, reject.detail);
+            tell.lock().unwrap().push(message);
         };
-        let reads = Some(Reads::start(sources, scan, runtime.handle()));
+        let execution = Arc::new(Execution::default().with_reject_sink(sink));
+        let context = OpenContext {
+            from,
+            keys,
+            execution: Arc::clone(&execution),
+        };
+        let source = sources.open(&parse(locations), &context).unwrap();
         Self {
-            stats,
-            reads,
+            execution,
+            told,
+            source: Mutex::new(source),
             runtime,
         }
     }
 
-    pub(super) fn next(&self) -> Option<Payload> {
-        self.reads.as_ref().unwrap().next_blocking()
+    pub(super) fn try_next(&self) -> Result<Option<Payload>> {
+        let mut source = self.source.lock().unwrap();
+        self.runtime.block_on(source.next())
     }
 
-    /// All there is: names and contents.
+    pub(super) fn next(&self) -> Option<Payload> {
+        self.try_next().unwrap()
+    }
+
+    pub(super) fn checkpoint(&self) -> Checkpoint {
+        self.source.lock().unwrap().checkpoint()
+    }
+
+    /// All that is left: names and contents.
     pub(super) fn all(&self) -> Vec<(String, Vec<u8>)> {
         std::iter::from_fn(|| self.next()).map(contents).collect()
     }
@@ -81,12 +111,12 @@ pub(super) fn names(read: &[(String, Vec<u8>)]) -> Vec<&str> {
 }
 
 fn local(locations: &[&str]) -> Reading {
-    let sources = Sources::new(S3Settings::default());
-    Reading::start(&sources, locations, Wanted::default())
+    let sources = Sources::new(AwsSettings::default());
+    Reading::start(&sources, locations, KeyFilter::default())
 }
 
 fn check(locations: &[&str]) -> Result<(), String> {
-    let sources = Sources::new(S3Settings::default());
+    let sources = Sources::new(AwsSettings::default());
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -144,11 +174,12 @@ fn a_folder_is_read_to_its_depths_in_the_order_of_names() {
     let folder = folder(&names);
     let mut sorted = names.map(str::to_owned).to_vec();
     sorted.sort();
-    let stats = {
+    let execution = {
         let reading = local(&[&at(&folder, "")]);
         assert_eq!(reading.all().len(), names.len());
-        reading.stats
+        reading.execution
     };
+    let stats = &execution.stats;
     assert_eq!(read_below(&folder, &[""]), sorted);
     assert_eq!(stats.objects_listed.load(Relaxed), names.len() as u64);
     assert_eq!(stats.objects_read.load(Relaxed), names.len() as u64);
@@ -201,8 +232,8 @@ fn what_two_locations_name_is_read_once() {
     let reading = local(&typed.each_ref().map(String::as_str));
     let contents: BTreeSet<Vec<u8>> = reading.all().into_iter().map(|(_, bytes)| bytes).collect();
     assert_eq!(contents.len(), 3);
-    assert_eq!(reading.stats.objects_read.load(Relaxed), 3);
-    assert_eq!(reading.stats.rejects(), 0);
+    assert_eq!(reading.execution.stats.objects_read.load(Relaxed), 3);
+    assert_eq!(reading.execution.stats.rejects(), 0);
 }
 
 #[test]
@@ -216,27 +247,28 @@ fn loops_of_links_end() {
     }
     let reading = local(&[&at(&folder, "")]);
     reading.all();
-    assert_eq!(reading.stats.rejects_by_reason(), [("unreadable file", 1)]);
+    assert_eq!(
+        reading.execution.stats.rejects_by_reason(),
+        [("unreadable file", 1)]
+    );
 }
 
 #[test]
 fn what_cannot_be_read_is_a_reject_and_the_rest_goes_on() {
     let folder = folder(&["a", "z"]);
     symlink("nowhere", folder.path().join("b")).unwrap();
-    let told = Arc::new(std::sync::Mutex::new(Vec::new()));
     let reading = local(&[&at(&folder, ""), "/proc/self/mem", &at(&folder, "none/*")]);
-    let tell = Arc::clone(&told);
-    reading.stats.on_reject(move |reject| {
-        tell.lock()
-            .unwrap()
-            .push(format!("{}: {}", reject.location, reject.detail));
-    });
     assert_eq!(reading.all().len(), 2);
+    let told = reading.told.lock().unwrap().join("\n");
+    assert!(
+        told.contains("b: it is gone, or a link to nothing"),
+        "{told}"
+    );
     assert_eq!(
-        reading.stats.rejects_by_reason(),
+        reading.execution.stats.rejects_by_reason(),
         [("no such file", 1), ("unreadable file", 2)]
     );
-    assert_eq!(reading.stats.objects_read.load(Relaxed), 4);
+    assert_eq!(reading.execution.stats.objects_read.load(Relaxed), 4);
 }
 
 #[test]
@@ -248,7 +280,8 @@ fn check_says_what_is_wrong_before_anything_is_read() {
     assert!(nothing.contains("none: it does not exist"), "{nothing}");
     assert!(nothing.contains("empty: no file is there"), "{nothing}");
     assert!(check(&[]).unwrap_err().contains("no location"));
-    assert!(check(&["sample:"]).unwrap_err().contains("no sample"));
+    assert!(check(&["sample:?x=1"]).is_err());
+    assert_eq!(check(&["sample:"]), Ok(()));
     let file_as_folder = check(&[&at(&folder, "a/b")]).unwrap_err();
     assert!(
         file_as_folder.contains("it does not exist"),
@@ -268,7 +301,7 @@ fn a_thousand_small_files_go_to_many_threads_once_each() {
         );
     }
     let reading = local(&[&at(&folder, "")]);
-    let seen = std::sync::Mutex::new(BTreeSet::new());
+    let seen = Mutex::new(BTreeSet::new());
     std::thread::scope(|scope| {
         for _ in 0..4 {
             scope.spawn(|| {
@@ -281,7 +314,7 @@ fn a_thousand_small_files_go_to_many_threads_once_each() {
         }
     });
     assert_eq!(seen.lock().unwrap().len(), 1000);
-    assert_eq!(reading.stats.bytes_read.load(Relaxed), 300_000);
+    assert_eq!(reading.execution.stats.bytes_read.load(Relaxed), 300_000);
 }
 
 #[test]
@@ -308,7 +341,7 @@ fn pipes_and_devices_are_streams_where_they_are_named() {
     assert_eq!(contents(payload).1, b"through the pipe");
     writer.join().unwrap();
     assert_eq!(reading.all(), [("/dev/null".to_owned(), Vec::new())]);
-    assert_eq!(reading.stats.bytes_read.load(Relaxed), 16);
+    assert_eq!(reading.execution.stats.bytes_read.load(Relaxed), 16);
     assert_eq!(check(&[&at(&folder, "pipe")]), Ok(()));
 }
 
@@ -320,11 +353,11 @@ fn large_files_are_streams_and_counted_as_they_are_read() {
     let reading = local(&[&at(&folder, "")]);
     assert!(matches!(reading.next().unwrap().body, Body::Whole(_)));
     let payload = reading.next().unwrap();
-    assert_eq!(reading.stats.bytes_read.load(Relaxed), 1);
+    assert_eq!(reading.execution.stats.bytes_read.load(Relaxed), 1);
     assert!(matches!(payload.body, Body::Stream(_)));
     assert!(contents(payload).1 == large);
     let bytes = 1 + large.len() as u64;
-    assert_eq!(reading.stats.bytes_read.load(Relaxed), bytes);
+    assert_eq!(reading.execution.stats.bytes_read.load(Relaxed), bytes);
 }
 
 fn six_megabytes_times(count: usize) -> TempDir {
@@ -347,39 +380,35 @@ fn wait_until(what: &str, is_so: impl Fn() -> bool) {
 fn reading_ahead_is_bounded_by_bytes() {
     let folder = six_megabytes_times(12);
     let reading = local(&[&at(&folder, "")]);
-    let read = || reading.stats.bytes_read.load(Relaxed);
+    let read = || reading.execution.stats.bytes_read.load(Relaxed);
+    let first = reading.next();
     wait_until("five fit", || read() >= 30 << 20);
     std::thread::sleep(Duration::from_millis(100));
     assert_eq!(read(), 30 << 20);
-    assert!(reading.stats.listing_done.load(Relaxed));
-    drop(reading.next());
+    assert!(reading.execution.stats.listing_done.load(Relaxed));
+    drop(first);
     wait_until("there is room for one more", || read() == 36 << 20);
 }
 
 #[test]
-fn a_consumer_who_keeps_everything_still_gets_everything() {
-    let folder = six_megabytes_times(12);
-    let reading = local(&[&at(&folder, "")]);
-    let kept: Vec<Payload> = std::iter::from_fn(|| reading.next()).collect();
-    assert_eq!(kept.len(), 12);
-}
-
-#[test]
-fn dropping_the_last_reads_stops_the_work() {
+fn dropping_the_source_stops_the_work() {
     let folder = six_megabytes_times(12);
     for taken in [0, 1, 3] {
-        let mut reading = local(&[&at(&folder, "")]);
-        let clone = reading.reads.clone();
+        let Reading {
+            execution,
+            source,
+            runtime,
+            ..
+        } = local(&[&at(&folder, "")]);
+        let mut source = source.into_inner().unwrap();
         for _ in 0..taken {
-            reading.next();
+            runtime.block_on(source.next()).unwrap();
         }
-        reading.reads = None;
-        drop(clone);
+        drop(source);
         wait_until("nothing holds the counters any more", || {
-            Arc::strong_count(&reading.stats) == 1
+            Arc::strong_count(&execution) == 1
         });
-        assert!(reading.stats.bytes_read.load(Relaxed) < 12 * (6 << 20));
-        drop(reading.runtime);
+        assert!(execution.stats.bytes_read.load(Relaxed) < 12 * (6 << 20));
     }
 }
 
@@ -395,12 +424,12 @@ fn keys_leave_out_files_and_folders() {
     let other = "AWSLogs/111122223333/CloudTrail/eu-west-1/2025/01/02/x.json";
     let (early, late) = (file("01"), file("03"));
     let folder = folder(&[&early, &late, digest, stray, other, "note"]);
-    let wanted = Wanted {
+    let wanted = KeyFilter {
         regions: Some(BTreeSet::from(["us-east-1".to_owned()])),
         from_micros: Some(1_735_862_400_000_000), // 2025-01-03
-        ..Wanted::default()
+        ..KeyFilter::default()
     };
-    let sources = Sources::new(S3Settings::default());
+    let sources = Sources::new(AwsSettings::default());
     let reading = Reading::start(&sources, &[&at(&folder, "")], wanted);
     let late_payload = reading.next().unwrap();
     assert!(late_payload.origin.ends_with(&late));
@@ -408,7 +437,7 @@ fn keys_leave_out_files_and_folders() {
     let rest = reading.all();
     assert_eq!(rest.len(), 1);
     assert!(rest[0].0.ends_with("note"));
-    let stats = &reading.stats;
+    let stats = &reading.execution.stats;
     assert_eq!(stats.objects_listed.load(Relaxed), 2);
     // The stray file, and the digest, which is of the day before but not of its last hour.
     assert_eq!(stats.objects_pruned.load(Relaxed), 2);
@@ -417,11 +446,11 @@ fn keys_leave_out_files_and_folders() {
 
     let all = local(&[&at(&folder, "")]);
     assert_eq!(all.all().len(), 5);
-    let counted = all.stats.not_cloudtrail_by_kind();
+    let counted = all.execution.stats.not_cloudtrail_by_kind();
     assert_eq!(counted, [("digest file (by its key)", 1)]);
-    let wanted = Wanted {
+    let wanted = KeyFilter {
         read_digests: true,
-        ..Wanted::default()
+        ..KeyFilter::default()
     };
     let digests = Reading::start(&sources, &[&at(&folder, "")], wanted);
     assert_eq!(digests.all().len(), 6);
@@ -430,45 +459,122 @@ fn keys_leave_out_files_and_folders() {
 #[test]
 fn a_location_that_is_left_out_whole_is_no_missing_file() {
     let folder = folder(&["AWSLogs/111122223333/CloudTrail/us-east-1/x"]);
-    let wanted = Wanted {
+    let wanted = KeyFilter {
         regions: Some(BTreeSet::from(["eu-west-1".to_owned()])),
-        ..Wanted::default()
+        ..KeyFilter::default()
     };
-    let sources = Sources::new(S3Settings::default());
+    let sources = Sources::new(AwsSettings::default());
     let reading = Reading::start(&sources, &[&at(&folder, "AWSLogs")], wanted);
     assert!(reading.next().is_none());
-    assert_eq!(reading.stats.rejects(), 0);
+    assert_eq!(reading.execution.stats.rejects(), 0);
 }
 
 #[test]
-fn samples_come_through_the_same_door() {
-    let made = Arc::new(AtomicU64::new(0));
-    let stopped = Arc::new(AtomicBool::new(false));
-    struct Stops(Arc<AtomicBool>);
-    impl Drop for Stops {
-        fn drop(&mut self) {
-            self.0.store(true, Relaxed);
-        }
+fn samples_are_read_in_their_turn_and_go_on_where_they_were() {
+    let folder = folder(&["a", "b"]);
+    let (first, last) = (at(&folder, "a"), at(&folder, "b"));
+    let sources = Sources::new(AwsSettings::default());
+    let locations = [&*first, "sample:?events=1200", &*last];
+    let everything = KeyFilter::default();
+    let open = |from| Reading::open(&sources, &locations, everything.clone(), from);
+    let reading = open(Some(Checkpoint::default()));
+    let whole: Vec<String> = reading.all().into_iter().map(|(name, _)| name).collect();
+    let samples = ["sample:00000", "sample:00001", "sample:00002"];
+    assert_eq!(whole[1..4], samples);
+    for taken in 0..=whole.len() {
+        let reading = open(Some(Checkpoint::default()));
+        let mut read: Vec<String> = (0..taken)
+            .map(|_| contents(reading.next().unwrap()).0)
+            .collect();
+        let rest = open(Some(reading.checkpoint())).all();
+        read.extend(rest.into_iter().map(|(name, _)| name));
+        assert_eq!(read, whole, "after {taken}");
     }
-    let (count, stops) = (Arc::clone(&made), Arc::clone(&stopped));
-    let sources = Sources::new(S3Settings::default()).with_sample(move |query: &str| {
-        assert_eq!(query, "events=1000");
-        let (count, stops) = (Arc::clone(&count), Stops(Arc::clone(&stops)));
-        Ok((0..1000u32).map(move |number| {
-            let _alive = &stops;
-            count.fetch_add(1, Relaxed);
-            Payload {
-                origin: format!("sample:{number}").into(),
-                body: Body::Whole(Bytes::from(vec![0; 1 << 20])),
-                delivered_micros: None,
-            }
-        }))
-    });
-    let mut reading = Reading::start(&sources, &["sample:?events=1000"], Wanted::default());
-    for number in 0..50 {
-        assert_eq!(*reading.next().unwrap().origin, *format!("sample:{number}"));
+}
+
+#[test]
+fn a_checkpoint_covers_just_the_objects_handed_out() {
+    let folder = folder(&["a", "x/b", "x/c", "y/d"]);
+    let (sources, root) = (Sources::new(AwsSettings::default()), at(&folder, ""));
+    let link = folder.path().with_extension("link");
+    symlink(folder.path(), &link).unwrap();
+    let elsewhere = format!("{}/", link.display());
+    let open =
+        |root: &str, from| Reading::open(&sources, &[root], KeyFilter::default(), Some(from));
+    let reading = open(&root, Checkpoint::default());
+    for _ in 0..2 {
+        reading.next().unwrap();
     }
-    reading.reads = None;
-    wait_until("the maker stops", || stopped.load(Relaxed));
-    assert!(made.load(Relaxed) < 100);
+    // It means the same under another name of the folder.
+    let rest = open(&elsewhere, reading.checkpoint());
+    assert_eq!(rest.all().len(), 2);
+    assert_eq!(rest.execution.stats.objects_done_before.load(Relaxed), 2);
+    // New objects are read wherever they sort, and one of another size is another object.
+    put(folder.path(), "x/aa", b"new");
+    put(folder.path(), "a", b"longer");
+    let again = open(&root, rest.checkpoint());
+    let names: Vec<Vec<u8>> = again.all().into_iter().map(|(_, bytes)| bytes).collect();
+    assert_eq!(names, [b"longer".to_vec(), b"new".to_vec()]);
+    fs::remove_file(link).unwrap();
+}
+
+#[test]
+fn an_object_that_cannot_be_read_is_tried_again_by_the_next_run() {
+    let folder = folder(&["a", "c"]);
+    symlink("nowhere", folder.path().join("b")).unwrap();
+    let (sources, root) = (Sources::new(AwsSettings::default()), at(&folder, ""));
+    let open = |from| Reading::open(&sources, &[&root], KeyFilter::default(), Some(from));
+    let first = open(Checkpoint::default());
+    assert_eq!(first.all().len(), 2);
+    assert_eq!(first.execution.stats.rejects(), 1);
+    fs::remove_file(folder.path().join("b")).unwrap();
+    put(folder.path(), "b", b"here now");
+    let read = open(first.checkpoint()).all();
+    assert_eq!(read.len(), 1);
+    assert_eq!(read[0].1, b"here now");
+}
+
+#[test]
+fn a_trail_of_many_objects_is_remembered_in_a_few_names() {
+    let folder = tempfile::tempdir().unwrap();
+    let day = |day: u32, minute: u32| {
+        format!(
+            "AWSLogs/111122223333/CloudTrail/us-east-1/2026/05/{day:02}/111122223333_CloudTrail_us-east-1_\
+             202605{day:02}T{:02}{:02}Z_u.json",
+            minute / 60,
+            minute % 60
+        )
+    };
+    for at in 0..1000 {
+        put(folder.path(), &day(1, at), b"x");
+        put(folder.path(), &day(9, at), b"x");
+    }
+    let (sources, root) = (Sources::new(AwsSettings::default()), at_root(&folder));
+    let open =
+        |root: &str, from| Reading::open(&sources, &[root], KeyFilter::default(), Some(from));
+    let first = open(&root, Checkpoint::default());
+    first.all();
+    // The newer day may still get objects in its midst, so each of its names is kept.
+    let all = first.checkpoint();
+    assert_eq!(names_kept(&all), 1 + 1000);
+    assert!(open(&root, all.clone()).all().is_empty());
+    put(folder.path(), &day(9, 1001), b"x");
+    assert_eq!(open(&root, all).all().len(), 1);
+    // A glob sees a part of a folder, so nothing is folded for it.
+    let glob = format!("{root}**/*Z_u.json");
+    let globbed = open(&glob, Checkpoint::default());
+    globbed.all();
+    assert_eq!(names_kept(&globbed.checkpoint()), 2001);
+}
+
+fn names_kept(checkpoint: &Checkpoint) -> usize {
+    let names = |(_, position): (_, &Position)| match position {
+        Position::Objects(objects) => objects.names(),
+        _ => 0,
+    };
+    checkpoint.partitions().map(names).sum()
+}
+
+fn at_root(folder: &TempDir) -> String {
+    format!("{}/", folder.path().display())
 }

@@ -234,6 +234,8 @@ mod tests {
         assert!(kms.contains("kms:Decrypt"), "{kms}");
         let malformed = "<Code>AuthorizationHeaderMalformed</Code><Region>eu-west-1</Region>";
         assert!(said(malformed, Operation::List).contains("AWS_REGION=eu-west-1"));
-        assert!(said("error trying to connect: refused", Operation::List).contains("AWS_ENDPOINT_URL"));
+        assert!(
+            said("error trying to connect: refused", Operation::List).contains("AWS_ENDPOINT_URL")
+        );
     }
 }

@@ -175,7 +175,11 @@ impl Tree {
             Some(key) => self.wanted.can_prune_below(key),
             None => self.wanted.can_prune() && folder.search > 0,
         };
-        if can_prune { ListStrategy::Levels } else { ListStrategy::Flat }
+        if can_prune {
+            ListStrategy::Levels
+        } else {
+            ListStrategy::Flat
+        }
     }
 
     fn flat(self: Arc<Self>, folder: &Folder) -> BoxStream<'static, Listed> {
@@ -296,7 +300,9 @@ impl Tree {
         }
         let below = self.named(below);
         match self.way(&below) {
-            ListStrategy::Pruned => std::future::ready(stream::iter([Listed::PrunedFolder]).boxed()).boxed(),
+            ListStrategy::Pruned => {
+                std::future::ready(stream::iter([Listed::PrunedFolder]).boxed()).boxed()
+            }
             ListStrategy::Flat => async move { pumped(self.flat(&below)) }.boxed(),
             ListStrategy::Levels => async move {
                 let listing = self.list_level(&below.key);

@@ -21,7 +21,7 @@ use crate::source::aws::{
 
 pub(super) use self::errors::{Operation, translate};
 pub(super) use self::list::list;
-pub(super) use self::ranges::{Ranges, Ranged};
+pub(super) use self::ranges::{Ranged, Ranges};
 
 /// The buckets opened so far; cheap to ask again.
 pub(in crate::source) struct Buckets {
@@ -81,7 +81,11 @@ impl Buckets {
         }
         match builder.build() {
             Ok(store) => Ok(Arc::new(store)),
-            Err(error) => Err(translate(error, Operation::List, &format!("s3://{bucket}/"))),
+            Err(error) => Err(translate(
+                error,
+                Operation::List,
+                &format!("s3://{bucket}/"),
+            )),
         }
     }
 

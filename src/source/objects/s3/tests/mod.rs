@@ -18,9 +18,10 @@ use object_store::{
 };
 
 use crate::payload::Body;
-use crate::source::key::{TrailKey, Wanted};
-use crate::source::tests::{Reading, contents, names, parse};
-use crate::source::{S3Settings, Sources};
+
+use crate::source::aws::AwsSettings;
+use crate::source::objects::tests::{Reading, contents, names, parse};
+use crate::source::{KeyFilter, Sources, TrailKey};
 
 /// Counts what is asked, and fails when told to.
 #[derive(Debug, Default)]
@@ -130,18 +131,18 @@ impl Fake {
     }
 
     fn sources(self: &Arc<Self>) -> Sources {
-        let sources = Sources::new(S3Settings::default());
+        let sources = Sources::new(AwsSettings::default());
         let store = Arc::clone(self);
-        block_on(sources.buckets().put("b", store));
+        block_on(sources.buckets.put("b", store));
         sources
     }
 
-    fn reading(self: &Arc<Self>, locations: &[&str], wanted: Wanted) -> Reading {
+    fn reading(self: &Arc<Self>, locations: &[&str], wanted: KeyFilter) -> Reading {
         Reading::start(&self.sources(), locations, wanted)
     }
 
     /// The keys that are read.
-    fn read(self: &Arc<Self>, locations: &[&str], wanted: Wanted) -> Vec<String> {
+    fn read(self: &Arc<Self>, locations: &[&str], wanted: KeyFilter) -> Vec<String> {
         let read = self.reading(locations, wanted).all();
         for (name, bytes) in &read {
             assert_eq!(name.strip_prefix("s3://b/").unwrap().as_bytes(), bytes);
@@ -157,8 +158,8 @@ impl Fake {
     }
 }
 
-fn everything() -> Wanted {
-    Wanted::default()
+fn everything() -> KeyFilter {
+    KeyFilter::default()
 }
 
 fn trail_keys(accounts: &[&str], regions: &[&str], days: Range<u32>) -> Vec<String> {
@@ -205,7 +206,10 @@ fn a_name_without_a_slash_is_an_object_or_else_a_folder() {
     assert_eq!(fake.read(&["s3://b/x/"], everything()), ["x/2"]);
     let reading = fake.reading(&["s3://b/none", "s3://b/none/*", "s3://b/a/"], everything());
     assert_eq!(reading.all().len(), 1);
-    assert_eq!(reading.stats.rejects_by_reason(), [("no such file", 2)]);
+    assert_eq!(
+        reading.execution.stats.rejects_by_reason(),
+        [("no such file", 2)]
+    );
     let check = |locations| block_on(fake.sources().check(&parse(locations)));
     assert!(check(&["s3://b/none", "s3://b/a"]).is_ok());
     let error = check(&["s3://b/none"]).unwrap_err().to_string();
@@ -265,7 +269,7 @@ fn a_trail_is_listed_only_where_wanted_events_can_be() {
     let keys = trail_keys(&accounts, &regions, 1..29);
     let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
     let fake = Fake::with(&keys);
-    let wanted = Wanted {
+    let wanted = KeyFilter {
         regions: set(&["us-east-1"]),
         accounts: set(&["222222222222", "333333333333"]),
         from_micros: Some(1_741_651_200_000_000), // 2025-03-11
@@ -293,8 +297,8 @@ fn a_trail_is_listed_only_where_wanted_events_can_be() {
     assert_eq!(reading.all().len(), expected.len());
     // An account, the others' regions, months, and days.
     let pruned = 1 + 2 * 2 + 2 * 2 + 2 * 9;
-    assert_eq!(reading.stats.folders_pruned.load(Relaxed), pruned);
-    assert_eq!(reading.stats.objects_listed.load(Relaxed), 36);
+    assert_eq!(reading.execution.stats.folders_pruned.load(Relaxed), pruned);
+    assert_eq!(reading.execution.stats.objects_listed.load(Relaxed), 36);
 }
 
 #[test]
@@ -302,7 +306,7 @@ fn a_wide_bucket_is_not_searched_for_trails_folder_by_folder() {
     let keys: Vec<String> = (0..100).map(|number| format!("f{number:03}/x/1")).collect();
     let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
     let fake = Fake::with(&keys);
-    let wanted = Wanted {
+    let wanted = KeyFilter {
         regions: set(&["us-east-1"]),
         ..everything()
     };
@@ -333,17 +337,18 @@ fn a_refused_folder_or_object_is_a_reject_and_the_rest_goes_on() {
     let fake = denied("a/2").and(&["a/1/x", "a/2/x", "a/3/x"]);
     for location in ["s3://b/a/*/x*", "s3://b/a/"] {
         let reading = fake.reading(&[location], everything());
-        let said = Arc::new(std::sync::Mutex::new(String::new()));
-        let tell = Arc::clone(&said);
-        reading.stats.on_reject(move |reject| {
-            *tell.lock().unwrap() = format!("{}: {}", reject.location, reject.detail);
-        });
         assert_eq!(reading.all().len(), 2, "{location}");
-        assert_eq!(reading.stats.rejects_by_reason(), [("unreadable file", 1)]);
+        assert_eq!(
+            reading.execution.stats.rejects_by_reason(),
+            [("unreadable file", 1)]
+        );
     }
     let one = fake.reading(&["s3://b/a/2/x"], everything());
     assert!(one.next().is_none());
-    assert_eq!(one.stats.rejects_by_reason(), [("unreadable file", 1)]);
+    assert_eq!(
+        one.execution.stats.rejects_by_reason(),
+        [("unreadable file", 1)]
+    );
     let check = block_on(fake.sources().check(&parse(&["s3://b/a/2/x"])));
     let error = check.unwrap_err().to_string();
     assert!(error.contains("s3:GetObject"), "{error}");
@@ -368,7 +373,10 @@ fn a_large_object_is_a_stream_that_survives_dropped_connections() {
     let payload = reading.next().unwrap();
     assert!(matches!(payload.body, Body::Stream(_)));
     assert!(contents(payload).1 == large());
-    assert_eq!(reading.stats.bytes_read.load(Relaxed), large().len() as u64);
+    assert_eq!(
+        reading.execution.stats.bytes_read.load(Relaxed),
+        large().len() as u64
+    );
 }
 
 #[test]

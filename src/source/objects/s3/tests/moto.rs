@@ -12,9 +12,9 @@ use object_store::aws::AmazonS3Builder;
 use object_store::path::Path;
 
 use super::{block_on, everything, large, set};
-use crate::source::key::Wanted;
-use crate::source::tests::{Reading, names, parse};
-use crate::source::{S3Settings, Sources};
+use crate::source::aws::AwsSettings;
+use crate::source::objects::tests::{Reading, names, parse};
+use crate::source::{KeyFilter, Sources};
 
 struct Moto {
     server: Child,
@@ -50,12 +50,12 @@ impl Moto {
         moto
     }
 
-    fn settings(&self) -> S3Settings {
-        S3Settings {
+    fn settings(&self) -> AwsSettings {
+        AwsSettings {
             endpoint: Some(self.endpoint.clone()),
             region: Some("eu-west-1".to_owned()),
             credentials: Some(("AKIATEST".to_owned(), "verysecret".to_owned())),
-            ..S3Settings::default()
+            ..AwsSettings::default()
         }
     }
 
@@ -138,7 +138,7 @@ const PUBLIC: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","
     "Resource":["arn:aws:s3:::trails","arn:aws:s3:::trails/*"]}]}"#;
 
 fn anonymous(moto: &Moto) -> Sources {
-    Sources::new(S3Settings {
+    Sources::new(AwsSettings {
         credentials: None,
         skip_signature: true,
         ..moto.settings()
@@ -168,10 +168,10 @@ fn a_bucket_is_read_over_the_wire() {
     objects.extend(many.iter().map(|key| (key.as_str(), Vec::new())));
     moto.create("trails", &objects);
     let sources = Sources::new(moto.settings());
-    let read = |location: &str, wanted: Wanted| {
+    let read = |location: &str, wanted: KeyFilter| {
         let reading = Reading::start(&sources, &[location], wanted);
         let read = reading.all();
-        assert_eq!(reading.stats.rejects(), 0, "{location}");
+        assert_eq!(reading.execution.stats.rejects(), 0, "{location}");
         read
     };
 
@@ -179,7 +179,7 @@ fn a_bucket_is_read_over_the_wire() {
     let urls = [ELSEWHERE, EARLY, LATE].map(|key| format!("s3://trails/{key}"));
     assert_eq!(names(&all), urls);
     assert_eq!(all[1].1, b"early");
-    let wanted = Wanted {
+    let wanted = KeyFilter {
         regions: set(&["us-east-1"]),
         from_micros: Some(1_738_281_600_000_000), // 2025-01-31
         ..everything()
@@ -204,8 +204,8 @@ fn a_bucket_is_read_over_the_wire() {
 
     let missing = Reading::start(&sources, &["s3://trails/none", "s3://none/x"], everything());
     assert!(missing.next().is_none());
-    assert_eq!(missing.stats.rejects(), 2);
-    assert_eq!(missing.stats.objects_listed.load(Relaxed), 0);
+    assert_eq!(missing.execution.stats.rejects(), 2);
+    assert_eq!(missing.execution.stats.objects_listed.load(Relaxed), 0);
     let check = |location| check_with(&sources, location);
     assert_eq!(check("s3://trails/odd/"), Ok(()));
     assert!(check("s3://trails/none").unwrap_err().contains("no object"));
@@ -217,7 +217,10 @@ fn a_bucket_is_read_over_the_wire() {
 
     let refused = Reading::start(&anonymous(&moto), &["s3://trails/AWSLogs/"], everything());
     assert!(refused.next().is_none());
-    assert_eq!(refused.stats.rejects_by_reason(), [("unreadable file", 3)]);
+    assert_eq!(
+        refused.execution.stats.rejects_by_reason(),
+        [("unreadable file", 3)]
+    );
     moto.put("/trails?policy", PUBLIC);
     // Public buckets are read without credentials, and none are looked for.
     let reading = Reading::start(&anonymous(&moto), &["s3://trails/AWSLogs/"], everything());
@@ -230,11 +233,11 @@ fn a_server_that_is_not_there_is_named_within_seconds() {
         .unwrap()
         .local_addr()
         .unwrap();
-    let sources = Sources::new(S3Settings {
+    let sources = Sources::new(AwsSettings {
         endpoint: Some(format!("http://{closed}")),
         region: Some("us-east-1".to_owned()),
         credentials: Some(("AKIATEST".to_owned(), "verysecret".to_owned())),
-        ..S3Settings::default()
+        ..AwsSettings::default()
     });
     let start = Instant::now();
     let error = block_on(sources.check(&parse(&["s3://trails/"]))).unwrap_err();
