@@ -1,7 +1,7 @@
 //! What the record columns do not hold: fields nobody knows, fields whose exact JSON a typed column
 //! cannot give back, and nulls. With these a record can be rebuilt from its row.
 
-use super::cells::{Resource, exact_string};
+use super::cells::{Resource, is_exact_string};
 use super::columns::{ColumnClass, ColumnType, catalog};
 use super::keys::Keys;
 use super::time;
@@ -110,7 +110,7 @@ impl Known {
 fn is_exact(kind: ColumnType, value: Value<'_>) -> bool {
     match kind {
         ColumnType::Json => true,
-        ColumnType::Text => exact_string(value),
+        ColumnType::Text => is_exact_string(value),
         ColumnType::Boolean => matches!(value.first(), b't' | b'f'),
         ColumnType::Time => {
             !value.span.escaped && value.string().is_some_and(|text| time::is_canonical(&text))

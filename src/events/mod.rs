@@ -30,7 +30,7 @@ use arrow::error::ArrowError;
 
 use crate::envelope::Record;
 use crate::json::Span;
-use cells::{Cells, Fit};
+use cells::{CellBuilder, Fit};
 use columns::{Column, ColumnClass, catalog};
 use derived::Derivation;
 use leftover::Leftovers;
@@ -52,7 +52,7 @@ pub struct Decoder {
     filter: RowFilter,
     tree: Node,
     /// The builders of the distinct columns, in the order in which the projection first names them.
-    cells: Vec<Cells>,
+    cells: Vec<CellBuilder>,
     /// For each projected column, the index of its builder.
     positions: Vec<usize>,
     derivation: Derivation,
@@ -112,7 +112,7 @@ impl Decoder {
 
     fn want(&mut self, index: usize, column: &'static Column) {
         self.paths.push(&column.path);
-        self.cells.push(Cells::new(column.column_type));
+        self.cells.push(CellBuilder::new(column.column_type));
         match (column.class, &*column.path) {
             (ColumnClass::Record, "unmapped") => {
                 self.leftovers.get_or_insert_default().unmapped = Some(index);
@@ -203,17 +203,21 @@ impl Decoder {
         if let Some(column) = wanted.unmapped
             && !wanted.leftovers.unmapped.is_empty()
         {
-            self.cells[column].set_text(self.rows, &wanted.leftovers.unmapped);
+            self.cells[column]
+                .text_cells()
+                .set_text(self.rows, &wanted.leftovers.unmapped);
         }
         if let Some(column) = wanted.null_fields
             && !wanted.leftovers.nulls.is_empty()
         {
-            self.cells[column].set_texts(self.rows, wanted.leftovers.nulls.iter().copied());
+            self.cells[column]
+                .list_cells()
+                .set_texts(self.rows, wanted.leftovers.nulls.iter().copied());
         }
     }
 
     fn text_bytes(&self) -> usize {
-        self.cells.iter().map(Cells::bytes).sum()
+        self.cells.iter().map(CellBuilder::bytes).sum()
     }
 
     /// The rows since the last batch, if there are any.

@@ -78,7 +78,7 @@ fn resources(array: &dyn Array, row: usize) -> String {
     let list = array.as_list::<i32>().value(row);
     let list = list.as_struct();
     let element = |index: usize| {
-        let cells = cells::NAMES.iter().zip(list.columns());
+        let cells = cells::RESOURCE_KEYS.iter().zip(list.columns());
         let members: Vec<String> = cells
             .filter(|(_, column)| column.is_valid(index))
             .map(|(name, column)| member(name, &quoted(column.as_string::<i32>().value(index))))
