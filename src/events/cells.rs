@@ -107,7 +107,7 @@ impl CellBuilder {
     /// Returns the cells of a text or JSON column.
     ///
     /// # Panics
-    /// If the column is of another type, which is a bug; so do the methods below.
+    /// If the column is of another type, which is a bug.
     pub(super) fn text_cells(&mut self) -> &mut Cells<StringBuilder> {
         match self {
             Self::Text(cells) | Self::Json(cells) => cells,
@@ -116,6 +116,9 @@ impl CellBuilder {
     }
 
     /// Returns the cells of a boolean column.
+    ///
+    /// # Panics
+    /// If the column is of another type, which is a bug.
     pub(super) fn boolean_cells(&mut self) -> &mut Cells<BooleanBuilder> {
         match self {
             Self::Boolean(cells) => cells,
@@ -124,6 +127,9 @@ impl CellBuilder {
     }
 
     /// Returns the cells of an integer column.
+    ///
+    /// # Panics
+    /// If the column is of another type, which is a bug.
     pub(super) fn integer_cells(&mut self) -> &mut Cells<Int64Builder> {
         match self {
             Self::Integer(cells) => cells,
@@ -132,6 +138,9 @@ impl CellBuilder {
     }
 
     /// Returns the cells of a column of lists of texts.
+    ///
+    /// # Panics
+    /// If the column is of another type, which is a bug.
     pub(super) fn list_cells(&mut self) -> &mut Cells<ListBuilder<StringBuilder>> {
         match self {
             Self::Texts(cells) => cells,
