@@ -1,267 +1,363 @@
-//! Builders that are told only of the cells that are there, and of nothing else.
-
-use std::sync::Arc;
+//! Builders of columns that are only given the cells that have a value.
 
 use arrow::array::{
-    ArrayRef, BooleanBuilder, Float64Builder, Int64Builder, ListBuilder, StringBuilder,
-    StructBuilder, TimestampMicrosecondBuilder,
+    ArrayBuilder, ArrayRef, BooleanBuilder, Float64Builder, Int64Builder, ListBuilder,
+    PrimitiveBuilder, StringBuilder, StructBuilder, TimestampMicrosecondBuilder,
 };
+use arrow::datatypes::ArrowPrimitiveType;
 
 use super::columns::{ColumnType, resource_fields};
 use super::value::Value;
 use crate::json::{Elements, Members, Span};
 
-/// One column of the batch that is being built. Rows without a value cost nothing: they are made
-/// up for when the next value comes, or at the end.
-pub(super) struct Cells {
-    kind: ColumnType,
-    builder: Builder,
-    rows: usize,
-    bytes: usize,
-    /// Rows and bytes of the batch before: the next will be like it.
-    before: (usize, usize),
+/// A builder of one column, by the column's type.
+pub(super) enum CellBuilder {
+    Text(Cells<StringBuilder>),
+    Json(Cells<StringBuilder>),
+    Boolean(Cells<BooleanBuilder>),
+    Integer(Cells<Int64Builder>),
+    Double(Cells<Float64Builder>),
+    Time(Cells<TimestampMicrosecondBuilder>),
+    Texts(Cells<ListBuilder<StringBuilder>>),
+    Resources(Cells<ListBuilder<StructBuilder>>),
 }
 
-enum Builder {
-    Text(StringBuilder),
-    Boolean(BooleanBuilder),
-    Integer(Int64Builder),
-    Double(Float64Builder),
-    Time(TimestampMicrosecondBuilder),
-    Texts(ListBuilder<StringBuilder>),
-    Resources(ListBuilder<StructBuilder>),
-}
-
-/// What became of a value.
+/// The outcome of setting a cell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fit {
-    /// It is in the column, or was null, which needs no cell.
+    /// The value is in the column, or was null, which needs no cell.
     Fits,
-    /// It is of another type: NULL in the column.
+    /// The value is of another type: NULL in the column.
     Mismatch,
 }
 
-impl Cells {
-    pub(super) fn new(kind: ColumnType) -> Self {
-        let builder = match kind {
-            ColumnType::Text | ColumnType::Json => Builder::Text(StringBuilder::new()),
-            ColumnType::Boolean => Builder::Boolean(BooleanBuilder::new()),
-            ColumnType::Integer => Builder::Integer(Int64Builder::new()),
-            ColumnType::Double => Builder::Double(Float64Builder::new()),
-            ColumnType::Time => {
-                Builder::Time(TimestampMicrosecondBuilder::new().with_timezone("UTC"))
-            }
-            ColumnType::Texts => Builder::Texts(ListBuilder::new(StringBuilder::new())),
-            ColumnType::Resources => Builder::Resources(ListBuilder::new(
-                StructBuilder::from_fields(resource_fields(), 0),
+/// Calls the same method of [`Cells`] for a builder of any type.
+macro_rules! for_any {
+    ($builder:expr, $cells:ident => $result:expr) => {
+        match $builder {
+            CellBuilder::Text($cells) | CellBuilder::Json($cells) => $result,
+            CellBuilder::Boolean($cells) => $result,
+            CellBuilder::Integer($cells) => $result,
+            CellBuilder::Double($cells) => $result,
+            CellBuilder::Time($cells) => $result,
+            CellBuilder::Texts($cells) => $result,
+            CellBuilder::Resources($cells) => $result,
+        }
+    };
+}
+
+impl CellBuilder {
+    pub(super) fn new(column_type: ColumnType) -> Self {
+        match column_type {
+            ColumnType::Text => Self::Text(Cells::default()),
+            ColumnType::Json => Self::Json(Cells::default()),
+            ColumnType::Boolean => Self::Boolean(Cells::default()),
+            ColumnType::Integer => Self::Integer(Cells::default()),
+            ColumnType::Double => Self::Double(Cells::default()),
+            ColumnType::Time => Self::Time(Cells::of(
+                TimestampMicrosecondBuilder::new().with_timezone("UTC"),
             )),
-        };
+            ColumnType::Texts => Self::Texts(Cells::default()),
+            ColumnType::Resources => Self::Resources(Cells::of(ListBuilder::new(
+                StructBuilder::from_fields(resource_fields(), 0),
+            ))),
+        }
+    }
+
+    /// Whether all rows of this batch are NULL so far.
+    pub(super) fn is_empty(&self) -> bool {
+        for_any!(self, cells => cells.rows == 0)
+    }
+
+    /// Returns the bytes of text in this batch.
+    pub(super) fn bytes(&self) -> usize {
+        for_any!(self, cells => cells.bytes)
+    }
+
+    /// Sets the cell of row `row` to `value`. A cell is set once: later values are dropped.
+    #[inline]
+    pub(super) fn set(&mut self, row: usize, value: Value<'_>) -> Fit {
+        if value.is_null() {
+            return Fit::Fits;
+        }
+        match self {
+            Self::Text(cells) => cells.set_with(
+                row,
+                || value.as_text(),
+                |cells, text| {
+                    cells.append_text(&text);
+                },
+            ),
+            Self::Json(cells) => cells.set_with(row, || Some(value.raw()), Cells::append_text),
+            Self::Boolean(cells) => cells.set_with(row, || value.as_bool(), Cells::append_bool),
+            Self::Integer(cells) => cells.set_with(row, || value.as_integer(), Cells::append),
+            Self::Double(cells) => cells.set_with(row, || value.as_double(), Cells::append),
+            Self::Time(cells) => cells.set_with(row, || value.as_time(), Cells::append),
+            Self::Texts(cells) => cells.set_with(row, || scalars(value), Cells::append_scalars),
+            Self::Resources(cells) => cells.set_with(
+                row,
+                || elements(value),
+                |cells, elements| {
+                    cells.append_resources(value.text, elements);
+                },
+            ),
+        }
+    }
+
+    /// Returns the cells of a text or JSON column.
+    ///
+    /// # Panics
+    /// If the column is of another type, which is a bug.
+    pub(super) fn text_cells(&mut self) -> &mut Cells<StringBuilder> {
+        match self {
+            Self::Text(cells) | Self::Json(cells) => cells,
+            _ => panic!("not a text column"),
+        }
+    }
+
+    /// Returns the cells of a boolean column.
+    ///
+    /// # Panics
+    /// If the column is of another type, which is a bug.
+    pub(super) fn boolean_cells(&mut self) -> &mut Cells<BooleanBuilder> {
+        match self {
+            Self::Boolean(cells) => cells,
+            _ => panic!("not a boolean column"),
+        }
+    }
+
+    /// Returns the cells of an integer column.
+    ///
+    /// # Panics
+    /// If the column is of another type, which is a bug.
+    pub(super) fn integer_cells(&mut self) -> &mut Cells<Int64Builder> {
+        match self {
+            Self::Integer(cells) => cells,
+            _ => panic!("not an integer column"),
+        }
+    }
+
+    /// Returns the cells of a column of lists of texts.
+    ///
+    /// # Panics
+    /// If the column is of another type, which is a bug.
+    pub(super) fn list_cells(&mut self) -> &mut Cells<ListBuilder<StringBuilder>> {
+        match self {
+            Self::Texts(cells) => cells,
+            _ => panic!("not a column of lists of texts"),
+        }
+    }
+
+    /// Completes the column of a batch of `rows` rows; the next batch starts empty.
+    pub(super) fn finish(&mut self, rows: usize) -> ArrayRef {
+        for_any!(self, cells => cells.finish(rows))
+    }
+}
+
+/// The cells of one column in the batch that is built. Rows without a value cost nothing: their NULLs
+/// are appended before the next value, or at the end.
+#[derive(Default)]
+pub(super) struct Cells<B> {
+    builder: B,
+    rows: usize,
+    bytes: usize,
+    /// Rows and bytes of the previous batch, which the next one will resemble.
+    previous: (usize, usize),
+}
+
+/// A builder of arrow that appends NULLs.
+pub(super) trait Nullable: ArrayBuilder {
+    fn append_nulls(&mut self, count: usize);
+
+    /// Allocates for a batch of that many rows and bytes of text.
+    fn reserve(&mut self, _rows: usize, _bytes: usize) {}
+}
+
+impl<B: Nullable> Cells<B> {
+    fn of(builder: B) -> Self {
         Self {
-            kind,
             builder,
             rows: 0,
             bytes: 0,
-            before: (0, 0),
+            previous: (0, 0),
         }
     }
 
-    /// Whether no row of this batch has a value.
-    pub(super) fn is_empty(&self) -> bool {
-        self.rows == 0
-    }
-
-    /// Bytes of text in this batch.
-    pub(super) fn bytes(&self) -> usize {
-        self.bytes
-    }
-
-    /// Sets the cell of row `row` to `value`. A cell is set once: what comes first stands.
+    /// Sets the cell of row `row`, unless it is set, to what `read` gives.
     #[inline]
-    pub(super) fn set(&mut self, row: usize, value: Value<'_>) -> Fit {
-        if value.is_null() || self.rows > row {
+    fn set_with<T>(
+        &mut self,
+        row: usize,
+        read: impl FnOnce() -> Option<T>,
+        append: impl FnOnce(&mut Self, T),
+    ) -> Fit {
+        if self.rows > row {
             return Fit::Fits;
         }
-        match self.kind {
-            ColumnType::Json => self.set_text(row, value.raw()),
-            ColumnType::Text => match value.as_text() {
-                Some(text) => self.set_text(row, &text),
-                None => return Fit::Mismatch,
-            },
-            ColumnType::Boolean => return self.set_with(row, value.as_bool(), Self::set_bool),
-            ColumnType::Integer => {
-                return self.set_with(row, value.as_integer(), Self::set_integer);
-            }
-            ColumnType::Double => return self.set_with(row, value.as_double(), Self::set_double),
-            ColumnType::Time => return self.set_with(row, value.as_time(), Self::set_time),
-            ColumnType::Texts => return self.set_array(row, value),
-            ColumnType::Resources => return self.set_resources(row, value),
-        }
-        Fit::Fits
-    }
-
-    fn set_with<T>(&mut self, row: usize, value: Option<T>, set: fn(&mut Self, usize, T)) -> Fit {
-        match value {
+        match read() {
             Some(value) => {
-                set(self, row, value);
+                self.pad(row);
+                append(self, value);
+                self.rows += 1;
                 Fit::Fits
             }
             None => Fit::Mismatch,
         }
     }
 
-    #[inline]
-    pub(super) fn set_text(&mut self, row: usize, text: &str) {
-        self.pad(row);
-        if let Builder::Text(builder) = &mut self.builder {
-            builder.append_value(text);
-            self.bytes += text.len();
-            self.rows += 1;
-        }
-    }
-
-    pub(super) fn set_bool(&mut self, row: usize, value: bool) {
-        self.pad(row);
-        if let Builder::Boolean(builder) = &mut self.builder {
-            builder.append_value(value);
-            self.rows += 1;
-        }
-    }
-
-    pub(super) fn set_integer(&mut self, row: usize, value: i64) {
-        self.pad(row);
-        if let Builder::Integer(builder) = &mut self.builder {
-            builder.append_value(value);
-            self.rows += 1;
-        }
-    }
-
-    fn set_double(&mut self, row: usize, value: f64) {
-        self.pad(row);
-        if let Builder::Double(builder) = &mut self.builder {
-            builder.append_value(value);
-            self.rows += 1;
-        }
-    }
-
-    fn set_time(&mut self, row: usize, micros: i64) {
-        self.pad(row);
-        if let Builder::Time(builder) = &mut self.builder {
-            builder.append_value(micros);
-            self.rows += 1;
-        }
-    }
-
-    /// A list of texts, whole.
-    pub(super) fn set_texts<'a>(&mut self, row: usize, texts: impl Iterator<Item = &'a str>) {
-        self.pad(row);
-        if let Builder::Texts(builder) = &mut self.builder {
-            for text in texts {
-                builder.values().append_value(text);
-                self.bytes += text.len();
-            }
-            builder.append(true);
-            self.rows += 1;
-        }
-    }
-
-    /// An array of scalars; one that holds anything else does not fit.
-    fn set_array(&mut self, row: usize, value: Value<'_>) -> Fit {
-        let elements = || {
-            Elements::at(value.text, value.span.start as usize).map(|span| Value {
-                text: value.text,
-                span,
-            })
-        };
-        if value.first() != b'[' || elements().any(Value::is_container) {
-            return Fit::Mismatch;
-        }
-        self.pad(row);
-        if let Builder::Texts(builder) = &mut self.builder {
-            for element in elements() {
-                let text = element.as_text();
-                self.bytes += text.as_ref().map_or(0, |text| text.len());
-                builder.values().append_option(text);
-            }
-            builder.append(true);
-            self.rows += 1;
-        }
-        Fit::Fits
-    }
-
-    fn set_resources(&mut self, row: usize, value: Value<'_>) -> Fit {
-        if value.first() != b'[' {
-            return Fit::Mismatch;
-        }
-        self.pad(row);
-        let Builder::Resources(builder) = &mut self.builder else {
-            return Fit::Mismatch;
-        };
-        for element in Elements::at(value.text, value.span.start as usize) {
-            let resource = Resource::read(value.text, element);
-            let fields = builder.values();
-            for (index, cell) in resource.cells.into_iter().enumerate() {
-                let text = cell.and_then(Value::as_text);
-                self.bytes += text.as_ref().map_or(0, |text| text.len());
-                if let Some(field) = fields.field_builder::<StringBuilder>(index) {
-                    field.append_option(text);
-                }
-            }
-            fields.append(resource.is_object);
-        }
-        builder.append(true);
-        self.rows += 1;
-        Fit::Fits
-    }
-
-    /// Makes up for the rows before `row` that had no value.
+    /// Appends NULLs for the rows before `row` that have no value.
     #[inline]
     fn pad(&mut self, row: usize) {
         if self.rows == 0 {
-            self.make_room();
+            self.reserve();
         }
         let missing = row.saturating_sub(self.rows);
         if missing > 0 {
-            self.pad_nulls(missing);
+            self.builder.append_nulls(missing);
+            self.rows += missing;
         }
     }
 
-    /// Once a batch: growing step by step would copy every text twice.
+    /// Allocates once a batch: growing step by step would copy every text twice.
     #[cold]
-    fn make_room(&mut self) {
-        if let Builder::Text(builder) = &mut self.builder {
-            let (rows, bytes) = self.before;
-            *builder = StringBuilder::with_capacity(rows, bytes + bytes / 16);
-        }
+    fn reserve(&mut self) {
+        let (rows, bytes) = self.previous;
+        self.builder.reserve(rows, bytes + bytes / 16);
     }
 
-    fn pad_nulls(&mut self, count: usize) {
-        match &mut self.builder {
-            Builder::Text(builder) => builder.append_nulls(count),
-            Builder::Boolean(builder) => builder.append_nulls(count),
-            Builder::Integer(builder) => builder.append_nulls(count),
-            Builder::Double(builder) => builder.append_nulls(count),
-            Builder::Time(builder) => builder.append_nulls(count),
-            Builder::Texts(builder) => (0..count).for_each(|_| builder.append_null()),
-            Builder::Resources(builder) => (0..count).for_each(|_| builder.append_null()),
-        }
-        self.rows += count;
-    }
-
-    /// The column of a batch of `rows` rows; the next batch starts empty.
-    pub(super) fn finish(&mut self, rows: usize) -> ArrayRef {
+    fn finish(&mut self, rows: usize) -> ArrayRef {
         self.pad(rows);
-        self.before = (rows, self.bytes);
+        self.previous = (rows, self.bytes);
         self.rows = 0;
         self.bytes = 0;
-        match &mut self.builder {
-            Builder::Text(builder) => Arc::new(builder.finish()),
-            Builder::Boolean(builder) => Arc::new(builder.finish()),
-            Builder::Integer(builder) => Arc::new(builder.finish()),
-            Builder::Double(builder) => Arc::new(builder.finish()),
-            Builder::Time(builder) => Arc::new(builder.finish()),
-            Builder::Texts(builder) => Arc::new(builder.finish()),
-            Builder::Resources(builder) => Arc::new(builder.finish()),
+        self.builder.finish()
+    }
+}
+
+impl Nullable for StringBuilder {
+    fn append_nulls(&mut self, count: usize) {
+        Self::append_nulls(self, count);
+    }
+
+    fn reserve(&mut self, rows: usize, bytes: usize) {
+        *self = Self::with_capacity(rows, bytes);
+    }
+}
+
+impl Cells<StringBuilder> {
+    /// Sets the cell of row `row`, which is not set yet.
+    #[inline]
+    pub(super) fn set_text(&mut self, row: usize, text: &str) {
+        self.pad(row);
+        self.append_text(text);
+        self.rows += 1;
+    }
+
+    #[inline]
+    fn append_text(&mut self, text: &str) {
+        self.builder.append_value(text);
+        self.bytes += text.len();
+    }
+}
+
+impl Nullable for BooleanBuilder {
+    fn append_nulls(&mut self, count: usize) {
+        Self::append_nulls(self, count);
+    }
+}
+
+impl Cells<BooleanBuilder> {
+    /// Sets the cell of row `row`, which is not set yet.
+    pub(super) fn set_bool(&mut self, row: usize, value: bool) {
+        self.pad(row);
+        self.append_bool(value);
+        self.rows += 1;
+    }
+
+    fn append_bool(&mut self, value: bool) {
+        self.builder.append_value(value);
+    }
+}
+
+impl<T: ArrowPrimitiveType> Nullable for PrimitiveBuilder<T> {
+    fn append_nulls(&mut self, count: usize) {
+        Self::append_nulls(self, count);
+    }
+}
+
+impl<T: ArrowPrimitiveType> Cells<PrimitiveBuilder<T>> {
+    /// Sets the cell of row `row`, which is not set yet.
+    pub(super) fn set_number(&mut self, row: usize, value: T::Native) {
+        self.pad(row);
+        self.append(value);
+        self.rows += 1;
+    }
+
+    fn append(&mut self, value: T::Native) {
+        self.builder.append_value(value);
+    }
+}
+
+impl<B: ArrayBuilder> Nullable for ListBuilder<B> {
+    fn append_nulls(&mut self, count: usize) {
+        Self::append_nulls(self, count);
+    }
+}
+
+impl Cells<ListBuilder<StringBuilder>> {
+    /// Sets the cell of row `row`, which is not set yet.
+    pub(super) fn set_texts<'a>(&mut self, row: usize, texts: impl Iterator<Item = &'a str>) {
+        self.pad(row);
+        for text in texts {
+            self.builder.values().append_value(text);
+            self.bytes += text.len();
         }
+        self.builder.append(true);
+        self.rows += 1;
+    }
+
+    fn append_scalars<'a>(&mut self, scalars: impl Iterator<Item = Value<'a>>) {
+        for scalar in scalars {
+            let text = scalar.as_text();
+            self.bytes += text.as_ref().map_or(0, |text| text.len());
+            self.builder.values().append_option(text);
+        }
+        self.builder.append(true);
+    }
+}
+
+impl Cells<ListBuilder<StructBuilder>> {
+    fn append_resources(&mut self, text: &str, elements: impl Iterator<Item = Span>) {
+        for element in elements {
+            let resource = Resource::read(text, element);
+            let fields = self.builder.values();
+            for (index, cell) in resource.cells.into_iter().enumerate() {
+                let text = cell.and_then(Value::as_text);
+                self.bytes += text.as_ref().map_or(0, |text| text.len());
+                fields
+                    .field_builder::<StringBuilder>(index)
+                    .expect("the fields of a resource are texts")
+                    .append_option(text);
+            }
+            fields.append(resource.is_object);
+        }
+        self.builder.append(true);
+    }
+}
+
+/// Returns the elements of an array.
+fn elements(value: Value<'_>) -> Option<impl Iterator<Item = Span>> {
+    let is_array = value.first() == b'[';
+    is_array.then(|| Elements::at(value.text, value.span.start as usize))
+}
+
+/// Returns the elements of an array of scalars; an array with any other element does not fit.
+fn scalars(value: Value<'_>) -> Option<impl Iterator<Item = Value<'_>>> {
+    let text = value.text;
+    let values = || Some(elements(value)?.map(move |span| Value { text, span }));
+    match values()?.any(Value::is_container) {
+        true => None,
+        false => values(),
     }
 }
 
@@ -269,7 +365,7 @@ impl Cells {
 pub(super) struct Resource<'a> {
     cells: [Option<Value<'a>>; 3],
     is_object: bool,
-    /// Whether the three cells say all that the element says.
+    /// Whether the three cells give back the element exactly.
     pub(super) exact: bool,
 }
 
@@ -283,11 +379,13 @@ impl<'a> Resource<'a> {
         for (key, span) in Members::at(text, element.start as usize) {
             let value = Value { text, span };
             let key = key.raw(text);
-            let cell = NAMES.iter().position(|name| name.eq_ignore_ascii_case(key));
+            let cell = RESOURCE_KEYS
+                .iter()
+                .position(|name| name.eq_ignore_ascii_case(key));
             match cell {
                 Some(index) if resource.cells[index].is_none() => {
                     resource.cells[index] = Some(value);
-                    resource.exact &= NAMES[index] == key && exact_string(value);
+                    resource.exact &= RESOURCE_KEYS[index] == key && is_exact_string(value);
                 }
                 _ => resource.exact = false,
             }
@@ -296,11 +394,11 @@ impl<'a> Resource<'a> {
     }
 }
 
-/// The members of a resource as CloudTrail spells them.
-pub(super) const NAMES: [&str; 3] = ["ARN", "accountId", "type"];
+/// Keys of a resource in CloudTrail's spelling.
+pub(super) const RESOURCE_KEYS: [&str; 3] = ["ARN", "accountId", "type"];
 
-/// Whether the value is a string that comes back the same after its escapes are resolved.
-pub(super) fn exact_string(value: Value<'_>) -> bool {
+/// Whether the value is a string that survives resolving and writing its escapes.
+pub(super) fn is_exact_string(value: Value<'_>) -> bool {
     let inner = match value.raw() {
         raw if raw.len() >= 2 && raw.starts_with('"') => &raw[1..raw.len() - 1],
         _ => return false,

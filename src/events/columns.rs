@@ -1,8 +1,8 @@
-//! The columns of the table `events`: every name, path, type and meaning, in one place.
+//! The columns of the table `events`: every name, path, type and meaning.
 //!
-//! Three classes, told apart by [`ColumnClass`]: the record's own fields, the leaves below them that the
-//! fixed objects and AWS's service models list (`api_columns.tsv`), and what is worked out from
-//! several of them. The schema is fixed: no pass over the data decides it, and no file changes it.
+//! There are three classes ([`ColumnClass`]): the record's own fields; the leaves below them that the fixed
+//! objects and AWS's service models list (`api_columns.tsv`); and columns derived from several fields
+//! (`derived.rs`). The schema is fixed: neither the data nor a file changes it.
 //!
 //! `api_columns.tsv` has a row for each leaf of the request and response shapes of the RDS, DocumentDB,
 //! Neptune, RDS Data and Aurora DSQL APIs. To make it again from newer models, walk the shapes of
@@ -25,29 +25,29 @@ pub const CLASS: &str = "trail.class";
 /// Metadata key of a field that holds JSON text out of which paths may be extracted.
 pub const JSON: &str = "trail.json";
 
-/// Where a column's value comes from.
+/// The origin of a column's values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ColumnClass {
-    /// A top-level field of the record; `SELECT *` gives these.
+    /// A top-level field of the record; part of `SELECT *`.
     Record,
-    /// A leaf below one; there when named.
+    /// A leaf below a field of the record; not part of `SELECT *`.
     Flattened,
-    /// Worked out; there when named.
+    /// A value derived from several fields; not part of `SELECT *`.
     Derived,
 }
 
-/// What a column holds.
+/// The type of a column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ColumnType {
-    /// A string; a number or boolean in its place as its text.
+    /// A string; a number or boolean is converted to its text.
     Text,
-    /// A value of any shape as its JSON text, byte for byte.
+    /// The JSON text of any value, byte for byte.
     Json,
-    /// `true` or `false`, also as strings.
+    /// `true` or `false`, also as a string.
     Boolean,
-    /// A whole number.
+    /// An integer of 64 bits.
     Integer,
-    /// A number.
+    /// A floating-point number of 64 bits.
     Double,
     /// Microseconds since 1970, UTC.
     Time,
@@ -60,15 +60,15 @@ pub enum ColumnType {
 /// A column of `events`.
 #[derive(Clone, Debug)]
 pub struct Column {
-    /// Its name in the schema: the path in lower case, `_` for `.`.
+    /// The name in the schema: the path in lower case, `_` for `.`.
     pub name: String,
-    /// Its path in CloudTrail's casing.
+    /// The path in CloudTrail's casing.
     pub path: String,
-    /// What it holds.
+    /// The type.
     pub column_type: ColumnType,
-    /// Where it comes from.
+    /// The origin of the values.
     pub class: ColumnClass,
-    /// What it means.
+    /// The meaning, for `DESCRIBE`.
     pub about: String,
 }
 
@@ -78,24 +78,24 @@ pub struct Catalog {
     schema: SchemaRef,
 }
 
-/// The columns of `events`, built on first use.
+/// Returns the columns of `events`, which are built on first use.
 pub fn catalog() -> &'static Catalog {
     static CATALOG: LazyLock<Catalog> = LazyLock::new(Catalog::build);
     &CATALOG
 }
 
 impl Catalog {
-    /// The columns, in the schema's order: record, derived, flattened.
+    /// Returns the columns in the schema's order: record, derived, flattened.
     pub fn columns(&self) -> &[Column] {
         &self.columns
     }
 
-    /// The Arrow schema; [`PATH`], [`CLASS`] and [`JSON`] are in the fields' metadata.
+    /// Returns the Arrow schema; [`PATH`], [`CLASS`] and [`JSON`] are in the fields' metadata.
     pub fn schema(&self) -> &SchemaRef {
         &self.schema
     }
 
-    /// The index of the column `name` (in the schema's spelling).
+    /// Returns the index of the column `name` (in the schema's spelling).
     pub fn index_of(&self, name: &str) -> Option<usize> {
         self.schema.index_of(name).ok()
     }
@@ -146,7 +146,7 @@ impl Catalog {
 }
 
 impl ColumnType {
-    /// The type as SQL calls it.
+    /// Returns the name of the type in SQL.
     pub fn sql_name(self) -> &'static str {
         match self {
             Text => "varchar",
@@ -160,7 +160,7 @@ impl ColumnType {
         }
     }
 
-    /// The Arrow type.
+    /// Returns the Arrow type.
     pub fn data_type(self) -> DataType {
         match self {
             Text | Json => DataType::Utf8,
@@ -177,7 +177,7 @@ impl ColumnType {
     }
 }
 
-/// The fields of an element of `resources`.
+/// Returns the fields of an element of `resources`.
 pub(super) fn resource_fields() -> Fields {
     ["arn", "accountid", "type"]
         .into_iter()
@@ -219,7 +219,7 @@ fn wider(a: ColumnType, b: ColumnType) -> ColumnType {
     }
 }
 
-/// The rows of `api_columns.tsv`.
+/// Returns the rows of `api_columns.tsv` as columns.
 fn api_columns() -> impl Iterator<Item = Column> {
     include_str!("api_columns.tsv")
         .lines()
@@ -302,7 +302,7 @@ const RECORD: &[Row] = &[
 #[rustfmt::skip]
 const FIXED: &[Row] = &[
     ("userIdentity.type",                                               Text,    "Root, IAMUser, AssumedRole, AWSService, ..."),
-    ("userIdentity.principalId",                                        Text,    "unique; of a role with the session's name behind a colon"),
+    ("userIdentity.principalId",                                        Text,    "unique; of a role with the session's name after a colon"),
     ("userIdentity.arn",                                                Text,    "the principal"),
     ("userIdentity.accountId",                                          Text,    "the principal's account"),
     ("userIdentity.accessKeyId",                                        Text,    "the key that signed the call"),

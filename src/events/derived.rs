@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::cell::OnceCell;
 
 use super::captures::{Captures, Field, Fields};
-use super::cells::Cells;
+use super::cells::CellBuilder;
 use super::columns::ColumnType;
 use super::family::{self, CallKinds, Subject};
 use super::projection::{Node, Target};
@@ -146,7 +146,7 @@ impl Derivation {
     }
 
     /// Sets the cells of row `row` from the captures of `record`, and forgets these.
-    pub(super) fn push(&mut self, record: &Record<'_>, cells: &mut [Cells], row: usize) {
+    pub(super) fn push(&mut self, record: &Record<'_>, cells: &mut [CellBuilder], row: usize) {
         let captures = &self.captures;
         let fields = Fields { record, captures };
         let subject = OnceCell::new();
@@ -159,18 +159,18 @@ impl Derivation {
                     .as_ref()
                     .map(|subject| Cow::Borrowed(part(subject))),
                 Rule::Boolean(rule) => {
-                    cells.set_bool(row, rule(&fields));
+                    cells.boolean_cells().set_bool(row, rule(&fields));
                     continue;
                 }
                 Rule::Integer(rule) => {
                     if let Some(value) = rule(&fields) {
-                        cells.set_integer(row, value);
+                        cells.integer_cells().set_number(row, value);
                     }
                     continue;
                 }
             };
             if let Some(text) = text {
-                cells.set_text(row, &text);
+                cells.text_cells().set_text(row, &text);
             }
         }
         self.captures.clear();

@@ -1,32 +1,31 @@
-//! Conditions that are looked at before a record is decoded, so that a row that is filtered out
-//! costs little. They only ever leave out what the query would: it checks again.
+//! Conditions that are checked before a record is decoded, so that a dropped row costs little. They are
+//! necessary, not sufficient: the query checks its own conditions again.
 
 use std::collections::BTreeSet;
 
 use super::value::Value;
 use crate::json::Member;
 
-/// What a row must be, as far as that is known before decoding. A condition that is `None` lets all
-/// pass.
+/// A conjunction of conditions on fields of a record; a condition that is `None` always holds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RowFilter {
-    /// `eventSource` is one of these.
+    /// The values allowed for `eventSource`.
     pub event_sources: Option<BTreeSet<String>>,
-    /// `eventName` is one of these.
+    /// The values allowed for `eventName`.
     pub event_names: Option<BTreeSet<String>>,
-    /// `awsRegion` is one of these.
+    /// The values allowed for `awsRegion`.
     pub regions: Option<BTreeSet<String>>,
-    /// `recipientAccountId` is one of these.
+    /// The values allowed for `recipientAccountId`.
     pub accounts: Option<BTreeSet<String>>,
-    /// `readOnly` is this.
+    /// The value required of `readOnly`.
     pub read_only: Option<bool>,
-    /// `eventTime` is this or later, microseconds since 1970 UTC.
+    /// The earliest `eventTime`, microseconds since 1970 UTC.
     pub from_micros: Option<i64>,
-    /// `eventTime` is this or earlier.
+    /// The latest `eventTime`, microseconds since 1970 UTC.
     pub until_micros: Option<i64>,
 }
 
-/// The fields that conditions may be on.
+/// A field with a condition.
 #[derive(Clone, Copy)]
 enum Field {
     Source,
@@ -43,7 +42,7 @@ impl RowFilter {
         *self == Self::default()
     }
 
-    /// Whether the record with these members can be a row of the answer.
+    /// Whether the record with these members meets all conditions.
     pub(super) fn passes(&self, text: &str, members: &[Member]) -> bool {
         self.text(text, members, Field::Source, self.event_sources.as_ref())
             && self.text(text, members, Field::Name, self.event_names.as_ref())
@@ -108,7 +107,8 @@ impl std::fmt::Display for RowFilter {
     }
 }
 
-/// What the field's column holds: the first value of members of that name, in any case, that fits it.
+/// Returns the value of the field's column: that of the first member of this name, ignoring case, that
+/// fits its type.
 fn find<'a, T>(
     text: &'a str,
     members: &[Member],

@@ -1,17 +1,17 @@
-//! Which of some known keys a key is, in any case: asked for every key of every object.
+//! A lookup table of keys that ignores case, fast enough for every key of every object.
 
-/// A set of keys, numbered in the order they came in.
+/// A set of keys, numbered in the order of insertion.
 #[derive(Debug, Default)]
 pub(super) struct Keys {
     keys: Vec<Box<[u8]>>,
-    /// Lengths of the keys, a bit each: most keys of a record are told apart by that alone.
+    /// Lengths of the keys, a bit each: they rule out most keys of a record.
     lengths: u64,
-    /// Numbers plus one, by hash, with linear probing; half of it is empty (0) at least.
+    /// Numbers plus one, by hash, with linear probing; at least half of the slots are empty (0).
     slots: Vec<u16>,
 }
 
 impl Keys {
-    /// The number of `key`, which is added if it is new.
+    /// Returns the number of `key`, which is added if it is new.
     pub(super) fn add(&mut self, key: &str) -> usize {
         if let Some(number) = self.find(key.as_bytes()) {
             return number;
@@ -39,7 +39,7 @@ impl Keys {
         self.slots[slot] = u16::try_from(number + 1).expect("the catalog has under 65,535 columns");
     }
 
-    /// The number of the key that is alike but for case.
+    /// Returns the number of the key that equals `key` except in case.
     #[inline]
     pub(super) fn find(&self, key: &[u8]) -> Option<usize> {
         if self.lengths & length_bit(key.len()) == 0 {
@@ -58,7 +58,7 @@ impl Keys {
     }
 }
 
-/// `==` for short keys: a call of the C library's `memcmp` costs more than it does.
+/// Compares short keys without a call of the C library's `memcmp`, which would cost more.
 #[inline]
 fn same(a: &[u8], b: &[u8]) -> bool {
     let (a_words, a_rest) = a.as_chunks::<8>();
@@ -75,7 +75,7 @@ fn length_bit(length: usize) -> u64 {
     1 << (length & 63)
 }
 
-/// Of the length and four bytes, in lower case; names of one API differ somewhere in these.
+/// Hashes the length and four bytes in lower case; names of one API differ somewhere in these.
 #[inline]
 fn hash(key: &[u8]) -> usize {
     let length = key.len();

@@ -1,10 +1,9 @@
 //! Records in, record batches of the table `events` out.
 //!
-//! The schema is [`columns`], fixed and in one place. The [`Decoder`] is told which columns somebody
-//! wants and builds those and no others: it looks only into the members that hold them, and what
-//! it does not want it does not even unescape.
+//! The schema is fixed: [`columns`]. A [`Decoder`] builds only the projected columns: it visits only the
+//! members that hold them, and unescapes nothing else.
 //!
-//! Every row can be turned back into its record: [`rebuild`].
+//! [`rebuild`] turns a row back into its record.
 
 mod captures;
 mod cells;
@@ -13,12 +12,13 @@ mod dedup;
 mod derived;
 pub mod family;
 mod filter;
+mod fingerprint;
 mod keys;
-mod leftover;
 mod mismatch;
 mod projection;
 mod rebuild;
 pub mod time;
+mod unmapped;
 mod value;
 
 use std::collections::HashMap;
@@ -30,33 +30,35 @@ use arrow::error::ArrowError;
 
 use crate::envelope::Record;
 use crate::json::Span;
-use cells::{Cells, Fit};
+use cells::{CellBuilder, Fit};
 use columns::{Column, ColumnClass, catalog};
 use derived::Derivation;
-use leftover::Leftovers;
 use mismatch::TypeMismatches;
 use projection::{Node, Target};
+use unmapped::UnmappedFields;
 use value::Value;
 
 pub use dedup::Deduplicator;
 pub use filter::RowFilter;
+pub use fingerprint::fingerprint;
 pub use mismatch::TypeMismatch;
 pub use rebuild::rebuild;
 
-/// A batch is handed on when its texts have this many bytes, however few rows it has.
+/// Bytes of text at which a batch is full, however few rows it has.
 const BATCH_BYTES: usize = 6 << 20;
 
-/// Turns records into batches of the columns that are wanted.
+/// A builder of record batches of the projected columns.
 pub struct Decoder {
     schema: SchemaRef,
     filter: RowFilter,
     tree: Node,
     /// The builders of the distinct columns, in the order in which the projection first names them.
-    cells: Vec<Cells>,
+    cells: Vec<CellBuilder>,
     /// For each projected column, the index of its builder.
     positions: Vec<usize>,
     derivation: Derivation,
-    leftovers: Option<Wanted>,
+    unmapped_columns: Option<UnmappedColumns>,
+    /// Arrays of NULLs, by type.
     nulls: HashMap<DataType, ArrayRef>,
     rows: usize,
     batch_rows: usize,
@@ -65,18 +67,18 @@ pub struct Decoder {
     type_mismatches: TypeMismatches,
 }
 
-/// The columns that leftovers go to.
+/// The builders of `unmapped` and `nullFields`, as far as these are projected.
 #[derive(Default)]
-struct Wanted {
-    leftovers: Leftovers,
+struct UnmappedColumns {
+    fields: UnmappedFields,
     unmapped: Option<usize>,
     null_fields: Option<usize>,
 }
 
 impl Decoder {
-    /// Builds `projection` (indexes into the [catalog](columns::catalog)) of the rows that may pass
-    /// `filter`, in batches of at most `batch_rows` rows. A column may be projected any number of
-    /// times; it is built once.
+    /// Creates a decoder of the columns in `projection` (indexes into the [catalog](columns::catalog))
+    /// and the rows that may pass `filter`, in batches of at most `batch_rows` rows. A column may be
+    /// projected any number of times; it is built once.
     pub fn new(projection: &[usize], filter: RowFilter, batch_rows: usize) -> Self {
         let catalog = catalog();
         let mut decoder = Self {
@@ -91,7 +93,7 @@ impl Decoder {
             cells: Vec::new(),
             positions: Vec::with_capacity(projection.len()),
             derivation: Derivation::default(),
-            leftovers: None,
+            unmapped_columns: None,
             nulls: HashMap::new(),
             rows: 0,
             batch_rows: batch_rows.max(1),
@@ -103,44 +105,45 @@ impl Decoder {
             let next = decoder.cells.len();
             let position = *known.entry(column).or_insert(next);
             if position == next {
-                decoder.want(position, &catalog.columns()[column]);
+                decoder.add(position, &catalog.columns()[column]);
             }
             decoder.positions.push(position);
         }
         decoder
     }
 
-    fn want(&mut self, index: usize, column: &'static Column) {
+    fn add(&mut self, builder: usize, column: &'static Column) {
         self.paths.push(&column.path);
-        self.cells.push(Cells::new(column.column_type));
+        self.cells.push(CellBuilder::new(column.column_type));
         match (column.class, &*column.path) {
             (ColumnClass::Record, "unmapped") => {
-                self.leftovers.get_or_insert_default().unmapped = Some(index);
+                self.unmapped_columns.get_or_insert_default().unmapped = Some(builder);
             }
             (ColumnClass::Record, "nullFields") => {
-                self.leftovers.get_or_insert_default().null_fields = Some(index);
+                self.unmapped_columns.get_or_insert_default().null_fields = Some(builder);
             }
-            (ColumnClass::Derived, name) => self.derivation.add(name, index, &mut self.tree),
-            (_, path) => self.tree.add(path, Target::Column(index)),
+            (ColumnClass::Derived, name) => self.derivation.add(name, builder, &mut self.tree),
+            (_, path) => self.tree.add(path, Target::Cell(builder)),
         }
     }
 
-    /// The schema of the batches.
+    /// Returns the schema of the batches.
     pub fn schema(&self) -> &SchemaRef {
         &self.schema
     }
 
-    /// Rows since the last batch.
+    /// Returns the number of rows since the last batch.
     pub fn rows(&self) -> usize {
         self.rows
     }
 
-    /// Returns the columns that were given values of another type since the last call.
+    /// Returns the columns that were given values of another type since the last call. A value counts once,
+    /// even if its column is projected several times.
     pub fn take_type_mismatches(&mut self) -> Vec<TypeMismatch> {
         self.type_mismatches.take()
     }
 
-    /// Adds a row for the record, unless the filter leaves it out. Tells whether the batch is full.
+    /// Appends a row for the record, unless the filter drops it. Returns `true` if the batch is full.
     pub fn push(&mut self, record: &Record<'_>) -> bool {
         let text = record.text;
         if !self.filter.is_empty() && !self.filter.passes(text, record.members) {
@@ -166,13 +169,13 @@ impl Decoder {
                 for target in node.targets() {
                     match *target {
                         Target::Capture(slot) => derivation.capture(slot, value.span),
-                        Target::Column(column) => {
-                            let fit = cells[column].set(row, value);
+                        Target::Cell(builder) => {
+                            let fit = cells[builder].set(row, value);
                             // An object is expected where there are columns below this one.
                             let is_mismatch = fit == Fit::Mismatch
                                 && !(node.has_children() && value.first() == b'{');
                             if is_mismatch {
-                                type_mismatches.count(column, paths[column], record);
+                                type_mismatches.count(builder, paths[builder], record);
                             }
                         }
                     }
@@ -188,38 +191,40 @@ impl Decoder {
         if !self.derivation.is_empty() {
             self.derivation.push(record, &mut self.cells, self.rows);
         }
-        if self.leftovers.is_some() {
-            self.push_leftovers(record);
-        }
+        self.push_unmapped(record);
         self.rows += 1;
         self.rows >= self.batch_rows || (self.rows & 31 == 0 && self.text_bytes() > BATCH_BYTES)
     }
 
-    fn push_leftovers(&mut self, record: &Record<'_>) {
-        let Some(wanted) = &mut self.leftovers else {
+    fn push_unmapped(&mut self, record: &Record<'_>) {
+        let Some(columns) = &mut self.unmapped_columns else {
             return;
         };
-        wanted.leftovers.collect(record.text, record.members);
-        if let Some(column) = wanted.unmapped
-            && !wanted.leftovers.unmapped.is_empty()
+        columns.fields.collect(record.text, record.members);
+        if let Some(builder) = columns.unmapped
+            && !columns.fields.unmapped.is_empty()
         {
-            self.cells[column].set_text(self.rows, &wanted.leftovers.unmapped);
+            self.cells[builder]
+                .text_cells()
+                .set_text(self.rows, &columns.fields.unmapped);
         }
-        if let Some(column) = wanted.null_fields
-            && !wanted.leftovers.nulls.is_empty()
+        if let Some(builder) = columns.null_fields
+            && !columns.fields.nulls.is_empty()
         {
-            self.cells[column].set_texts(self.rows, wanted.leftovers.nulls.iter().copied());
+            self.cells[builder]
+                .list_cells()
+                .set_texts(self.rows, columns.fields.nulls.iter().copied());
         }
     }
 
     fn text_bytes(&self) -> usize {
-        self.cells.iter().map(Cells::bytes).sum()
+        self.cells.iter().map(CellBuilder::bytes).sum()
     }
 
-    /// The rows since the last batch, if there are any.
+    /// Completes the batch of the rows since the last one; returns `None` if there are none.
     ///
     /// # Errors
-    /// Never, as the columns are built for this schema; arrow checks it all the same.
+    /// If arrow finds that the columns do not match the schema, which is a bug.
     pub fn finish(&mut self) -> Result<Option<RecordBatch>, ArrowError> {
         let rows = std::mem::take(&mut self.rows);
         if rows == 0 {
@@ -242,8 +247,8 @@ impl Decoder {
     }
 }
 
-/// A column of nulls. One array serves all columns of a type that have no value in a batch: of the
-/// hundreds that a wide query names, that is most.
+/// Returns a column of NULLs. All columns of a type that have no value in a batch share one array: of
+/// the hundreds in a wide query, most.
 fn null_array(
     known: &mut HashMap<DataType, ArrayRef>,
     data_type: &DataType,
@@ -261,60 +266,4 @@ fn null_array(
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::envelope::RecordKind;
-    use crate::input_location::InputLocation;
-    use crate::json::Tape;
-
-    /// Pushes the records of `{"Records": [...]}`, of which the first starts at byte 100 of `made`.
-    fn push_all(decoder: &mut Decoder, text: &str) {
-        let mut tape = Tape::new(&["Records"]);
-        tape.parse(text, 0);
-        for (index, element) in tape.elements_of(&tape.arrays[0]).iter().enumerate() {
-            decoder.push(&Record {
-                text,
-                span: element.value,
-                members: tape.members_of(element),
-                kind: RecordKind::Event,
-                origin: &Arc::from("made"),
-                byte: 100 + index as u64,
-                delivered_micros: None,
-            });
-        }
-    }
-
-    #[test]
-    fn type_mismatches_are_counted_by_column_with_an_example() {
-        let index = |name| catalog().index_of(name).unwrap();
-        let (read_only, port) = (index("readonly"), index("requestparameters_port"));
-        let projection = [port, index("eventname"), read_only, read_only];
-        let mut decoder = Decoder::new(&projection, RowFilter::default(), 10);
-        assert_eq!(decoder.take_type_mismatches(), []);
-        let text = r#"{"Records":[
-            {"eventName":"a","readOnly":true},
-            {"eventName":"b","readOnly":"perhaps"},
-            {"eventName":"c","readOnly":[],"requestParameters":{"port":"none"}},
-            {"eventName":"d","readOnly":null,"requestParameters":"port"}
-        ]}"#;
-        push_all(&mut decoder, text);
-        let mismatch = |column, count, byte| TypeMismatch {
-            column,
-            count,
-            example: InputLocation::new("made").at_byte(byte),
-        };
-        assert_eq!(
-            decoder.take_type_mismatches(),
-            [
-                mismatch("requestParameters.port", 1, 102),
-                mismatch("readOnly", 2, 101),
-            ]
-        );
-        assert_eq!(decoder.take_type_mismatches(), []);
-        push_all(&mut decoder, r#"{"Records":[{"readOnly":"no"}]}"#);
-        assert_eq!(
-            decoder.take_type_mismatches(),
-            [mismatch("readOnly", 1, 100)]
-        );
-    }
-}
+mod tests;

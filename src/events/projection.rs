@@ -1,29 +1,29 @@
-//! Which parts of a record go where: the paths that are asked for, as a tree of keys.
+//! The paths of a projection as a tree of keys, and the walk of a record along it.
 
 use super::keys::Keys;
 use super::value::Value;
 use crate::json::{Members, Span};
 
-/// What happens with a value.
+/// The destination of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Target {
-    /// It becomes a cell of this column of the batch.
-    Column(usize),
-    /// It is captured in this slot, for derived columns.
+    /// A cell of the column with this builder.
+    Cell(usize),
+    /// This slot of the captures, for derived columns.
     Capture(usize),
 }
 
-/// The keys below one key that anybody asked for.
+/// A key of the tree, with the keys below it.
 #[derive(Debug, Default)]
 pub(super) struct Node {
     keys: Keys,
-    /// By the keys' numbers.
+    /// Nodes by the numbers of their keys.
     children: Vec<Node>,
     targets: Vec<Target>,
 }
 
 impl Node {
-    /// Asks for `path`.
+    /// Adds `path`.
     pub(super) fn add(&mut self, path: &str, target: Target) {
         let mut node = self;
         for key in path.split('.') {
@@ -40,7 +40,7 @@ impl Node {
         self.children.is_empty()
     }
 
-    /// Whether there are columns below this one, so that an object is no surprise.
+    /// Whether there are paths below this one, so that an object is expected.
     pub(super) fn has_children(&self) -> bool {
         !self.children.is_empty()
     }
@@ -49,7 +49,7 @@ impl Node {
         &self.targets
     }
 
-    /// The child for a key in any case.
+    /// Returns number and node of the child for a key, ignoring case.
     #[inline(always)]
     pub(super) fn find(&self, text: &str, key: Span) -> Option<(usize, &Node)> {
         if key.escaped {
@@ -66,8 +66,8 @@ impl Node {
         Some((number, &self.children[number]))
     }
 
-    /// Walks the object that `value` is, and calls `each` for every value below that was asked for.
-    /// Of keys that are alike but for case the first counts.
+    /// Calls `each` for `value` and every value below it that is in the tree. If keys of an object differ
+    /// only in case, the first one wins.
     pub(super) fn walk<'a>(&self, value: Value<'a>, each: &mut impl Visit<'a>) {
         visit(self, value, each);
         if !self.children.is_empty() && value.first() == b'{' {
@@ -76,7 +76,7 @@ impl Node {
     }
 
     fn walk_object<'a>(&self, value: Value<'a>, each: &mut impl Visit<'a>) {
-        let mut seen = Seen::default();
+        let mut seen = KeySet::default();
         let mut left = self.children.len();
         for (key, span) in Members::at(value.text, value.span.start as usize) {
             let Some((index, node)) = self.find(value.text, key) else {
@@ -99,8 +99,8 @@ impl Node {
     }
 }
 
-/// Is called with a node, the record's text, and where in it the node's value starts and ends and whether
-/// it has escapes: one by one, as a struct would go through memory, and the processor would wait for it.
+/// A callback for a node, the record's text, and the start, end and escapes of the node's value in it.
+/// These are separate arguments as a struct would go through memory, and the processor would wait for it.
 pub(super) trait Visit<'a>: FnMut(&Node, &'a str, u32, u32, bool) {}
 
 impl<'a, F: FnMut(&Node, &'a str, u32, u32, bool)> Visit<'a> for F {}
@@ -115,12 +115,12 @@ fn visit<'a>(node: &Node, value: Value<'a>, each: &mut impl Visit<'a>) {
     each(node, value.text, start, end, escaped);
 }
 
-/// Numbers that were there before; more than the widest object of the catalog has.
+/// A set of numbers of keys; its size exceeds the widest object of the catalog.
 #[derive(Default)]
-struct Seen([u64; 8]);
+struct KeySet([u64; 8]);
 
-impl Seen {
-    /// Tells whether the number is new. Numbers past the set's size always are.
+impl KeySet {
+    /// Inserts a number and returns `true` if it is new. Numbers past the set's size always are.
     fn insert(&mut self, number: usize) -> bool {
         let Some(word) = self.0.get_mut(number / 64) else {
             return true;

@@ -1,4 +1,4 @@
-//! A record out of its row.
+//! Conversion of a row back into its record.
 
 use std::collections::BTreeSet;
 
@@ -11,10 +11,10 @@ use crate::json::{Members, unescape};
 
 /// Rebuilds the record of row `row` of a batch that has all record columns (`SELECT *`), as JSON.
 ///
-/// The rule, for those who do it elsewhere: a field is its column's value under CloudTrail's name
-/// (JSON columns as they are); a field named in `nullfields` is null; and the members of `unmapped`
-/// come on top and replace fields whose name is the same but for case. The result equals the original
-/// as JSON; spacing, order of members and choice of escapes may differ.
+/// The rule, for other implementations: a field is its column's value under CloudTrail's name (JSON
+/// columns verbatim); a field named in `nullfields` is null; and the members of `unmapped` are added and
+/// replace fields whose name differs only in case. The result equals the original as JSON; spacing, order
+/// of members and choice of escapes may differ.
 pub fn rebuild(batch: &RecordBatch, row: usize) -> String {
     let unmapped = batch
         .column_by_name("unmapped")
@@ -60,8 +60,8 @@ fn member(key: &str, value: &str) -> String {
     format!("\"{key}\":{value}")
 }
 
-fn value(kind: ColumnType, array: &dyn Array, row: usize) -> String {
-    match kind {
+fn value(column_type: ColumnType, array: &dyn Array, row: usize) -> String {
+    match column_type {
         ColumnType::Json => array.as_string::<i32>().value(row).to_owned(),
         ColumnType::Text => quoted(array.as_string::<i32>().value(row)),
         ColumnType::Boolean => array.as_boolean().value(row).to_string(),
@@ -78,7 +78,7 @@ fn resources(array: &dyn Array, row: usize) -> String {
     let list = array.as_list::<i32>().value(row);
     let list = list.as_struct();
     let element = |index: usize| {
-        let cells = cells::NAMES.iter().zip(list.columns());
+        let cells = cells::RESOURCE_KEYS.iter().zip(list.columns());
         let members: Vec<String> = cells
             .filter(|(_, column)| column.is_valid(index))
             .map(|(name, column)| member(name, &quoted(column.as_string::<i32>().value(index))))

@@ -1,6 +1,8 @@
-//! The ways AWS writes a time, as microseconds since 1970 UTC.
+//! Times in the forms that AWS writes, as microseconds since 1970 UTC.
 
-/// Reads any form that CloudTrail records are known to have:
+use chrono::{DateTime, NaiveDate, NaiveDateTime, TimeDelta};
+
+/// Parses any form that CloudTrail records are known to have:
 ///
 /// - ISO 8601, with a fraction or an offset or neither: `2026-01-31T01:02:03Z`;
 /// - the same with a space: `2026-01-31 01:02:03` (aggregated events);
@@ -19,12 +21,12 @@ pub fn parse(text: &str) -> Option<i64> {
     let bytes = text.as_bytes();
     match bytes {
         [_, _, _, _, b'-', ..] => iso(bytes),
-        [b'0'..=b'9', ..] => basic(bytes),
+        [b'0'..=b'9', ..] => basic(text),
         _ => java(text),
     }
 }
 
-/// Reads a JSON number as seconds, or as milliseconds where seconds would be past the year 5000.
+/// Parses a JSON number as seconds, or as milliseconds where seconds would be past the year 5000.
 pub fn from_number(number: &str) -> Option<i64> {
     let value: f64 = number.parse().ok()?;
     let micros = if value.abs() < 1e11 {
@@ -35,8 +37,8 @@ pub fn from_number(number: &str) -> Option<i64> {
     (micros.abs() < 9e18).then_some(micros as i64)
 }
 
-/// Whether `text` is how CloudTrail writes an event's time, so that the time alone gives it back. A
-/// leap second is not: it is the first second of the next minute then.
+/// Whether `text` is in the form of an event's time in CloudTrail, so that [`canonical`] restores it. A
+/// leap second is not: it is parsed as the first second of the next minute.
 pub fn is_canonical(text: &str) -> bool {
     text.len() == 20
         && text.ends_with('Z')
@@ -45,14 +47,15 @@ pub fn is_canonical(text: &str) -> bool {
         && parse(text).is_some()
 }
 
-/// Writes `micros` as CloudTrail writes an event's time.
+/// Formats `micros` as CloudTrail formats an event's time.
 pub fn canonical(micros: i64) -> String {
-    match chrono::DateTime::from_timestamp_micros(micros) {
+    match DateTime::from_timestamp_micros(micros) {
         Some(time) => time.format("%Y-%m-%dT%H:%M:%SZ").to_string(),
         None => micros.to_string(),
     }
 }
 
+/// Parses ISO 8601 by hand: each record has such a time.
 fn iso(bytes: &[u8]) -> Option<i64> {
     let shape = bytes.get(..19)?;
     let separators = [shape[4], shape[7], shape[13], shape[16]] == *b"--::";
@@ -78,7 +81,7 @@ fn iso(bytes: &[u8]) -> Option<i64> {
         .checked_add(micros)
 }
 
-/// Seconds east of Greenwich; none given is UTC.
+/// Parses an offset as seconds east of Greenwich; an absent one is UTC.
 fn offset(rest: &[u8]) -> Option<i64> {
     let (sign, digits) = match rest {
         [] | [b'Z' | b'z'] => return Some(0),
@@ -95,33 +98,27 @@ fn offset(rest: &[u8]) -> Option<i64> {
     Some(sign * (hours * 3600 + minutes * 60))
 }
 
-/// `20131102T010628Z`
-fn basic(bytes: &[u8]) -> Option<i64> {
-    let [date @ .., b'Z'] = bytes else {
-        return None;
-    };
-    if date.len() != 15 || date[8] != b'T' {
+/// Parses `20131102T010628Z`.
+fn basic(text: &str) -> Option<i64> {
+    let is_digit = |(at, byte): (usize, u8)| at == 8 || at == 15 || byte.is_ascii_digit();
+    if text.len() != 16 || !text.bytes().enumerate().all(is_digit) {
         return None;
     }
-    let n = |from: usize, to: usize| number(&date[from..to]);
-    let seconds = civil(
-        (n(0, 4)?, n(4, 6)?, n(6, 8)?),
-        (n(9, 11)?, n(11, 13)?, n(13, 15)?),
-    )?;
-    seconds.checked_mul(1_000_000)
+    let time = NaiveDateTime::parse_from_str(text, "%Y%m%dT%H%M%SZ").ok()?;
+    Some(time.and_utc().timestamp_micros())
 }
 
-/// `Apr 27, 2025, 10:39:19 AM`
+/// Parses `Apr 27, 2025, 10:39:19 AM`.
 fn java(text: &str) -> Option<i64> {
     let mut parts = text
         .split([' ', ',', '\u{202f}', '\u{a0}'])
         .filter(|part| !part.is_empty());
     let month = parts.next()?;
-    let month = MONTHS.iter().position(|name| month.starts_with(name))? as i64 + 1;
-    let day = number(parts.next()?.as_bytes())?;
-    let year = number(parts.next()?.as_bytes())?;
+    let month = MONTHS.iter().position(|name| month.starts_with(name))? as u32 + 1;
+    let day: u32 = integer(parts.next()?)?;
+    let year: i32 = integer(parts.next()?)?;
     let mut clock = parts.next()?.split(':');
-    let mut next = || number(clock.next()?.as_bytes());
+    let mut next = || integer::<u32>(clock.next()?);
     let (mut hour, minute, second) = (next()?, next()?, next()?);
     match parts.next() {
         Some("AM") if hour <= 12 => hour %= 12,
@@ -129,12 +126,22 @@ fn java(text: &str) -> Option<i64> {
         None | Some("UTC" | "GMT") => {}
         Some(_) => return None,
     }
-    civil((year, month, day), (hour, minute, second))?.checked_mul(1_000_000)
+    // A leap second is the second after it.
+    let leap = i64::from(second == 60);
+    let second = second - u32::from(second == 60);
+    let time = NaiveDate::from_ymd_opt(year, month, day)?.and_hms_opt(hour, minute, second)?;
+    let time = time.checked_add_signed(TimeDelta::seconds(leap))?;
+    Some(time.and_utc().timestamp_micros())
 }
 
 const MONTHS: [&str; 12] = [
     "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
 ];
+
+/// Parses an integer of at most nine digits.
+fn integer<T: TryFrom<i64>>(digits: &str) -> Option<T> {
+    number(digits.as_bytes())?.try_into().ok()
+}
 
 fn number(digits: &[u8]) -> Option<i64> {
     if digits.is_empty() || digits.len() > 9 {
@@ -147,7 +154,7 @@ fn number(digits: &[u8]) -> Option<i64> {
     })
 }
 
-/// Seconds since 1970 of a date and a time of day; a leap second is the second after it.
+/// Returns the seconds since 1970 of a date and a time of day; a leap second is the second after it.
 fn civil(
     (year, month, day): (i64, i64, i64),
     (hour, minute, second): (i64, i64, i64),
@@ -178,7 +185,7 @@ mod tests {
 
     fn iso_of(text: &str) -> Option<String> {
         let micros = parse(text)?;
-        Some(chrono::DateTime::from_timestamp_micros(micros)?.to_rfc3339())
+        Some(DateTime::from_timestamp_micros(micros)?.to_rfc3339())
     }
 
     #[test]
@@ -200,6 +207,8 @@ mod tests {
             ),
             ("2024-02-29T00:00:00Z", "2024-02-29T00:00:00+00:00"),
             ("2016-12-31T23:59:60Z", "2017-01-01T00:00:00+00:00"),
+            ("20161231T235960Z", "2017-01-01T00:00:00+00:00"),
+            ("Dec 31, 2016, 11:59:60 PM", "2017-01-01T00:00:00+00:00"),
             ("0001-01-01T00:00:00Z", "0001-01-01T00:00:00+00:00"),
         ] {
             assert_eq!(iso_of(text).as_deref(), Some(expected), "{text}");
@@ -209,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_time_is_none() {
+    fn other_texts_are_not_times() {
         for text in [
             "",
             "yesterday",
@@ -224,6 +233,10 @@ mod tests {
             "Apr 1, 2025, 13:00:00 PM",
             "HIDDEN_DUE_TO_SECURITY_REASONS",
             "20261301T000000Z",
+            "20260101T240000Z",
+            "20260101t000000Z",
+            "2026010 T000000Z",
+            "20260101T000000z",
             "-",
             "Apr",
             "Apr 999999999999, 2025, 1:00:00 AM",

@@ -1,11 +1,11 @@
-//! One JSON value as one cell.
+//! Conversions of a JSON value to a cell.
 
 use std::borrow::Cow;
 
 use super::time;
 use crate::json::{Span, unescape};
 
-/// A value in a record's text.
+/// A JSON value in a record's text.
 #[derive(Clone, Copy)]
 pub(super) struct Value<'a> {
     pub(super) text: &'a str,
@@ -29,7 +29,7 @@ impl<'a> Value<'a> {
         matches!(self.first(), b'{' | b'[')
     }
 
-    /// The string's content, escapes resolved.
+    /// Returns the content of a string with its escapes resolved.
     pub(super) fn string(self) -> Option<Cow<'a, str>> {
         if self.first() != b'"' {
             return None;
@@ -42,7 +42,7 @@ impl<'a> Value<'a> {
         })
     }
 
-    /// As a text cell: strings, and numbers and booleans as they are written.
+    /// Returns a text cell: strings, and numbers and booleans as they are written.
     pub(super) fn as_text(self) -> Option<Cow<'a, str>> {
         match self.first() {
             b'"' => self.string(),
@@ -73,7 +73,7 @@ impl<'a> Value<'a> {
 
     pub(super) fn as_double(self) -> Option<f64> {
         let text = self.as_text()?;
-        // Rust also reads "nan" and "infinity", which are no numbers to AWS.
+        // Rust also reads "nan" and "infinity", which are not numbers to AWS.
         let numeric = text.bytes().any(|b| b.is_ascii_digit());
         text.parse().ok().filter(|n: &f64| numeric && n.is_finite())
     }

@@ -164,7 +164,7 @@ impl Source for Objects {
 
     fn checkpoint(&self) -> Checkpoint {
         match &self.tracker {
-            Some(tracker) => tracker.checkpoint(),
+            Some(tracker) => tracker.checkpoint.clone(),
             None => Checkpoint::default(),
         }
     }
@@ -186,7 +186,7 @@ struct Tracker {
     newest_micros: i64,
     /// Folders with objects that were listed and not handed out.
     unsettled: HashSet<String>,
-    /// Folders of a trail of which all objects are listed, so that their names can be folded.
+    /// Folders of a trail of which all objects are listed and more than one name is kept.
     foldable: HashSet<String>,
     /// Whether no object is left out by its key.
     may_fold: bool,
@@ -210,27 +210,34 @@ impl Tracker {
             .insert(name, object.size_bytes);
         if let Some(delivered) = object.key.as_ref().and_then(|key| key.delivered_micros) {
             self.newest_micros = self.newest_micros.max(delivered);
-            if object.is_folder_whole && self.may_fold {
-                self.foldable.insert(folder);
+            if object.is_folder_whole && self.may_fold && self.foldable.insert(folder) {
+                self.fold()?;
             }
         }
         Ok(resume)
     }
 
-    /// The checkpoint, with as few names as possible.
-    fn checkpoint(&self) -> Checkpoint {
-        let mut checkpoint = self.checkpoint.clone();
+    /// Forgets names that are old enough, in all folders of the trail, as a new one is begun.
+    fn fold(&mut self) -> Result<()> {
         let settled_before = self.newest_micros.saturating_sub(LATE_MICROS);
-        for folder in self.foldable.difference(&self.unsettled) {
-            if let Ok(objects) = checkpoint.objects_mut(folder) {
-                objects.fold(|name| {
-                    TrailKey::of_object(name)
-                        .and_then(|key| key.delivered_micros)
-                        .is_some_and(|micros| micros < settled_before)
-                });
+        let is_settled = |name: &str| {
+            TrailKey::of_object(name)
+                .and_then(|key| key.delivered_micros)
+                .is_some_and(|micros| micros < settled_before)
+        };
+        let mut left = HashSet::new();
+        for folder in std::mem::take(&mut self.foldable) {
+            if self.unsettled.contains(&folder) {
+                continue;
+            }
+            let objects = self.checkpoint.objects_mut(&folder)?;
+            objects.fold(is_settled);
+            if objects.names() > 1 {
+                left.insert(folder);
             }
         }
-        checkpoint
+        self.foldable = left;
+        Ok(())
     }
 }
 

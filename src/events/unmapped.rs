@@ -1,33 +1,33 @@
-//! What the record columns do not hold: fields nobody knows, fields whose exact JSON a typed column
-//! cannot give back, and nulls. With these a record can be rebuilt from its row.
+//! The columns `unmapped` and `nullFields`: fields without a column, fields whose exact JSON their column
+//! loses, and nulls. With these two columns a record can be rebuilt from its row.
 
-use super::cells::{Resource, exact_string};
+use super::cells::{Resource, is_exact_string};
 use super::columns::{ColumnClass, ColumnType, catalog};
 use super::keys::Keys;
 use super::time;
 use super::value::Value;
 use crate::json::{Elements, Member, unescape};
 
-/// The record's fields that have a column: name and kind.
-struct Known {
+/// The fields of a record that have a column, with its type.
+struct KnownFields {
     keys: Keys,
     fields: Vec<(&'static str, ColumnType)>,
 }
 
-/// Finds leftovers; keeps its lists from record to record.
-pub(super) struct Leftovers {
-    known: Known,
-    /// For each member, the field that it is.
+/// The unmapped and null fields of one record; the buffers are reused for the next.
+pub(super) struct UnmappedFields {
+    known: KnownFields,
+    /// For each member, the number of its field.
     fields: Vec<Option<usize>>,
-    /// How many members each field has.
+    /// For each field, the number of its members.
     counts: Vec<u32>,
-    /// The JSON object of `unmapped`.
+    /// The JSON object for `unmapped`, or an empty text.
     pub(super) unmapped: String,
     /// The names for `nullFields`.
     pub(super) nulls: Vec<&'static str>,
 }
 
-impl Default for Leftovers {
+impl Default for UnmappedFields {
     fn default() -> Self {
         let fields: Vec<(&'static str, ColumnType)> = catalog()
             .columns()
@@ -42,7 +42,7 @@ impl Default for Leftovers {
         }
         Self {
             counts: vec![0; fields.len()],
-            known: Known { keys, fields },
+            known: KnownFields { keys, fields },
             fields: Vec::new(),
             unmapped: String::new(),
             nulls: Vec::new(),
@@ -50,8 +50,8 @@ impl Default for Leftovers {
     }
 }
 
-impl Leftovers {
-    /// Finds those of one record.
+impl UnmappedFields {
+    /// Replaces the contents with the fields of the record with these members.
     pub(super) fn collect(&mut self, text: &str, members: &[Member]) {
         self.unmapped.clear();
         self.nulls.clear();
@@ -71,13 +71,13 @@ impl Leftovers {
             };
             match field {
                 Some(field) if self.counts[*field] == 1 => {
-                    let (name, kind) = self.known.fields[*field];
+                    let (name, column_type) = self.known.fields[*field];
                     let spelled = member.key.raw(text) == name;
                     if spelled && value.is_null() {
                         self.nulls.push(name);
                         continue;
                     }
-                    if spelled && is_exact(kind, value) {
+                    if spelled && is_exact(column_type, value) {
                         continue;
                     }
                 }
@@ -96,7 +96,8 @@ impl Leftovers {
     }
 }
 
-impl Known {
+impl KnownFields {
+    /// Returns the number of the member's field.
     fn field(&self, text: &str, member: &Member) -> Option<usize> {
         let key = member.key.raw(text);
         match member.key.escaped {
@@ -106,11 +107,11 @@ impl Known {
     }
 }
 
-/// Whether the column gives back the value as it was.
-fn is_exact(kind: ColumnType, value: Value<'_>) -> bool {
-    match kind {
+/// Whether a column of this type restores the value exactly.
+fn is_exact(column_type: ColumnType, value: Value<'_>) -> bool {
+    match column_type {
         ColumnType::Json => true,
-        ColumnType::Text => exact_string(value),
+        ColumnType::Text => is_exact_string(value),
         ColumnType::Boolean => matches!(value.first(), b't' | b'f'),
         ColumnType::Time => {
             !value.span.escaped && value.string().is_some_and(|text| time::is_canonical(&text))

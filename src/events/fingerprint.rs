@@ -1,0 +1,179 @@
+//! Fingerprints of records: equal for the same event however its JSON is written.
+
+use std::hash::Hasher;
+
+use siphasher::sip128::{Hasher128, SipHasher13};
+
+use crate::envelope::Record;
+use crate::json::{Elements, Members, Span, unescape};
+
+/// SipHash keys of [`fingerprint`]: the ASCII bytes of `auroratrail/1`, in big-endian order and padded
+/// with zeros. Fingerprints are stored, so the keys never change.
+const STABLE_KEYS: SipKeys = SipKeys(
+    u64::from_be_bytes(*b"auroratr"),
+    u64::from_be_bytes(*b"ail/1\0\0\0"),
+);
+
+/// The two keys of SipHash.
+#[derive(Clone, Copy)]
+pub(super) struct SipKeys(pub(super) u64, pub(super) u64);
+
+/// Returns the fingerprint of the record, or `None` if it has no `eventID` that is a string.
+///
+/// Records that are equal as JSON have the same fingerprint in every process, on every machine and in
+/// every version: spacing, the order of members and the choice of escapes do not count. Numbers are
+/// compared as they are written, so `1` and `1.0` differ.
+///
+/// The fingerprint is SipHash-1-3 of 128 bits with published keys. Other events do not collide by
+/// chance, but an adversary may construct some that do.
+pub fn fingerprint(record: &Record<'_>) -> Option<u128> {
+    keyed_fingerprint(record, STABLE_KEYS)
+}
+
+/// Returns the fingerprint of the record under `keys`, as [`fingerprint`] does.
+pub(super) fn keyed_fingerprint(record: &Record<'_>, keys: SipKeys) -> Option<u128> {
+    let text = record.text;
+    let is_identified = record.members.iter().any(|member| {
+        let key = member.key.raw(text);
+        let is_event_id = match member.key.escaped {
+            false => key.eq_ignore_ascii_case("eventID"),
+            true => unescape(key).eq_ignore_ascii_case("eventID"),
+        };
+        is_event_id && member.value.first(text) == b'"'
+    });
+    is_identified.then(|| keys.value(text, record.span))
+}
+
+impl SipKeys {
+    /// Hashes a value: its tag and content, so that no two types have the same bytes.
+    fn value(self, text: &str, span: Span) -> u128 {
+        let mut hasher = SipHasher13::new_with_keys(self.0, self.1);
+        match span.first(text) {
+            b'{' => {
+                // A sum, as it does not depend on the order of its terms.
+                let sum = Members::at(text, span.start as usize)
+                    .map(|(key, value)| {
+                        self.member(&unescape(key.raw(text)), self.value(text, value))
+                    })
+                    .fold(0, u128::wrapping_add);
+                hasher.write(b"{");
+                hasher.write(&sum.to_le_bytes());
+            }
+            b'[' => {
+                hasher.write(b"[");
+                for element in Elements::at(text, span.start as usize) {
+                    hasher.write(&self.value(text, element).to_le_bytes());
+                }
+            }
+            b'"' => {
+                hasher.write(b"\"");
+                let raw = &text[span.start as usize + 1..span.end as usize - 1];
+                hasher.write(unescape(raw).as_bytes());
+            }
+            _ => hasher.write(span.raw(text).as_bytes()),
+        }
+        hasher.finish128().as_u128()
+    }
+
+    /// Hashes a member. The keys are swapped, so that a member never equals a value.
+    fn member(self, key: &str, value: u128) -> u128 {
+        let mut hasher = SipHasher13::new_with_keys(self.1, self.0);
+        hasher.write(&value.to_le_bytes());
+        hasher.write(key.as_bytes());
+        hasher.finish128().as_u128()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::each_record;
+    use super::*;
+
+    fn fingerprint_of(json: &str) -> Option<u128> {
+        let mut found = Vec::new();
+        each_record(&format!("{{\"Records\":[{json}]}}"), |record| {
+            found.push(fingerprint(record));
+        });
+        assert_eq!(found.len(), 1, "{json}");
+        found[0]
+    }
+
+    #[test]
+    fn fingerprints_never_change() {
+        for (json, expected) in [
+            (
+                r#"{"eventID":""}"#,
+                0x454c_832f_b7a6_94cf_f9fe_96ae_9185_5ee8,
+            ),
+            (
+                r#"{"eventID":"8a2e5a0c-6b1f-4d8e-9a57-0c1d2e3f4a5b","eventName":"ModifyDBCluster"}"#,
+                0xa857_1027_fe5a_74bd_8cda_659d_efe1_7514,
+            ),
+            (
+                r#"{"eventID":"a","readOnly":false,"errorCode":null,"n":[1,-2.5e3,{"b":[]}]}"#,
+                0x6434_7fa5_3633_db9c_f026_09ef_380b_b31e,
+            ),
+            (
+                "{\"eventID\":\"\u{e9}\u{1f600}\\n\",\"userIdentity\":{}}",
+                0xfa58_7ac9_321d_24b3_5435_67b4_ba1e_d935,
+            ),
+        ] {
+            let found = fingerprint_of(json).unwrap();
+            assert_eq!(found, expected, "{json} has {found:#034x}");
+        }
+    }
+
+    #[test]
+    fn spelling_does_not_count() {
+        let expected = fingerprint_of(r#"{"eventID":"\u00e9/\n","b":{"c":[1,2],"d":"x"}}"#);
+        for json in [
+            "{ \"eventID\" :\t\"\u{e9}/\\n\" , \"b\":{\"c\":[ 1 ,2],\"d\":\"x\"} }",
+            r#"{"b":{"d":"x","c":[1,2]},"eventID":"\u00E9\/\u000a"}"#,
+            r#"{"\u0062":{"\u0064":"\u0078","c":[1,2]},"event\u0049D":"é/\n"}"#,
+        ] {
+            assert_eq!(fingerprint_of(json), expected, "{json}");
+        }
+    }
+
+    #[test]
+    fn content_counts() {
+        let texts = [
+            r#"{"eventID":"a"}"#,
+            r#"{"eventid":"a"}"#,
+            r#"{"eventID":"b"}"#,
+            r#"{"eventID":"a","b":1}"#,
+            r#"{"eventID":"a","b":1.0}"#,
+            r#"{"eventID":"a","b":"1"}"#,
+            r#"{"eventID":"a","b":[1]}"#,
+            r#"{"eventID":"a","b":[[1]]}"#,
+            r#"{"eventID":"a","b":{}}"#,
+            r#"{"eventID":"a","b":[]}"#,
+            r#"{"eventID":"a","b":null}"#,
+            r#"{"eventID":"a","b":"null"}"#,
+            r#"{"eventID":"a","b":[1,2]}"#,
+            r#"{"eventID":"a","b":[2,1]}"#,
+            r#"{"eventID":"a","b":{"c":"d"}}"#,
+            r#"{"eventID":"a","b":{"d":"c"}}"#,
+            r#"{"eventID":"b","b":"a"}"#,
+        ];
+        let mut found: Vec<u128> = texts
+            .iter()
+            .filter_map(|json| fingerprint_of(json))
+            .collect();
+        found.sort_unstable();
+        found.dedup();
+        assert_eq!(found.len(), texts.len());
+    }
+
+    #[test]
+    fn a_record_without_an_event_id_has_none() {
+        for json in [
+            "{}",
+            r#"{"eventID":1}"#,
+            r#"{"eventName":"a"}"#,
+            r#"{"a":{"eventID":"b"}}"#,
+        ] {
+            assert_eq!(fingerprint_of(json), None, "{json}");
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! The decoder, record by record.
+
+use super::*;
+use crate::envelope::RecordKind;
+use crate::input_location::InputLocation;
+use crate::json::Tape;
+
+/// Calls `each` for the records of `{"Records": [...]}`, which start at bytes 100, 101, ... of `made`.
+pub(super) fn each_record(text: &str, mut each: impl FnMut(&Record<'_>)) {
+    let mut tape = Tape::new(&["Records"]);
+    tape.parse(text, 0);
+    for (index, element) in tape.elements_of(&tape.arrays[0]).iter().enumerate() {
+        each(&Record {
+            text,
+            span: element.value,
+            members: tape.members_of(element),
+            kind: RecordKind::Event,
+            origin: &Arc::from("made"),
+            byte: 100 + index as u64,
+            delivered_micros: None,
+        });
+    }
+}
+
+fn push_all(decoder: &mut Decoder, text: &str) {
+    each_record(text, |record| {
+        decoder.push(record);
+    });
+}
+
+#[test]
+fn type_mismatches_are_counted_by_column_with_an_example() {
+    let index = |name| catalog().index_of(name).unwrap();
+    let (read_only, port) = (index("readonly"), index("requestparameters_port"));
+    let projection = [port, index("eventname"), read_only, read_only];
+    let mut decoder = Decoder::new(&projection, RowFilter::default(), 10);
+    assert_eq!(decoder.take_type_mismatches(), []);
+    let text = r#"{"Records":[
+        {"eventName":"a","readOnly":true},
+        {"eventName":"b","readOnly":"perhaps"},
+        {"eventName":"c","readOnly":[],"requestParameters":{"port":"none"}},
+        {"eventName":"d","readOnly":null,"requestParameters":"port"}
+    ]}"#;
+    push_all(&mut decoder, text);
+    let mismatch = |column, count, byte| TypeMismatch {
+        column,
+        count,
+        example: InputLocation::new("made").at_byte(byte),
+    };
+    assert_eq!(
+        decoder.take_type_mismatches(),
+        [
+            mismatch("requestParameters.port", 1, 102),
+            mismatch("readOnly", 2, 101),
+        ]
+    );
+    assert_eq!(decoder.take_type_mismatches(), []);
+    push_all(&mut decoder, r#"{"Records":[{"readOnly":"no"}]}"#);
+    assert_eq!(
+        decoder.take_type_mismatches(),
+        [mismatch("readOnly", 1, 100)]
+    );
+}
