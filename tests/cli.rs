@@ -204,7 +204,7 @@ fn without_a_source_it_is_about_the_sample_and_says_so() {
     70
     ");
     assert_snapshot!(place.run(&["query", count, "sample:?event=70"]), @r"
-    ! auroratrail: sample: there is no `event`, only events, seed, days and duplicates, as in `sample:?events=100000&seed=7&days=30&duplicates=0`
+    ! auroratrail: sample: expected events, seed, days or duplicates, found `event`; an example is `sample:?events=100000&seed=7&days=30&duplicates=0`
     exit 2
     ");
 }
@@ -634,7 +634,7 @@ fn a_query_that_cannot_be_answered_ends_with_2_and_says_what_to_write() {
     exit 2
     ");
     assert_snapshot!(run("SELECT 1 FROM event"), @r"
-    ! auroratrail: no table event; did you mean events? (there is aurora_events, events)
+    ! auroratrail: no table event; did you mean events? (the tables are aurora_events, events)
     exit 2
     ");
     assert_snapshot!(run("SELEC 1"), @r"
@@ -654,7 +654,7 @@ fn a_query_that_cannot_be_answered_ends_with_2_and_says_what_to_write() {
     exit 2
     ");
     assert_snapshot!(run("SELECT CAST(eventID AS int) FROM events WHERE eventID = 'a1'"), @r"
-    ! auroratrail: 'a1' is no integer; TRY_CAST gives NULL for such values
+    ! auroratrail: 'a1' is not an integer; TRY_CAST gives NULL for such values
     exit 2
     ");
     assert_snapshot!(place.run(&["quer"]), @r"
@@ -964,7 +964,7 @@ fn memory_that_does_not_suffice_is_said_to_be_that() {
     let sql = "SELECT record, count(*) FROM events GROUP BY record ORDER BY record LIMIT 19999";
     let few = ["query", sql, "sample:?events=20000", "--memory", "16"];
     assert_snapshot!(place.run(&[&few[..], &["-o", "x"]].concat()), @r"
-    ! auroratrail: the memory for sorting, joining and grouping is used up: give more with --memory, or ask for fewer columns or rows
+    ! auroratrail: sorting, joining and grouping need more memory than allowed; raise --memory, or select fewer columns or rows
     exit 2
     ");
 }
@@ -993,7 +993,7 @@ fn on_a_terminal_short_work_shows_only_the_answer_and_null_is_dim() {
         "x     y\n────  ─\n\u{1b}[2mNULL\u{1b}[22m  2\n(1 row)\n"
     );
     let parquet = on_a_terminal("query 'SELECT 1' --format parquet").unwrap();
-    assert_snapshot!(parquet.replace('\r', ""), @"auroratrail: Parquet is not for a terminal: write it to a file with -o FILE, or pipe it on");
+    assert_snapshot!(parquet.replace('\r', ""), @"auroratrail: Parquet is not readable on a terminal; write it to a file with -o FILE, or pipe it");
 }
 
 /// What a terminal of 80 columns is told; `None` without the means to have one.

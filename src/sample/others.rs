@@ -1,4 +1,4 @@
-//! What is not a database's: sign-ins, roles, keys, buckets, and what RDS does by itself.
+//! Events outside databases: sign-ins, roles, keys, buckets, and actions that RDS takes on its own.
 
 use super::actors::{ACTORS, Actor, Agent, EVENTS, Identity, OTHERS};
 use super::event::{Call, Event, SERVICE_EVENT, SIGN_IN};
@@ -22,7 +22,7 @@ pub(super) fn write(event: &mut Event<'_>) {
     }
 }
 
-/// `actor` takes up its role: what it gets is what it then calls with.
+/// Writes an AssumeRole call: the caller assumes `role`, in a session that begins at `start`.
 pub(super) fn write_assume_role(event: &mut Event<'_>, role: &'static Actor, start: i64) {
     let scope = event.scope;
     let arn = role.role_arn(scope);
@@ -105,7 +105,7 @@ static SERVICES: [Actor; 4] = [
     service("backup.amazonaws.com"),
 ];
 
-/// Another account's caller, as its target sees it.
+/// A caller of another account, as recorded in the called account.
 static SCANNER: Actor = Actor {
     identity: Identity::Foreign,
     name: SECURITY,
@@ -222,7 +222,7 @@ fn roles(event: &mut Event<'_>) {
     });
 }
 
-/// A policy as IAM's events carry it: JSON in a string.
+/// A policy in the form of IAM's events: JSON in a string.
 const POLICY: &str = r#"{\"Version\":\"2012-10-17\",\"Statement\":[{\"Effect\":\"Allow\",\"Action\":[\"rds-data:ExecuteStatement\",\"rds-data:BatchExecuteStatement\"],\"Resource\":\"arn:aws:rds:*:*:cluster:*\",\"Condition\":{\"StringEquals\":{\"aws:ResourceTag\/team\":\"Shop \u0026 Orders\"}}}]}"#;
 
 fn put_role_policy(event: &mut Event<'_>) {
@@ -268,7 +268,7 @@ fn log_stream(event: &mut Event<'_>) {
     });
 }
 
-/// Asks STS who one is: what a thief does first.
+/// Writes a GetCallerIdentity call, a thief's first step.
 pub(super) fn write_who_am_i(event: &mut Event<'_>) {
     let call = Call::read("sts", "GetCallerIdentity", "sts.get-caller-identity");
     event.write_read(&call, |event| event.json.null("requestParameters"));
@@ -279,7 +279,7 @@ fn who_am_i(event: &mut Event<'_>) {
     write_who_am_i(event);
 }
 
-/// Writes something that RDS did by itself.
+/// Writes an action that RDS took on its own.
 pub(super) fn write_service_event(event: &mut Event<'_>) {
     event.somebody(EVENTS);
     event.kind = SERVICE_EVENT;

@@ -1,4 +1,4 @@
-//! Calls that only look, which is most of what happens.
+//! Read calls of RDS, the majority of all events.
 
 use super::actors::READS;
 use super::clock::{DAY, push_stamp};
@@ -7,7 +7,7 @@ use super::world::{Database, GLOBAL, PROXY};
 
 type Request = fn(&mut Event<'_>);
 
-/// How often against the others, which call, and how its request is written.
+/// The read calls: relative frequency, call, and writer of the request.
 const TABLE: &[(u32, Call, Request)] = &[
     (
         190,
@@ -143,7 +143,7 @@ const TABLE: &[(u32, Call, Request)] = &[
     ),
 ];
 
-/// The call that shows with whom a snapshot is shared.
+/// The call that lists the accounts that a snapshot is shared with.
 pub(super) const SNAPSHOT_ATTRIBUTES: Call = rds(
     "DescribeDBClusterSnapshotAttributes",
     "rds.describe-db-cluster-snapshot-attributes",
@@ -153,14 +153,14 @@ const fn rds(name: &'static str, command: &'static str) -> Call {
     Call::read("rds", name, command)
 }
 
-/// Writes one of them.
+/// Writes a read call.
 pub(super) fn write(event: &mut Event<'_>) {
     event.somebody(READS);
     let (_, call, request) = event.random.weighted(TABLE, |row| row.0);
     event.write_read(call, request);
 }
 
-/// Any of these calls, for refusals.
+/// Picks a read call, for a failure.
 pub(super) fn any(event: &mut Event<'_>) -> &'static Call {
     &event.random.weighted(TABLE, |row| row.0).1
 }
@@ -232,7 +232,7 @@ fn instances(event: &mut Event<'_>) {
     }
 }
 
-/// The error log of an instance in the hour of the event.
+/// Returns the name of an instance's error log in the hour of the event.
 fn log_name(database: &Database, time: i64) -> String {
     if database.is_postgres() {
         let mut name = String::from("error/postgresql.log.");

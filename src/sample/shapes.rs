@@ -1,39 +1,39 @@
-//! What RDS answers with: a cluster, an instance, a snapshot.
+//! Response elements of RDS: a cluster, an instance, a snapshot.
 
 use super::clock::{DAY, END};
 use super::event::Event;
 use super::json::id_of;
 use super::world::{Database, SERVERLESS_V1, resource_id};
 
-/// A cluster as an answer shows it: perhaps a copy of a known one under another name.
+/// A cluster in a response, possibly a copy of a known one under another name.
 pub(super) struct ClusterView<'a> {
     pub like: &'static Database,
     pub name: &'a str,
     pub status: &'static str,
-    /// It has its instances already.
+    /// Whether the cluster has instances.
     pub members: bool,
 }
 
-/// An instance as an answer shows it.
+/// An instance in a response.
 pub(super) struct InstanceView<'a> {
     pub like: &'static Database,
     pub name: &'a str,
     pub status: &'static str,
-    /// `pendingModifiedValues`, ready as JSON.
+    /// Value of `pendingModifiedValues` as JSON.
     pub pending: &'static str,
 }
 
-/// A cluster snapshot as an answer shows it.
+/// A cluster snapshot in a response.
 pub(super) struct SnapshotView<'a> {
     pub of: &'static Database,
     pub name: &'a str,
     pub status: &'static str,
     pub percent: u8,
-    /// The snapshot that it was copied from.
+    /// Name of the snapshot that it was copied from.
     pub source: Option<&'a str>,
 }
 
-/// The members of a cluster's answer, without the braces.
+/// Writes the members of a cluster, without the braces.
 pub(super) fn cluster(event: &mut Event<'_>, view: &ClusterView<'_>) {
     let like = view.like;
     cluster_identity(event, view);
@@ -151,7 +151,7 @@ fn members(event: &mut Event<'_>, view: &ClusterView<'_>) {
     event.json.close_list();
 }
 
-/// When a database is backed up and mended.
+/// Writes a database's backup and maintenance windows.
 fn windows(event: &mut Event<'_>, name: &str) {
     let id = id_of(name);
     let (backup, mend) = (id % 23, (id >> 8) % 23);
@@ -172,7 +172,7 @@ fn security_groups(event: &mut Event<'_>) {
     event.json.close_list();
 }
 
-/// The tags of a database, as a request or an answer has them.
+/// Writes the tags of a database, for a request or a response.
 pub(super) fn tags(event: &mut Event<'_>, key: &str, like: &Database) {
     let team = match like.schema() {
         "orders" | "catalog" | "sessions" => r"Shop \u0026 Orders",
@@ -189,7 +189,7 @@ pub(super) fn tags(event: &mut Event<'_>, key: &str, like: &Database) {
     event.json.close_list();
 }
 
-/// The members of an instance's answer, without the braces.
+/// Writes the members of an instance, without the braces.
 pub(super) fn instance(event: &mut Event<'_>, view: &InstanceView<'_>) {
     let like = view.like;
     instance_identity(event, view);
@@ -359,7 +359,7 @@ fn instance_end(event: &mut Event<'_>, view: &InstanceView<'_>) {
         .text("engineLifecycleSupport", "open-source-rds-extended-support");
 }
 
-/// The members of a snapshot's answer, without the braces.
+/// Writes the members of a snapshot, without the braces.
 pub(super) fn snapshot(event: &mut Event<'_>, view: &SnapshotView<'_>) {
     let scope = event.scope;
     let of = view.of;

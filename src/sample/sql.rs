@@ -1,18 +1,18 @@
-//! SQL without a connection: the Data API in both its forms, and DSQL.
+//! SQL over HTTP: the Data API in its two forms, and DSQL.
 
 use super::actors::SQL;
 use super::event::{Call, Event};
 use super::json::push_base62;
 use super::world::{DSQL, SERVERLESS_V1};
 
-/// What the Data API writes instead of a text of the user's.
+/// The Data API's placeholder for texts of the caller.
 const MASK: &str = "**********";
 
 const EXECUTE: &str = "ExecuteStatement";
 const BATCH: &str = "BatchExecuteStatement";
 const BEGIN: &str = "BeginTransaction";
 
-/// How often of a hundred, and which call.
+/// The calls of the Data API: frequency in percent, name, and command.
 const DATA_API: [(u32, &str, &str); 5] = [
     (62, EXECUTE, "rds-data.execute-statement"),
     (16, BATCH, "rds-data.batch-execute-statement"),
@@ -21,7 +21,8 @@ const DATA_API: [(u32, &str, &str); 5] = [
     (2, "RollbackTransaction", "rds-data.rollback-transaction"),
 ];
 
-/// Writes one call of the Data API; where no cluster has it, false and nothing.
+/// Writes a call of the Data API. Returns false, writing nothing, if no cluster of the scope has
+/// it.
 pub(super) fn write_data_api(event: &mut Event<'_>) -> bool {
     let fits = |database: &_| -> bool {
         let database: &super::world::Database = database;
@@ -95,7 +96,7 @@ fn dsql_resources(event: &mut Event<'_>, identifier: &str) -> String {
     arn
 }
 
-/// Writes one call of DSQL.
+/// Writes a call of DSQL.
 pub(super) fn write_dsql(event: &mut Event<'_>) {
     match event.random.below(20) {
         0 => create_cluster(event),
@@ -179,7 +180,7 @@ fn update_cluster(event: &mut Event<'_>) {
     });
 }
 
-/// A session with the database: a data event, which says no more than who and where.
+/// Writes a connection to the database: a data event that records only the caller and the cluster.
 fn connect(event: &mut Event<'_>, admin: bool) {
     event.somebody(SQL);
     dsql_resources(event, DSQL);

@@ -1,4 +1,4 @@
-//! Clusters: made, changed, restored, deleted.
+//! Calls that create, modify, restore and delete clusters.
 
 use super::super::event::{Call, Event};
 use super::super::shapes::{self, ClusterView, tags};
@@ -21,7 +21,7 @@ fn view(like: &'static Database, status: &'static str) -> ClusterView<'static> {
     }
 }
 
-/// Where a new cluster goes: what most requests for one have in common.
+/// Writes the members that most requests for a new cluster share.
 fn place(event: &mut Event<'_>, like: &Database) {
     event.json.number("port", like.port);
     event.json.text("dBSubnetGroupName", "databases-private");
@@ -121,7 +121,7 @@ pub(super) fn modify(event: &mut Event<'_>) {
     answer_cluster(event, &view(like, "available"));
 }
 
-/// The story's: `like` no longer sends its audit log anywhere.
+/// Writes the story's call that stops the log export of `like`.
 pub(in super::super) fn write_log_export_off(event: &mut Event<'_>, like: &'static Database) {
     request(event, |event| {
         event.json.text("dBClusterIdentifier", like.name);
@@ -170,7 +170,7 @@ pub(super) fn failover(event: &mut Event<'_>) {
     answer_cluster(event, &view(like, "available"));
 }
 
-/// Stops or starts a copy: nobody stops the real ones.
+/// Writes a call that stops or starts a copy; the real clusters keep running.
 fn turn(event: &mut Event<'_>, status: &'static str) {
     let like = event.cluster();
     let name = event.passing(like.name, "clone");

@@ -1,4 +1,4 @@
-//! What is around clusters: tags, parameters, roles, streams, proxies, global databases.
+//! Calls for tags, parameters, roles, streams, proxies and global databases.
 
 use super::super::event::{Call, Event};
 use super::super::json::push_hex;
@@ -41,7 +41,7 @@ pub(super) fn remove_tags(event: &mut Event<'_>) {
     no_answer(event);
 }
 
-/// Settings that people change, with when they may take effect.
+/// Parameters that callers change: name, value, and method of application.
 const POSTGRES_SETTINGS: [[&str; 3]; 4] = [
     ["log_min_duration_statement", "500", "immediate"],
     [
@@ -144,13 +144,13 @@ pub(super) fn add_role(event: &mut Event<'_>) {
     no_answer(event);
 }
 
-/// Where a cluster's activity stream flows.
+/// Returns the name of the Kinesis stream of a cluster's activity stream.
 fn stream(database: &Database) -> String {
     let id = resource_id("cluster", database.name);
     ["aws-rds-das-", &id].concat()
 }
 
-/// A cluster whose stream comes and goes, other than those that the story is about.
+/// Picks a cluster whose activity stream is not part of the story.
 fn quiet(event: &mut Event<'_>) -> &'static Database {
     event
         .database(|database| database.is_aurora() && !database.has_stream())
@@ -177,7 +177,7 @@ pub(super) fn start_stream(event: &mut Event<'_>) {
     });
 }
 
-/// Stops the activity stream of `database`.
+/// Writes a call that stops the activity stream of `database`.
 pub(in super::super) fn write_stop_stream(event: &mut Event<'_>, database: &'static Database) {
     let arn = event.arn("cluster", database.name);
     request(event, |event| {
@@ -276,7 +276,7 @@ pub(super) fn enable_http(event: &mut Event<'_>) {
     });
 }
 
-/// The members of a global cluster's answer, without the braces.
+/// Writes the members of a global cluster, without the braces.
 fn global(event: &mut Event<'_>, name: &str, status: &str) {
     let account = event.scope.account;
     event.json.text("globalClusterIdentifier", name);

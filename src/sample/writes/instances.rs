@@ -1,4 +1,4 @@
-//! Instances: made, changed, rebooted, deleted.
+//! Calls that create, modify, reboot and delete instances.
 
 use super::super::event::{Event, MASKS};
 use super::super::shapes::{self, InstanceView, tags};
@@ -56,7 +56,7 @@ pub(super) fn create(event: &mut Event<'_>) {
     answer_instance(event, &view);
 }
 
-/// What only an instance without a cluster is asked for.
+/// Writes the request members of an instance without a cluster.
 fn plain(event: &mut Event<'_>, like: &Database, mask: &str) {
     event.json.number("allocatedStorage", 100);
     event.json.text("masterUsername", like.master());

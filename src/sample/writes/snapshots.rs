@@ -1,4 +1,4 @@
-//! Cluster snapshots: made, copied, shared, exported, deleted.
+//! Calls that create, copy, share, export and delete cluster snapshots.
 
 use super::super::clock::DAY;
 use super::super::event::{Call, Event};
@@ -40,7 +40,7 @@ pub(super) fn create(event: &mut Event<'_>) {
     answer(event, |event| shapes::snapshot(event, &view));
 }
 
-/// A snapshot, and the copy that somebody makes of it.
+/// A snapshot and its copy.
 pub(in super::super) struct SnapshotCopy<'a> {
     pub of: &'static Database,
     pub source: &'a str,
@@ -101,7 +101,7 @@ pub(super) fn delete(event: &mut Event<'_>) {
     write_delete(event, of, &name);
 }
 
-/// Lets `account` restore the snapshot called `name`.
+/// Writes a call that lets `account` restore the snapshot `name`.
 pub(in super::super) fn write_share(event: &mut Event<'_>, name: &str, account: &str) {
     request(event, |event| {
         event.json.text("dBClusterSnapshotIdentifier", name);
