@@ -252,22 +252,14 @@ impl Actor {
             out.push_str("AIDA");
             push_base32(out, id_of(self.name), 17);
         });
-        json.text("arn", &self.arn(scope.account));
-        json.text("accountId", scope.account);
-        json.built("accessKeyId", |out| {
-            self.push_access_key(out, scope.account, start);
-        });
+        self.write_key(json, scope, start);
         json.text("userName", self.name);
     }
 
     fn write_root(&self, json: &mut Json, scope: &Scope, start: i64) {
         json.text("type", "Root");
         json.text("principalId", scope.account);
-        json.text("arn", &self.arn(scope.account));
-        json.text("accountId", scope.account);
-        json.built("accessKeyId", |out| {
-            self.push_access_key(out, scope.account, start);
-        });
+        self.write_key(json, scope, start);
         json.open("sessionContext");
         self.write_attributes(json, start);
         json.close();
@@ -277,11 +269,7 @@ impl Actor {
         let principal = self.principal();
         json.text("type", "AssumedRole");
         json.parts("principalId", &[&principal, ":", self.session]);
-        json.text("arn", &self.arn(scope.account));
-        json.text("accountId", scope.account);
-        json.built("accessKeyId", |out| {
-            self.push_access_key(out, scope.account, start);
-        });
+        self.write_key(json, scope, start);
         json.open("sessionContext");
         json.open("sessionIssuer");
         json.text("type", "Role");
@@ -320,6 +308,15 @@ impl Actor {
             json.text("credentialsIssuedTo", &function);
             json.close();
         }
+    }
+
+    /// Writes the caller's ARN, account and access key.
+    fn write_key(&self, json: &mut Json, scope: &Scope, start: i64) {
+        json.text("arn", &self.arn(scope.account));
+        json.text("accountId", scope.account);
+        json.built("accessKeyId", |out| {
+            self.push_access_key(out, scope.account, start);
+        });
     }
 
     fn write_attributes(&self, json: &mut Json, start: i64) {

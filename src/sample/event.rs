@@ -186,6 +186,43 @@ impl<'a> Event<'a> {
         MASKS[usize::from(self.random.one_in(3))]
     }
 
+    /// Sets the record's one resource, of this account.
+    pub fn set_resource(&mut self, kind: &str, arn: &str) {
+        let account = self.scope.account;
+        self.resources = format!(r#"[{{"accountId":"{account}","type":"{kind}","ARN":"{arn}"}}]"#);
+    }
+
+    /// Writes `"requestParameters":{...}`.
+    pub fn request(&mut self, members: impl FnOnce(&mut Self)) {
+        self.object("requestParameters", members);
+    }
+
+    /// Writes request parameters of one text.
+    pub fn request_text(&mut self, key: &str, value: &str) {
+        self.request(|event| event.json.text(key, value));
+    }
+
+    /// Writes `"responseElements":{...}`.
+    pub fn answer(&mut self, members: impl FnOnce(&mut Self)) {
+        self.object("responseElements", members);
+    }
+
+    /// Writes `"key":{...}`.
+    pub fn object(&mut self, key: &str, members: impl FnOnce(&mut Self)) {
+        self.json.open(key);
+        members(self);
+        self.json.close();
+    }
+
+    /// Writes `"key":[{...}]`.
+    pub fn list_of_one(&mut self, key: &str, members: impl FnOnce(&mut Self)) {
+        self.json.open_list(key);
+        self.json.open_item();
+        members(self);
+        self.json.close();
+        self.json.close_list();
+    }
+
     /// Writes the record: `body` writes from `errorCode` to `additionalEventData`.
     pub fn write(&mut self, call: &Call, body: impl FnOnce(&mut Self)) {
         self.json.open_item();
@@ -213,9 +250,7 @@ impl<'a> Event<'a> {
         self.write(call, |event| {
             request(event);
             event.json.null("responseElements");
-            event.json.open("additionalEventData");
-            more(event);
-            event.json.close();
+            event.object("additionalEventData", more);
         });
     }
 

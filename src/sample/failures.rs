@@ -48,9 +48,7 @@ fn failed(event: &mut Event<'_>, call: &Call, code: &str, message: &str, target:
     event.write(call, |event| {
         event.json.text("errorCode", code);
         event.json.text("errorMessage", message);
-        event.json.open("requestParameters");
-        event.json.text(target[0], target[1]);
-        event.json.close();
+        event.request_text(target[0], target[1]);
         event.json.null("responseElements");
     });
 }

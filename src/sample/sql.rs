@@ -40,21 +40,18 @@ pub(super) fn write_data_api(event: &mut Event<'_>) -> bool {
     if !v1 {
         event.kind = "Rds Data Service";
         event.data = true;
-        event.resources = format!(
-            r#"[{{"accountId":"{}","type":"AWS::RDS::DBCluster","ARN":"{cluster}"}}]"#,
-            event.scope.account
-        );
+        event.set_resource("AWS::RDS::DBCluster", &cluster);
     }
     let secret = event.scope.secret(&[database.name, "/app"].concat());
     event.write_read(&call, |event| {
-        event.json.open("requestParameters");
-        statement(event, name);
-        event.json.text("resourceArn", &cluster);
-        if matches!(*name, EXECUTE | BATCH | BEGIN) {
-            event.json.text("schema", MASK);
-        }
-        event.json.text("secretArn", &secret);
-        event.json.close();
+        event.request(|event| {
+            statement(event, name);
+            event.json.text("resourceArn", &cluster);
+            if matches!(*name, EXECUTE | BATCH | BEGIN) {
+                event.json.text("schema", MASK);
+            }
+            event.json.text("secretArn", &secret);
+        });
     });
     true
 }
@@ -89,10 +86,7 @@ fn statement(event: &mut Event<'_>, name: &str) {
 
 fn dsql_resources(event: &mut Event<'_>, identifier: &str) -> String {
     let arn = event.scope.arn("dsql", &["cluster/", identifier]);
-    event.resources = format!(
-        r#"[{{"accountId":"{}","type":"AWS::DSQL::Cluster","ARN":"{arn}"}}]"#,
-        event.scope.account
-    );
+    event.set_resource("AWS::DSQL::Cluster", &arn);
     arn
 }
 
@@ -105,18 +99,16 @@ pub(super) fn write_dsql(event: &mut Event<'_>) {
             dsql_resources(event, DSQL);
             let call = Call::read("dsql", "GetCluster", "dsql.get-cluster");
             event.write_read(&call, |event| {
-                event.json.open("requestParameters");
-                event.json.text("identifier", DSQL);
-                event.json.close();
+                event.request_text("identifier", DSQL);
             });
         }
         8 | 9 => {
             event.somebody(super::actors::READS);
             let call = Call::read("dsql", "ListClusters", "dsql.list-clusters");
             event.write_read(&call, |event| {
-                event.json.open("requestParameters");
-                event.json.number("maxResults", 100);
-                event.json.close();
+                event.request(|event| {
+                    event.json.number("maxResults", 100);
+                });
             });
         }
         10 => update_cluster(event),
@@ -133,30 +125,30 @@ fn create_cluster(event: &mut Event<'_>) {
     let arn = dsql_resources(event, &identifier);
     let call = Call::write("dsql", "CreateCluster", "dsql.create-cluster");
     event.write(&call, |event| {
-        event.json.open("requestParameters");
-        event.json.flag("deletionProtectionEnabled", true);
-        event.json.open("tags");
-        event.json.text("Name", "carts-global");
-        event.json.close();
-        let token = [event.random.draw(), event.random.draw()];
-        event.json.built("clientToken", |out| {
-            super::json::push_uuid(out, token[0], token[1]);
+        event.request(|event| {
+            event.json.flag("deletionProtectionEnabled", true);
+            event.json.open("tags");
+            event.json.text("Name", "carts-global");
+            event.json.close();
+            let token = [event.random.draw(), event.random.draw()];
+            event.json.built("clientToken", |out| {
+                super::json::push_uuid(out, token[0], token[1]);
+            });
         });
-        event.json.close();
-        event.json.open("responseElements");
-        event.json.text("identifier", &identifier);
-        event.json.text("arn", &arn);
-        event.json.text("status", "CREATING");
-        let now = event.time;
-        event.rds_time("creationTime", now);
-        event.json.flag("deletionProtectionEnabled", true);
-        event.json.open("encryptionDetails");
-        event.json.text("encryptionStatus", "ENABLED");
-        event.json.text("encryptionType", "AWS_OWNED_KMS_KEY");
-        event.json.close();
-        let endpoint = [&identifier, ".dsql.", event.scope.region, ".on.aws"];
-        event.json.parts("endpoint", &endpoint);
-        event.json.close();
+        event.answer(|event| {
+            event.json.text("identifier", &identifier);
+            event.json.text("arn", &arn);
+            event.json.text("status", "CREATING");
+            let now = event.time;
+            event.rds_time("creationTime", now);
+            event.json.flag("deletionProtectionEnabled", true);
+            event.json.open("encryptionDetails");
+            event.json.text("encryptionStatus", "ENABLED");
+            event.json.text("encryptionType", "AWS_OWNED_KMS_KEY");
+            event.json.close();
+            let endpoint = [&identifier, ".dsql.", event.scope.region, ".on.aws"];
+            event.json.parts("endpoint", &endpoint);
+        });
     });
 }
 
@@ -166,17 +158,17 @@ fn update_cluster(event: &mut Event<'_>) {
     let call = Call::write("dsql", "UpdateCluster", "dsql.update-cluster");
     event.write(&call, |event| {
         let protect = !event.random.one_in(3);
-        event.json.open("requestParameters");
-        event.json.text("identifier", DSQL);
-        event.json.flag("deletionProtectionEnabled", protect);
-        event.json.close();
-        event.json.open("responseElements");
-        event.json.text("identifier", DSQL);
-        event.json.text("arn", &arn);
-        event.json.text("status", "UPDATING");
-        let made = event.made(DSQL);
-        event.rds_time("creationTime", made);
-        event.json.close();
+        event.request(|event| {
+            event.json.text("identifier", DSQL);
+            event.json.flag("deletionProtectionEnabled", protect);
+        });
+        event.answer(|event| {
+            event.json.text("identifier", DSQL);
+            event.json.text("arn", &arn);
+            event.json.text("status", "UPDATING");
+            let made = event.made(DSQL);
+            event.rds_time("creationTime", made);
+        });
     });
 }
 

@@ -101,18 +101,16 @@ fn list_snapshots(event: &mut Event<'_>, of: &Database) {
         "rds.describe-db-cluster-snapshots",
     );
     event.write_read(&call, |event| {
-        event.json.open("requestParameters");
-        event.json.text("dBClusterIdentifier", of.name);
-        event.json.flag("includeShared", false);
-        event.json.flag("includePublic", false);
-        event.json.close();
+        event.request(|event| {
+            event.json.text("dBClusterIdentifier", of.name);
+            event.json.flag("includeShared", false);
+            event.json.flag("includePublic", false);
+        });
     });
 }
 
 fn show_attributes(event: &mut Event<'_>) {
     event.write_read(&SNAPSHOT_ATTRIBUTES, |event| {
-        event.json.open("requestParameters");
-        event.json.text("dBClusterSnapshotIdentifier", COPY);
-        event.json.close();
+        event.request_text("dBClusterSnapshotIdentifier", COPY);
     });
 }

@@ -106,6 +106,16 @@ impl Scope {
         self.arn("kms", &[&id])
     }
 
+    /// Returns the ARN of an IAM role.
+    pub fn iam_role(&self, name: &str) -> String {
+        ["arn:aws:iam::", self.account, ":role/", name].concat()
+    }
+
+    /// Returns an RDS endpoint of `name`; `kind`, such as `.cluster-`, precedes the customer's part.
+    pub fn endpoint(&self, name: &str, kind: &str) -> String {
+        [name, kind, self.dns, ".", self.region, ".rds.amazonaws.com"].concat()
+    }
+
     /// Returns the ARN of a secret in Secrets Manager.
     pub fn secret(&self, name: &str) -> String {
         let mut id = ["secret:", name, "-"].concat();
@@ -234,6 +244,15 @@ impl Database {
             "postgres"
         } else {
             "admin"
+        }
+    }
+
+    /// Returns the log that the database exports for audits.
+    pub fn audit_log(&self) -> &'static str {
+        if self.is_postgres() {
+            "postgresql"
+        } else {
+            "audit"
         }
     }
 

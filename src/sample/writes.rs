@@ -74,15 +74,3 @@ pub(super) fn write(event: &mut Event<'_>) {
 pub(super) fn any(event: &mut Event<'_>) -> &'static Call {
     &event.random.weighted(TABLE, |row| row.0).1
 }
-
-fn request(event: &mut Event<'_>, write: impl FnOnce(&mut Event<'_>)) {
-    event.json.open("requestParameters");
-    write(event);
-    event.json.close();
-}
-
-fn answer(event: &mut Event<'_>, write: impl FnOnce(&mut Event<'_>)) {
-    event.json.open("responseElements");
-    write(event);
-    event.json.close();
-}
