@@ -18,6 +18,13 @@ const LONGEST: usize = 400;
 /// An [`Error`] of our own tables keeps its kind and location, however the engine has wrapped it.
 /// Every other error becomes a query error.
 pub fn translate_error(error: DataFusionError) -> Error {
+    let error = match error {
+        DataFusionError::External(inner) => match inner.downcast::<Error>() {
+            Ok(ours) => return *ours,
+            Err(inner) => DataFusionError::External(inner),
+        },
+        error => error,
+    };
     let causes =
         std::iter::successors(Some(&error as &(dyn StdError + 'static)), |&it| it.source());
     let ours = causes.filter_map(|it| it.downcast_ref::<Error>()).next();
