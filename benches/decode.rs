@@ -1,4 +1,4 @@
-//! What each stage costs on one core, and what other JSON machinery would cost in its place.
+//! Measures the throughput of each stage on one core, and of other JSON parsers in its place.
 //!
 //! Measured with `cargo bench --bench decode` (release, one core of two on a shared machine; MB/s of JSON,
 //! and how many times as fast as inflating with libdeflate; expect a fifth more or less):
@@ -28,11 +28,12 @@
 //! | simd-json borrowed `Value` | 828 | | | |
 //! | serde_json `Value` | 498 | | | |
 //!
-//! In two other runs sonic-rs's `Value` was a quarter to a third ahead of ours on one leaf, so it is the faster.
-//! Why ours all the same: of those that are near it on few columns, which is what people ask for, it alone needs no
-//! `unsafe`, builds no tree, validates all it passes over (sonic-rs's lazy ways do not), and gives the
-//! byte spans that the JSON columns and `record` are cut out of. On every leaf at once a serde visitor is
-//! a third faster: our scanner goes over a nested object once to frame it and again to take it apart.
+//! In two other runs sonic-rs's `Value` was a quarter to a third ahead of ours on one leaf, so
+//! sonic-rs is the faster. Ours has other advantages: of the parsers near it on few columns, the
+//! common case, only ours needs no `unsafe`, builds no tree, validates all bytes it skips
+//! (sonic-rs's lazy ways do not), and returns the byte spans from which the JSON columns and
+//! `record` are cut. On every leaf at once a serde visitor is a third faster, because our scanner
+//! visits a nested object twice: to frame it, and to decode it.
 
 use std::hint::black_box;
 use std::io::{Read, Write};
@@ -57,13 +58,13 @@ mod cells;
 #[path = "decode/leaf.rs"]
 mod leaf;
 
-/// As the binary has it; without it the parsers that allocate would be slower still.
+/// The binary's allocator; with the system's, the parsers that allocate would be slower still.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const LEAF: &str = "useridentity_username";
 
-/// What an investigation asks for.
+/// Columns of a typical investigation.
 const FIVE: [&str; 5] = [
     "eventtime",
     "eventname",
@@ -72,7 +73,7 @@ const FIVE: [&str; 5] = [
     "requestparameters_dbclusteridentifier",
 ];
 
-/// Documents as they are stored, and inflated.
+/// Documents, compressed and decompressed.
 struct Input {
     stored: Vec<Bytes>,
     documents: Vec<Bytes>,
@@ -80,7 +81,7 @@ struct Input {
 }
 
 impl Input {
-    /// About 8 MB: more than the second-level cache has, as a folder of files is.
+    /// Generates about 8 MB, more than the second-level cache holds, like a folder of files.
     fn new() -> Self {
         let sample = Sample::parse("?events=4000&seed=7").expect("it is a sample");
         let documents: Vec<Bytes> = (0..sample.documents())
@@ -107,7 +108,7 @@ fn gzip(document: &[u8]) -> Bytes {
     encoder.finish().expect("writing to memory").into()
 }
 
-/// Counts records, and looks at nothing in them.
+/// Counts records without reading them.
 #[derive(Default)]
 struct Count(usize);
 
@@ -122,7 +123,7 @@ impl RecordSink for Count {
     fn reject(&mut self, _: &Reject<'_>) {}
 }
 
-/// Makes batches and lets them go.
+/// Builds batches and drops them.
 struct Batches {
     decoder: Decoder,
     rows: usize,
@@ -132,7 +133,7 @@ struct Batches {
 
 impl Batches {
     fn of(projection: &[usize], filter: RowFilter) -> Self {
-        // As the table has it: batches of many columns have fewer rows.
+        // The table's rule: batches of many columns have fewer rows.
         let rows = if projection.len() > 64 { 1024 } else { 8192 };
         Self {
             decoder: Decoder::new(projection, filter, rows),
@@ -183,7 +184,7 @@ fn columns(names: &[&str]) -> Vec<usize> {
     names.iter().map(index).collect()
 }
 
-/// The columns that hold a leaf of their own: no objects, nothing that is worked out.
+/// Returns the columns that hold a leaf of the record: no objects, no derived columns.
 fn leaves() -> Vec<usize> {
     let columns = catalog().columns();
     let is_leaf = |index: &usize| match columns[*index].class {
@@ -196,7 +197,7 @@ fn leaves() -> Vec<usize> {
     (0..columns.len()).filter(is_leaf).collect()
 }
 
-/// Lets through the event name whose share is the largest below one in a hundred.
+/// Returns a filter on the most frequent event name that has less than one percent of the events.
 fn one_in_a_hundred(input: &Input) -> RowFilter {
     let mut names = std::collections::BTreeMap::new();
     for text in input.texts() {

@@ -1,17 +1,17 @@
-//! Whole processes: a query over trail files, beside only inflating them, and beside DuckDB and
-//! ClickHouse.
+//! Times whole processes: a query over trail files, compared with decompression alone, with DuckDB
+//! and with ClickHouse.
 //!
 //! ```text
 //! cargo bench --bench query -- --runs 10 --memory 100,500,2000
 //! ```
 //!
-//! makes the files once, in the system's folder for temporary files; says how to install the other tools if
-//! they are missing and goes on without; fails if two tools give different answers. Everything is in
-//! the page cache, all have as many threads as there are cores, and times are of whole processes:
-//! the line "only starting" tells how much of them is Python's and the module's. This is what it said, on
-//! two cores of an AMD EPYC, with DuckDB 2.0.0 and ClickHouse 26.9.2 (chdb 4.4.0), for 274,214 events in
-//! 549 files of 59 MB, 499 MB inflated. With other work on the machine single runs took up to twice as
-//! long; CPU ratios moved by a tenth.
+//! creates the files once, in the system's folder for temporary files; prints how to install the
+//! other tools if they are missing and continues without them; fails if two tools return different
+//! answers. Everything is in the page cache, every tool has as many threads as there are cores, and
+//! times are of whole processes: the line "only starting" shows the share of Python and the module.
+//! Results on two cores of an AMD EPYC, with DuckDB 2.0.0 and ClickHouse 26.9.2 (chdb 4.4.0), for
+//! 274,214 events in 549 files of 59 MB, 499 MB decompressed. With other work on the machine single
+//! runs took up to twice as long; CPU ratios moved by a tenth.
 //!
 //! | question                            | tool        | wall s | CPU s |  MB/s |   MiB | wall/infl | CPU/infl | wall/ours |
 //! | ---                                 | ---         |    --: |   --: |   --: |   --: |        --: |      --: |       --: |
@@ -41,9 +41,9 @@
 //! | count of every leaf that is text    | DuckDB      |   126 |   129 |   129 |
 //! | count of every column               | auroratrail |   139 |   198 |   216 |
 //!
-//! The others are asked in the fastest of the ways that were tried: DuckDB with `json_transform` (its
+//! The other tools run the fastest variant that was tried: DuckDB with `json_transform` (its
 //! `read_json` with the same structure as columns took about ten times the CPU), ClickHouse with
-//! `JSONExtract` out of a blob (`JSONEachRow` with a tuple took some fifth more).
+//! `JSONExtract` out of a blob (`JSONEachRow` with a tuple took a fifth more).
 
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
@@ -64,11 +64,11 @@ use trail::Trail;
 /// Times queries over trail files as whole processes
 #[derive(Parser)]
 struct Arguments {
-    /// Size of what is queried, MB when inflated
+    /// Size of the queried files, MB when decompressed
     #[arg(long, default_value_t = 500)]
     size: u64,
 
-    /// Sizes at which memory is looked at, MB when inflated; 2000 is worth it
+    /// Sizes at which memory is measured, MB when decompressed; 2000 is worth it
     #[arg(long, value_delimiter = ',', default_value = "100,500")]
     memory: Vec<u64>,
 
@@ -80,11 +80,11 @@ struct Arguments {
     #[arg(long)]
     threads: Option<usize>,
 
-    /// Only inflate what is in this folder (the bench runs itself so)
+    /// Only decompress the files of this folder (the bench runs itself with this flag)
     #[arg(long, hide = true)]
     inflate: Option<PathBuf>,
 
-    /// What cargo passes
+    /// Flag that cargo passes
     #[arg(long, hide = true)]
     bench: bool,
 }
@@ -115,13 +115,13 @@ struct Bench {
     complaints: PathBuf,
 }
 
-/// What is run for one question.
+/// The runs of one question.
 struct Group {
     name: &'static str,
     lines: Vec<Line>,
 }
 
-/// One of the tools, and what it took at best.
+/// A tool and its best measurement.
 struct Line {
     tool: Tool,
     command: Command,
@@ -129,7 +129,7 @@ struct Line {
 }
 
 impl Bench {
-    /// Looks which tools are there.
+    /// Finds the installed tools.
     fn new(runs: usize, threads: usize) -> Self {
         let mut bench = Self {
             runs: runs.max(1),
@@ -180,8 +180,8 @@ impl Bench {
         self.memory(&trails?)
     }
 
-    /// The table of times. All lines are run once before any is run again, so that a bad minute of
-    /// the machine is everybody's.
+    /// Prints the table of times. All lines run once before any runs again, so that a slow minute
+    /// of the machine affects all of them.
     fn speed(&self, trail: &Trail) -> Result<(), String> {
         let mut groups = vec![Group {
             name: "only inflating",
@@ -238,7 +238,7 @@ impl Bench {
         }
     }
 
-    /// The table of peaks: a column for each size.
+    /// Prints the table of memory peaks, with a column for each size.
     fn memory(&self, trails: &[Trail]) -> Result<(), String> {
         if trails.is_empty() {
             return Ok(());
@@ -274,7 +274,7 @@ impl Bench {
 }
 
 impl Group {
-    /// Whether all tools gave the same rows.
+    /// Checks that all tools returned the same rows.
     fn check(&self) -> Result<(), String> {
         let answer = |line: &Line| {
             let csv = line.best.as_ref().map_or("", |run| &run.output);
@@ -317,8 +317,8 @@ impl Group {
     }
 }
 
-/// How many times what only inflating takes, and as long as our answer. CPU time has steps of 10 ms,
-/// but other work on the machine hardly touches its ratio.
+/// Formats a measurement as multiples of decompression alone and of our time. CPU time has steps of
+/// 10 ms, but other work on the machine hardly affects its ratio.
 const HEAD: &str = "\
 | question                            | tool        | wall s | CPU s |  MB/s |   MiB | wall/infl | CPU/infl | wall/ours |
 | ---                                 | ---         |    --: |   --: |   --: |   --: |       --: |      --: |       --: |";

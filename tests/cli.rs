@@ -1,5 +1,4 @@
-//! The command as its users meet it: the binary itself in a folder of its own, everything that it
-//! prints compared.
+//! Runs the binary in a folder of its own and compares everything that it prints.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -12,7 +11,7 @@ use arrow::datatypes::{DataType, Int64Type};
 use insta::assert_snapshot;
 use tempfile::TempDir;
 
-/// A folder with a trail's files in it, and the command run there.
+/// A folder of trail files in which the command runs.
 struct Place(TempDir);
 
 const ALICE: &str = r#"{"eventVersion":"1.11","userIdentity":{"type":"IAMUser","userName":"alice"},"eventTime":"2026-05-03T09:00:00Z","eventSource":"rds.amazonaws.com","eventName":"StopDBCluster","awsRegion":"us-east-1","requestParameters":{"dBClusterIdentifier":"orders"},"readOnly":false,"eventID":"a1"}"#;
@@ -20,7 +19,7 @@ const BOB: &str = r#"{"eventVersion":"1.11","userIdentity":{"type":"IAMUser","us
 const FORMULA: &str = r#"{"eventVersion":"1.11","eventTime":"2026-05-03T10:00:00Z","eventSource":"s3.amazonaws.com","eventName":"=1+cmd|'/c calc'!A1","awsRegion":"eu-west-1","userAgent":"tab\there, \"quoted\"","eventID":"c1"}"#;
 
 impl Place {
-    /// `logs/2026/a.json`, `logs/b.json.gz` and `logs/c.ndjson`, an event in each.
+    /// Creates `logs/2026/a.json`, `logs/b.json.gz` and `logs/c.ndjson`, with one event each.
     fn new() -> Self {
         let place = Self(TempDir::new().unwrap());
         fs::create_dir_all(place.path().join("logs/2026")).unwrap();
@@ -53,7 +52,7 @@ impl Place {
         command
     }
 
-    /// Runs the command and tells what it printed, and how it ended if not with 0.
+    /// Runs the command and returns its output, and its exit code if that is not 0.
     fn run(&self, arguments: &[&str]) -> String {
         transcript(&self.command(arguments).output().unwrap())
     }
@@ -63,7 +62,7 @@ impl Place {
         command.stdin(Stdio::piped());
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
-        // One that does not read it all is not to be waited for.
+        // The command may exit before it has read all of its input.
         let _ = child.stdin.take().unwrap().write_all(input);
         transcript(&child.wait_with_output().unwrap())
     }
@@ -83,7 +82,7 @@ fn transcript(output: &Output) -> String {
     text
 }
 
-/// The lines about files in `bad/` in one order.
+/// Sorts the lines about files in `bad/`.
 fn in_order(transcript: &str) -> String {
     let mut lines: Vec<&str> = transcript.lines().collect();
     let is_about_a_file = |line: &&str| line.contains("bad/");
@@ -126,7 +125,7 @@ fn a_file_a_folder_a_glob_and_standard_input_are_read() {
     ─
     3
     ");
-    // The same file by two ways is one.
+    // A file named twice is read once.
     assert_snapshot!(place.run(&["query", count, "logs", "logs/2026/a.json"]), @r"
     n
     ─
@@ -204,7 +203,7 @@ fn without_a_source_it_is_about_the_sample_and_says_so() {
     70
     ");
     assert_snapshot!(place.run(&["query", count, "sample:?event=70"]), @r"
-    ! auroratrail: sample: there is no `event`, only events, seed, days and duplicates, as in `sample:?events=100000&seed=7&days=30&duplicates=0`
+    ! auroratrail: sample: expected events, seed, days or duplicates, found `event`; an example is `sample:?events=100000&seed=7&days=30&duplicates=0`
     exit 2
     ");
 }
@@ -233,7 +232,7 @@ fn what_needs_no_events_reads_none_and_looks_for_none() {
     assert_eq!(lines.next(), Some("column,type,class,meaning"));
     assert!(lines.clone().count() > 850, "{described}");
     assert!(lines.any(|line| line.starts_with("requestParameters.dBClusterIdentifier,varchar,")));
-    // What is wrong with the query is said before anything is looked for.
+    // Errors in the query are reported before any source is listed.
     assert_snapshot!(place.run(&["query", "SELECT nope FROM events", "no/such/folder"]), @r"
     ! auroratrail: no column nope in events; DESCRIBE events lists the columns
     exit 2
@@ -467,7 +466,7 @@ fn what_cannot_be_read_is_told_and_counted_and_kept_and_the_rest_goes_on() {
     place.write("bad/4-digest.json", r#"{"awsAccountId":"111122223333","digestStartTime":"2026-05-03T09:00:00Z","digestEndTime":"2026-05-03T10:00:00Z","digestS3Bucket":"b","digestS3Object":"o","logFiles":[]}"#);
     std::os::unix::fs::symlink("nowhere", place.path().join("bad/5-link.json")).unwrap();
     let count = "SELECT count(*) AS n FROM events";
-    // Files are listed and read at the same time: what comes first is told first.
+    // Files are listed and read concurrently: the first error is reported first.
     let run = |more: &[&str]| {
         let all = [
             &["query", count, "bad", "logs/c.ndjson", "--threads", "1"],
@@ -500,7 +499,7 @@ fn what_cannot_be_read_is_told_and_counted_and_kept_and_the_rest_goes_on() {
     {"byte":283,"content":"{\"eventVersion\":oops","detail":"expected a value at byte 299","origin":"bad/1-broken.json","reason":"broken JSON"}
     {"byte":null,"content":"","detail":"it is gone, or a link to nothing","origin":"bad/5-link.json","reason":"unreadable file"}
     "#);
-    // Whatever else is asked, the counts are the same.
+    // The counts do not depend on the query.
     let filtered = "SELECT eventID FROM events WHERE eventName = 'None'";
     assert_snapshot!(in_order(&place.run(&["query", filtered, "bad", "--format", "csv"])), @r"
     eventID
@@ -634,7 +633,7 @@ fn a_query_that_cannot_be_answered_ends_with_2_and_says_what_to_write() {
     exit 2
     ");
     assert_snapshot!(run("SELECT 1 FROM event"), @r"
-    ! auroratrail: no table event; did you mean events? (there is aurora_events, events)
+    ! auroratrail: no table event; did you mean events? (the tables are aurora_events, events)
     exit 2
     ");
     assert_snapshot!(run("SELEC 1"), @r"
@@ -659,7 +658,7 @@ fn a_query_that_cannot_be_answered_ends_with_2_and_says_what_to_write() {
     exit 2
     ");
     assert_snapshot!(run("SELECT CAST(eventID AS int) FROM events WHERE eventID = 'a1'"), @r"
-    ! auroratrail: 'a1' is no integer; TRY_CAST gives NULL for such values
+    ! auroratrail: 'a1' is not an integer; TRY_CAST gives NULL for such values
     exit 2
     ");
     assert_snapshot!(place.run(&["quer"]), @r"
@@ -672,7 +671,7 @@ fn a_query_that_cannot_be_answered_ends_with_2_and_says_what_to_write() {
     ! For more information, try '--help'.
     exit 2
     ");
-    // Not wrong, but perhaps not meant.
+    // Valid, but possibly unintended.
     assert_snapshot!(run("SELECT count(requestParameters.dBClusterIdentifer) AS n FROM events"), @r"
     n
     ─
@@ -938,13 +937,13 @@ fn an_interrupt_ends_it_quietly_with_130() {
             "x.csv",
         ],
         &["scan", "sample:?events=20000000"],
-        // A pipe that nobody reads, until it is over.
+        // A pipe without a reader, until the command ends.
         &[
             "query",
             "SELECT record FROM events",
             "sample:?events=20000000",
         ],
-        // A pipe in which nothing comes.
+        // A pipe without input.
         &["query", "SELECT count(*) FROM events", "-"],
     ] {
         let mut command = place.command(arguments);
@@ -970,7 +969,7 @@ fn memory_that_does_not_suffice_is_said_to_be_that() {
     let sql = "SELECT record, count(*) FROM events GROUP BY record ORDER BY record LIMIT 19999";
     let few = ["query", sql, "sample:?events=20000", "--memory", "16"];
     assert_snapshot!(place.run(&[&few[..], &["-o", "x"]].concat()), @r"
-    ! auroratrail: the memory for sorting, joining and grouping is used up: give more with --memory, or ask for fewer columns or rows
+    ! auroratrail: sorting, joining and grouping need more memory than allowed; raise --memory, or select fewer columns or rows
     exit 2
     ");
 }
@@ -999,10 +998,10 @@ fn on_a_terminal_short_work_shows_only_the_answer_and_null_is_dim() {
         "x     y\n────  ─\n\u{1b}[2mNULL\u{1b}[22m  2\n(1 row)\n"
     );
     let parquet = on_a_terminal("query 'SELECT 1' --format parquet").unwrap();
-    assert_snapshot!(parquet.replace('\r', ""), @"auroratrail: Parquet is not for a terminal: write it to a file with -o FILE, or pipe it on");
+    assert_snapshot!(parquet.replace('\r', ""), @"auroratrail: Parquet is not readable on a terminal; write it to a file with -o FILE, or pipe it");
 }
 
-/// What a terminal of 80 columns is told; `None` without the means to have one.
+/// Returns the output on a terminal of 80 columns, or `None` if none can be emulated.
 fn on_a_terminal(arguments: &str) -> Option<String> {
     let binary = env!("CARGO_BIN_EXE_auroratrail");
     let inner = format!("stty cols 80 rows 24; {binary} {arguments}");
@@ -1021,7 +1020,7 @@ fn on_a_terminal(arguments: &str) -> Option<String> {
     }
 }
 
-/// Waits for the end, but not for ever.
+/// Waits for the end, with a timeout.
 fn wait(mut child: Child, patience: Duration) -> Output {
     let start = Instant::now();
     let status = loop {

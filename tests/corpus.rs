@@ -1,5 +1,6 @@
-//! Real events by others: counted as their collectors counted them, and every one of them rebuilt
-//! from its row. Without the corpus (`AURORATRAIL_CORPUS`) these tests say so and pass.
+//! Reads real events collected by others: compares the counts with their collectors', and rebuilds
+//! every event from its row. Without the corpus (`AURORATRAIL_CORPUS`) these tests print a notice
+//! and pass.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -12,7 +13,7 @@ use auroratrail::payload::{Body, Payload};
 use auroratrail::reject::Reject;
 use serde_json::Value;
 
-/// The corpus' folder, if it is here.
+/// Returns the corpus' folder, if it is set.
 pub fn folder() -> Option<PathBuf> {
     let folder = PathBuf::from(std::env::var_os("AURORATRAIL_CORPUS")?);
     if folder.join("expected.json").exists() {
@@ -25,7 +26,7 @@ pub fn folder() -> Option<PathBuf> {
     None
 }
 
-/// The data files below `folder`.
+/// Lists the data files below `folder`.
 pub fn files(folder: &Path) -> Vec<PathBuf> {
     let mut files = Vec::new();
     for entry in std::fs::read_dir(folder).unwrap() {
@@ -45,7 +46,7 @@ pub fn files(folder: &Path) -> Vec<PathBuf> {
     files
 }
 
-/// Keeps everything.
+/// Keeps all records and rejects.
 #[derive(Default)]
 struct Keep {
     rds: u64,

@@ -1,7 +1,8 @@
-//! Made-up and mutated input, much of it: nothing panics, nothing hangs, what is JSON can be rebuilt,
-//! and a column holds the same whatever else is asked for.
+//! Feeds generated and mutated input to the decoder: it never panics or hangs, all JSON can be
+//! rebuilt, and a column's values do not depend on the other columns.
 //!
-//! A few seconds in `cargo test`; with `AURORATRAIL_FUZZ_SECONDS=600` that long, with new seeds.
+//! Takes a few seconds in `cargo test`; with `AURORATRAIL_FUZZ_SECONDS=600` that long, with new
+//! seeds.
 
 mod bombs;
 mod mutants;
@@ -23,7 +24,7 @@ use serde_json::Value;
 use crate::feed::{check, payload};
 use crate::made::Random;
 
-/// Decodes what an extractor gives.
+/// Decodes the records of an extractor.
 struct Decode {
     decoder: Decoder,
     batches: Vec<RecordBatch>,
@@ -47,17 +48,17 @@ impl RecordSink for Decode {
     }
 }
 
-/// What [`decode`] gives.
+/// The output of [`decode`].
 struct Decoded {
-    /// The records as they came.
+    /// The records before decoding.
     texts: Vec<String>,
-    /// The rows; the records less those that the filter left out.
+    /// The rows: one per record that the filter keeps.
     rows: RecordBatch,
     batches: usize,
     outcome: Outcome,
 }
 
-/// Unwraps `bytes` and decodes the records into `columns`.
+/// Extracts the records of `bytes` and decodes them into `columns`.
 fn decode(bytes: &[u8], columns: &[usize], filter: RowFilter, batch_rows: usize) -> Decoded {
     let mut sink = Decode {
         decoder: Decoder::new(columns, filter, batch_rows),
@@ -84,7 +85,7 @@ fn decode(bytes: &[u8], columns: &[usize], filter: RowFilter, batch_rows: usize)
     }
 }
 
-/// The indexes of all columns.
+/// Returns the indexes of all columns.
 fn all() -> Vec<usize> {
     (0..catalog().columns().len()).collect()
 }
@@ -93,7 +94,7 @@ fn column<'a>(rows: &'a RecordBatch, name: &str) -> &'a ArrayRef {
     rows.column_by_name(name).unwrap()
 }
 
-/// Checks that every record is its row rebuilt, as far as serde_json reads the record.
+/// Checks that every record can be rebuilt from its row, as far as serde_json reads the record.
 fn rebuilds(decoded: &Decoded) -> Result<(), TestCaseError> {
     for (row, text) in decoded.texts.iter().enumerate() {
         let rebuilt = rebuild(&decoded.rows, row);
@@ -111,7 +112,7 @@ fn rebuilds(decoded: &Decoded) -> Result<(), TestCaseError> {
     Ok(())
 }
 
-/// How long the long form runs, if that was asked for.
+/// Returns the duration of the long form, if it was requested.
 fn long_run() -> Option<Duration> {
     let seconds = std::env::var("AURORATRAIL_FUZZ_SECONDS").ok()?;
     Some(Duration::from_secs(seconds.parse().unwrap()))

@@ -1,4 +1,4 @@
-//! Made-up records, and the encodings that they travel in.
+//! Generated records, and the encodings in which they arrive.
 
 use std::io::Write;
 
@@ -8,7 +8,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use md5::{Digest, Md5};
 
-/// A small generator of numbers (splitmix64): the same numbers for the same seed.
+/// A small random number generator (splitmix64): the same numbers for the same seed.
 #[derive(Clone, Debug)]
 pub struct Random(pub u64);
 
@@ -21,19 +21,19 @@ impl Random {
         bits ^ (bits >> 31)
     }
 
-    /// A number below `limit`, which is not 0.
+    /// Returns a number below `limit`, which is not 0.
     pub fn below(&mut self, limit: usize) -> usize {
         (self.next() % limit as u64) as usize
     }
 }
 
-/// The event ID of record `number`.
+/// Returns the event ID of record `number`.
 pub fn id(number: usize) -> String {
     format!("0f0e0d0c-0000-4000-8000-{number:012}")
 }
 
-/// Record `number` as CloudTrail would write it, on one line. Some have policies with JSON inside
-/// strings, braces and quotes in texts, escapes, text that is not ASCII, nulls.
+/// Returns record `number` in CloudTrail's format, on one line. Some records have policies with
+/// JSON inside strings, braces and quotes in texts, escapes, non-ASCII text, and nulls.
 pub fn record(number: usize) -> String {
     let id = id(number);
     let second = number % 60;
@@ -55,7 +55,7 @@ pub fn record(number: usize) -> String {
     )
 }
 
-/// An Insights event.
+/// Returns an Insights event.
 pub fn insight(number: usize) -> String {
     format!(
         r#"{{"eventVersion":"1.07","eventTime":"2026-03-04T05:06:00Z","awsRegion":"us-east-1","eventID":"{}","eventType":"AwsCloudTrailInsight","recipientAccountId":"123456789012","sharedEventID":"s-{number}","insightDetails":{{"state":"Start","eventSource":"rds.amazonaws.com","eventName":"DescribeDBClusters","insightType":"ApiCallRateInsight","insightContext":{{"statistics":{{"baseline":{{"average":0.0017857143}},"insight":{{"average":4.5}},"insightDuration":5,"baselineDuration":10080}},"attributions":[{{"attribute":"errorCode","insight":[{{"value":"null","average":4.5}}],"baseline":[]}}]}}}},"eventCategory":"Insight"}}"#,
@@ -63,7 +63,7 @@ pub fn insight(number: usize) -> String {
     )
 }
 
-/// An aggregated event.
+/// Returns an aggregated event.
 pub fn aggregated(number: usize) -> String {
     format!(
         r#"{{"eventVersion":"1.0","accountId":"123456789012","eventId":"{}","eventCategory":"Aggregated","eventType":"AwsAggregatedEvent","awsRegion":"us-east-1","eventSource":"rdsdataapi.amazonaws.com","timeWindow":{{"windowStart":"2026-03-04 05:05:00","windowEnd":"2026-03-04 05:10:00","windowSize":"PT5M"}},"summary":{{"primaryDimension":{{"dimension":"eventName","statistics":[{{"name":"ExecuteStatement","value":1200}}],"aggregationType":"Count"}},"details":[]}}}}"#,
@@ -71,12 +71,12 @@ pub fn aggregated(number: usize) -> String {
     )
 }
 
-/// `text` as a JSON string.
+/// Quotes `text` as a JSON string.
 pub fn quoted(text: &str) -> String {
     serde_json::to_string(text).unwrap()
 }
 
-/// `text`, which is JSON, on many lines.
+/// Formats the JSON `text` on many lines.
 pub fn pretty(text: &str) -> String {
     let (mut out, mut depth, mut chars) = (String::new(), 0, text.chars().peekable());
     let line = |out: &mut String, depth: usize| {
@@ -146,8 +146,8 @@ pub fn utf16le(text: &str) -> Vec<u8> {
     units.flat_map(u16::to_le_bytes).collect()
 }
 
-/// A CloudWatch Logs subscription's document for these messages, and where in it each of the log
-/// events is.
+/// Builds the document of a CloudWatch Logs subscription with these messages, and returns the
+/// offsets of its log events.
 pub fn subscription(messages: &[String]) -> (String, Vec<std::ops::Range<usize>>) {
     let mut text = r#"{"messageType":"DATA_MESSAGE","owner":"123456789012","logGroup":"aws-cloudtrail-logs","logStream":"123456789012_CloudTrail_us-east-1_2","subscriptionFilters":["all"],"logEvents":["#.to_owned();
     let mut places = Vec::new();
@@ -167,7 +167,7 @@ pub fn subscription(messages: &[String]) -> (String, Vec<std::ops::Range<usize>>
     (text, places)
 }
 
-/// A KPL aggregated record of these user records: magic, protobuf, MD5.
+/// Builds a KPL aggregated record of these user records: magic, protobuf, MD5.
 pub fn kpl(records: &[Vec<u8>]) -> Vec<u8> {
     let mut message = Vec::new();
     bytes_field(&mut message, 1, b"partition-key");

@@ -1,4 +1,4 @@
-//! Tests of the whole, in one binary: each that links DataFusion has some 240 MB.
+//! Integration tests in one binary, because each binary that links DataFusion has some 240 MB.
 
 mod cli;
 mod corpus;

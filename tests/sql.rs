@@ -1,12 +1,12 @@
-//! What SQL gives: the files `slt/*.slt`, over the made-up events in `events/`.
+//! Runs the files `slt/*.slt`, over the events in `events/`.
 //!
-//! A row of a result is one line, its cells set apart by ` | `; NULL is `NULL`, an empty text
+//! A row of a result is one line, its cells separated by ` | `; NULL is `NULL`, an empty text
 //! `(empty)`. The letters after `query` are the columns' types: T text, I integer, R real, B
 //! boolean, P point in time, L list, S struct, N null, `?` anything else. `-- titles` above a
-//! statement asks for what its columns are called instead of its rows.
+//! statement prints the column names instead of the rows.
 //!
-//! `AURORATRAIL_SLT=complete cargo test sql` writes what came out into the files: read the
-//! difference before it is committed.
+//! `AURORATRAIL_SLT=complete cargo test sql` writes the results into the files; review the
+//! difference before committing.
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -22,7 +22,7 @@ use futures::StreamExt;
 use sqllogictest::{ColumnType, DBOutput, Normalizer, Runner};
 use tokio::runtime::Runtime;
 
-/// The text as it is, but for the end of the line, which editors like to change.
+/// Trims the end of a line, which editors change.
 const AS_IT_IS: Normalizer = |line| line.trim_end().to_owned();
 
 #[test]
@@ -50,8 +50,8 @@ fn every_statement_gives_what_the_files_say() {
     }
 }
 
-/// Conditions that are looked at before a record is decoded, beside the same condition in words
-/// that only the query itself understands.
+/// Conditions that are evaluated before a record is decoded, each with an equivalent that only the
+/// engine evaluates.
 #[rustfmt::skip]
 const CONDITIONS: &[(&str, &str)] = &[
     ("eventName = 'CreateDBCluster'",                              "(eventName || '') = 'CreateDBCluster'"),
@@ -165,7 +165,7 @@ fn session(source: &str, dedup: bool) -> Session {
     session
 }
 
-/// The cells of the answer, a row a line.
+/// Returns the cells of the result, one vector per row.
 async fn rows(session: &Session, sql: &str) -> Result<(Vec<Type>, Vec<Vec<String>>), Error> {
     let mut answer = session.query(sql).await?;
     let fields = answer.rows.schema().fields().clone();
@@ -213,7 +213,7 @@ fn same_lines(normalize: Normalizer, actual: &[Vec<String>], expected: &[String]
     lines.eq(expected.iter().map(normalize))
 }
 
-/// A session as the runner likes it.
+/// A session behind the runner's interface.
 struct Database {
     session: Session,
     runtime: Runtime,
@@ -240,7 +240,7 @@ impl sqllogictest::DB for Database {
     }
 }
 
-/// A column's type as a letter.
+/// A column's type, as a letter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Type(char);
 

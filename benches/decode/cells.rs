@@ -1,7 +1,7 @@
-//! Every leaf of every record into a column of its path, by the parsers that were in the running.
+//! Decodes every leaf of every record into a column of its path, with each parser compared.
 //!
-//! All of a leaf's cells are text, and an array is one cell that says only that it is there: less
-//! than our decoder does, which types its cells and keeps what is in arrays.
+//! All cells are text, and an array is one cell that only marks its presence: less work than our
+//! decoder does, which types its cells and keeps the contents of arrays.
 
 use std::fmt::{self, Write};
 
@@ -9,13 +9,13 @@ use arrow::array::{Array, StringBuilder};
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use sonic_rs::{JsonContainerTrait, JsonValueTrait};
 
-/// A parser, and what it keeps from document to document.
+/// A parser and the state it reuses between documents.
 pub trait Rival {
-    /// Puts the document's cells into the columns.
+    /// Appends the document's cells to the columns.
     fn cells(&mut self, text: &str, columns: &mut Columns);
 }
 
-/// All of them, by name.
+/// Returns all parsers by name.
 pub fn rivals() -> Vec<(&'static str, Box<dyn Rival>)> {
     vec![
         ("serde_json, visitor", Box::new(SerdeVisitor)),
@@ -26,7 +26,7 @@ pub fn rivals() -> Vec<(&'static str, Box<dyn Rival>)> {
     ]
 }
 
-/// A column for each path that occurs, as a tree of keys.
+/// A column for each path, as a tree of keys.
 #[derive(Default)]
 pub struct Columns {
     root: Node,
@@ -36,13 +36,13 @@ pub struct Columns {
 #[derive(Default)]
 struct Node {
     children: Vec<(String, Node)>,
-    /// The child behind the one that was found last: keys mostly come in the same order.
+    /// The child after the last one found: keys mostly come in the same order.
     next: usize,
     cells: StringBuilder,
 }
 
 impl Columns {
-    /// Ends the batch; gives its rows and cells.
+    /// Ends the batch and returns its rows and cells.
     pub fn finish(&mut self) -> (usize, usize) {
         let rows = std::mem::take(&mut self.rows);
         (rows, self.root.finish(rows))
@@ -120,7 +120,7 @@ impl Rival for SonicVisitor {
     }
 }
 
-/// `{"Records": [...]}`
+/// Visits `{"Records": [...]}`.
 struct File<'a>(&'a mut Columns);
 
 impl<'de> DeserializeSeed<'de> for File<'_> {
@@ -172,7 +172,7 @@ impl<'de> Visitor<'de> for Records<'_> {
     }
 }
 
-/// A value, into the columns at and below a node.
+/// Visits a value, appending to the columns at and below a node.
 struct Cell<'a>(&'a mut Node, usize);
 
 impl<'de> DeserializeSeed<'de> for Cell<'_> {
@@ -233,7 +233,7 @@ impl<'de> Visitor<'de> for Cell<'_> {
     }
 }
 
-/// A key, as the index of the child that has it.
+/// Visits a key, returning the index of its child.
 struct Key<'a>(&'a mut Node);
 
 impl<'de> DeserializeSeed<'de> for Key<'_> {

@@ -1,5 +1,6 @@
-//! `userIdentity.userName` of every record of `{"Records":[...]}`, by the parsers that were in the
-//! running. Each appends to an Arrow builder, as ours does, and keeps its buffers where it lets us.
+//! Extracts `userIdentity.userName` of every record of `{"Records":[...]}`, with each parser
+//! compared. Each appends to an Arrow builder, as ours does, and reuses its buffers if the parser
+//! allows that.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -9,7 +10,7 @@ use arrow::datatypes::{DataType, Field, Fields, Schema};
 use serde::Deserialize;
 use sonic_rs::{JsonContainerTrait, JsonValueTrait};
 
-/// What came out, to see that all do the same.
+/// Summary of the output, to check that all parsers agree.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
     pub rows: usize,
@@ -18,7 +19,7 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// Adds an array of the column.
+    /// Adds an array of the column to the summary.
     pub fn add(&mut self, array: &StringArray) {
         self.rows += array.len();
         self.values += array.len() - array.null_count();
@@ -26,13 +27,13 @@ impl Tally {
     }
 }
 
-/// A parser, and what it keeps from document to document.
+/// A parser and the state it reuses between documents.
 pub trait Rival {
-    /// Takes the column out of a document.
+    /// Extracts the column of a document.
     fn column(&mut self, text: &str, tally: &mut Tally);
 }
 
-/// All of them, by name.
+/// Returns all parsers by name.
 pub fn rivals() -> Vec<(&'static str, Box<dyn Rival>)> {
     vec![
         ("serde_json, borrowed struct", Box::new(SerdeStruct)),
@@ -64,7 +65,7 @@ struct Identity<'a> {
     name: Option<Text<'a>>,
 }
 
-/// Borrowed unless there are escapes in it. (serde borrows no `Option<Cow<str>>`.)
+/// A string, borrowed unless it has escapes. (serde borrows no `Option<Cow<str>>`.)
 #[derive(Deserialize)]
 struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 
@@ -139,7 +140,7 @@ impl Rival for SonicValue {
     }
 }
 
-/// simd-json writes into the text it parses, so it is given a copy (at some 10 GB/s).
+/// simd-json modifies its input, so it parses a copy (made at some 10 GB/s).
 #[derive(Default)]
 struct SimdTape {
     copy: Vec<u8>,
@@ -193,7 +194,7 @@ impl Rival for SimdValue {
     }
 }
 
-/// A document is one row of it, with a list.
+/// arrow-json decodes a document into one row with a list.
 struct ArrowJson(arrow::json::reader::Decoder);
 
 impl ArrowJson {

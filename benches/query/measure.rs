@@ -1,4 +1,4 @@
-//! Runs a process and says what it took: time on the clock, time on the processors, peak memory.
+//! Runs a process and measures its wall time, CPU time and peak memory.
 
 use std::fs::{self, File};
 use std::io::Read;
@@ -7,27 +7,27 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-/// Units of time in `/proc/PID/stat`; Linux has shown a hundred a second for as long as it has it.
+/// Units per second of time in `/proc/PID/stat`, constant on Linux.
 const TICKS_A_SECOND: u64 = 100;
 
-/// How often the peak is looked at. It only ever rises, so all that can be missed is what is
-/// allocated in the last moment.
+/// Interval of reading the peak. A peak only rises, so at most the last interval's allocations are
+/// missed.
 const LOOK: Duration = Duration::from_millis(2);
 
-/// What a process took. Where there is no `/proc`, CPU time and memory are zero.
+/// The cost of a process. Without `/proc`, CPU time and memory are zero.
 #[derive(Clone, Debug, Default)]
 pub struct Run {
     pub wall: Duration,
-    /// User and system time of all threads.
+    /// User and system time of all threads, in seconds.
     pub cpu: Duration,
-    /// The most it had in memory at a time, bytes.
+    /// Peak memory in bytes.
     pub peak_bytes: u64,
-    /// What it wrote to its standard output.
+    /// Its standard output.
     pub output: String,
 }
 
 impl Run {
-    /// The better of each, and the memory of the worse.
+    /// Returns the lower times and the higher memory of both.
     pub fn better(self, other: &Self) -> Self {
         Self {
             wall: self.wall.min(other.wall),
@@ -38,7 +38,7 @@ impl Run {
     }
 }
 
-/// Runs `command` to its end; what it writes to standard error is kept in `complaints`.
+/// Runs `command` to its end, collecting its standard error in `complaints`.
 pub fn run(command: &mut Command, complaints: &Path) -> Result<Run, String> {
     let failed = |error: std::io::Error| format!("cannot run {command:?}: {error}");
     let errors = File::create(complaints).map_err(failed)?;
@@ -70,7 +70,7 @@ fn watch(child: &mut Child, start: Instant) -> std::io::Result<Run> {
                 std::thread::sleep(LOOK);
             }
         });
-        // The pipe ends with the process.
+        // The pipe closes with the process.
         let read = child
             .stdout
             .take()
@@ -78,7 +78,7 @@ fn watch(child: &mut Child, start: Instant) -> std::io::Result<Run> {
         done.store(true, Relaxed);
         read.transpose()
     })?;
-    // Gone, but not yet waited for: the kernel still knows what it took.
+    // A zombie: the kernel still has its times.
     while stat(pid).is_some_and(|(state, _)| state != 'Z') {
         std::thread::yield_now();
     }
@@ -99,10 +99,10 @@ fn peak_bytes(pid: u32) -> Option<u64> {
     Some(kib * 1024)
 }
 
-/// The process's state, and its time on processors.
+/// Reads the process's state and CPU time.
 fn stat(pid: u32) -> Option<(char, Duration)> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // Behind the name in brackets, which may hold anything: state, ten numbers, user, system.
+    // After the name in brackets, which may hold any character: state, ten numbers, user, system.
     let (_, rest) = stat.rsplit_once(')')?;
     let mut fields = rest.split_whitespace();
     let state = fields.next()?.chars().next()?;

@@ -1,8 +1,8 @@
-//! What is asked, in the words of each tool; and the tools.
+//! The questions in each tool's syntax, and the tools.
 //!
 //! A trail file is one JSON object with an array of some hundred records, on one line. Each tool
-//! gets the fastest of the ways to say "the records in it" that were tried and that give the same
-//! answer (see the doc comment of the bench).
+//! reads the records in the fastest way that was tried and that gives the same answer (see the doc
+//! comment of the bench).
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -12,19 +12,19 @@ use serde_json::json;
 
 use super::trail::Trail;
 
-/// A question, and how it is put to whom.
+/// A question and its form for each tool.
 pub struct Question {
     pub name: &'static str,
     pub ours: String,
-    /// `TRAIL` stands for the files.
+    /// Query by tool, with `TRAIL` for the files.
     pub duckdb: Option<String>,
     pub clickhouse: Option<String>,
 }
 
-/// What runs a question.
+/// A tool that answers questions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tool {
-    /// None: what reads the files must at least do this.
+    /// No tool: decompression, which every tool must do at least.
     Inflate,
     Ours,
     DuckDb,
@@ -47,7 +47,7 @@ pub fn questions() -> Vec<Question> {
     vec![start(), who(), rare(), leaves(), everything()]
 }
 
-/// How long a process takes that has nothing to do. (The others are modules of Python's.)
+/// The start of a process. (The other tools are Python modules.)
 fn start() -> Question {
     let query = String::from("SELECT 1");
     Question {
@@ -58,7 +58,7 @@ fn start() -> Question {
     }
 }
 
-/// The README's first: one leaf of every record.
+/// The README's first query: one leaf of every record.
 fn who() -> Question {
     Question {
         name: "events by user name (one column)",
@@ -77,8 +77,8 @@ fn who() -> Question {
     }
 }
 
-/// Every column there is: objects as their JSON, leaves of all types, and what is worked out. No
-/// other tool has these.
+/// Every column: objects as JSON, leaves of all types, and derived columns. No other tool has
+/// these.
 fn everything() -> Question {
     let columns = catalog().columns().iter();
     let counts: Vec<String> = columns.map(|c| format!("count({})", c.name)).collect();
@@ -90,8 +90,8 @@ fn everything() -> Question {
     }
 }
 
-/// Every leaf that is text, which DuckDB can be told of too. (ClickHouse did not answer within
-/// minutes, with tuples or with a JSON type.)
+/// Every text leaf, which DuckDB supports too. (ClickHouse did not answer within minutes, with
+/// tuples or with a JSON type.)
 fn leaves() -> Question {
     let columns = catalog().columns();
     let is_leaf = |path: &str| {
@@ -122,7 +122,7 @@ fn leaves() -> Question {
     }
 }
 
-/// Some fields of the few events that somebody looks for.
+/// Some fields of a few events.
 fn rare() -> Question {
     Question {
         name: "who deleted clusters: a rare event",
@@ -143,7 +143,7 @@ fn rare() -> Question {
     }
 }
 
-/// `read_json` with the same structure as its columns takes ten times as long.
+/// DuckDB's query. `read_json` with the same structure as its columns takes ten times as long.
 fn duckdb(select: &str, structure: &str, rest: &str) -> String {
     format!(
         "SELECT {select} FROM (SELECT unnest(json_transform(json, \
@@ -152,7 +152,7 @@ fn duckdb(select: &str, structure: &str, rest: &str) -> String {
     )
 }
 
-/// `JSONEachRow` with `Records` as its column takes a fifth longer.
+/// ClickHouse's query. `JSONEachRow` with `Records` as its column takes a fifth longer.
 fn clickhouse(select: &str, fields: &str, rest: &str) -> String {
     format!(
         "SELECT {select} FROM (SELECT arrayJoin(JSONExtract(raw_blob, 'Records', \
@@ -160,11 +160,11 @@ fn clickhouse(select: &str, fields: &str, rest: &str) -> String {
     )
 }
 
-/// The Python that has DuckDB and chdb.
+/// Environment variable of the Python that has DuckDB and chdb.
 pub struct Python(PathBuf);
 
 impl Python {
-    /// Where it is looked for.
+    /// Folder of that Python by default.
     pub fn folder() -> PathBuf {
         let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
         let home = || PathBuf::from(std::env::var_os("HOME").unwrap_or_default());
@@ -173,13 +173,13 @@ impl Python {
             .join("auroratrail/venv-bench")
     }
 
-    /// The Python there, if it is there.
+    /// Finds the Python that has the tools.
     pub fn find() -> Option<Self> {
         let python = Self::folder().join("bin/python");
         python.exists().then_some(Self(python))
     }
 
-    /// The command that has `tool` answer `query`.
+    /// Builds the command that runs `query` in `tool`.
     pub fn command(&self, tool: Tool, threads: usize, query: &str) -> Command {
         let module = match tool {
             Tool::ClickHouse => "chdb",
@@ -191,7 +191,7 @@ impl Python {
         command
     }
 
-    /// Name and version of `tool`, or why it cannot be used.
+    /// Returns the name and version of `tool`, or the reason that it is missing.
     pub fn version(&self, tool: Tool) -> Result<String, String> {
         let out = self.command(tool, 1, "check").output();
         let out = out.map_err(|error| format!("cannot run {}: {error}", self.0.display()))?;
@@ -206,7 +206,7 @@ impl Python {
 }
 
 impl Question {
-    /// The command that has `tool` answer, if it is asked.
+    /// Builds the command that answers the question with `tool`, if there is a query for it.
     pub fn command(
         &self,
         tool: Tool,
@@ -238,7 +238,7 @@ impl Question {
     }
 }
 
-/// The rows of CSV in an order of their own, without the title line if there is one.
+/// Sorts the rows of CSV, without the header line if there is one.
 pub fn rows(csv: &str, titled: bool) -> Vec<&str> {
     let mut rows: Vec<&str> = csv.lines().skip(titled.into()).collect();
     rows.sort_unstable();

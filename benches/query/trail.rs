@@ -1,4 +1,4 @@
-//! The files that are queried: made once, kept in the system's folder for temporary files.
+//! The queried files, created once in the system's folder for temporary files.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,18 +9,18 @@ use auroratrail::sample::Sample;
 /// A trail's folder.
 #[derive(Clone, Debug)]
 pub struct Trail {
-    /// Everything below is trail files.
+    /// Folder of the trail files.
     pub folder: PathBuf,
     pub files: u64,
     pub events: u64,
-    /// Size of the files, bytes.
+    /// Size of the files in bytes.
     pub stored_bytes: u64,
-    /// The same, inflated.
+    /// Size in bytes, decompressed.
     pub bytes: u64,
 }
 
 impl Trail {
-    /// About `megabytes` of events, inflated.
+    /// Finds or creates about `megabytes` of events, decompressed.
     pub fn of(megabytes: u64) -> Result<Self, String> {
         let home = std::env::temp_dir().join(format!("auroratrail-bench-{megabytes}"));
         let (folder, note) = (home.join("trail"), home.join("written.txt"));
@@ -48,7 +48,7 @@ impl Trail {
             written.stored_bytes,
             written.bytes,
         ];
-        // Last, so that a folder that is not whole is made again.
+        // Written last, so that an incomplete folder is created again.
         fs::write(&note, numbers.map(|number| number.to_string()).join(" "))
             .map_err(|error| failed(&error))?;
         Self::of(megabytes)
@@ -80,8 +80,8 @@ fn sample(megabytes: u64) -> Result<Sample, String> {
     sample(megabytes * 1_000_000 * few.events() / bytes as u64)
 }
 
-/// Only inflates what is below `folder`, in as many threads, each with buffers of its own that it
-/// keeps: the least that anything can take that reads all of these files. Gives the bytes.
+/// Decompresses the files below `folder` with a number of threads, each with its own reused
+/// buffers, the lower bound for any tool that reads these files. Returns the bytes.
 pub fn inflate(folder: &Path, threads: usize) -> u64 {
     let mut files = Vec::new();
     list(folder, &mut files);

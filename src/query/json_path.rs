@@ -130,7 +130,7 @@ impl ScalarUDFImpl for JsonGetPath {
         for argument in arguments {
             if !is_text(argument) && *argument != DataType::Null {
                 return Err(plan_datafusion_err!(
-                    "{JSON_GET_PATH} takes JSON text and a path, not {argument}"
+                    "{JSON_GET_PATH} expects JSON text and a path, found {argument}"
                 ));
             }
         }
@@ -139,12 +139,12 @@ impl ScalarUDFImpl for JsonGetPath {
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let [text, path] = args.args.as_slice() else {
-            return exec_err!("{JSON_GET_PATH} takes two arguments");
+            return exec_err!("{JSON_GET_PATH} expects two arguments");
         };
         let steps = match path {
             ColumnarValue::Scalar(scalar) => scalar.try_as_str().flatten(),
             ColumnarValue::Array(_) => {
-                return exec_err!("{JSON_GET_PATH} takes a constant as its path");
+                return exec_err!("{JSON_GET_PATH} expects a constant path");
             }
         };
         let Some(steps) = steps else {
@@ -152,7 +152,7 @@ impl ScalarUDFImpl for JsonGetPath {
         };
         let Some(steps) = decode(steps) else {
             return exec_err!(
-                "{JSON_GET_PATH} takes a path like [\"tags\",1,\"key\"], not {steps}"
+                "{JSON_GET_PATH} expects a path such as [\"tags\",1,\"key\"], found {steps}"
             );
         };
         match text {

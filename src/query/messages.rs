@@ -18,6 +18,13 @@ const LONGEST: usize = 400;
 /// An [`Error`] of our own tables keeps its kind and location, however the engine has wrapped it.
 /// Every other error becomes a query error.
 pub fn translate_error(error: DataFusionError) -> Error {
+    let error = match error {
+        DataFusionError::External(inner) => match inner.downcast::<Error>() {
+            Ok(ours) => return *ours,
+            Err(inner) => DataFusionError::External(inner),
+        },
+        error => error,
+    };
     let causes =
         std::iter::successors(Some(&error as &(dyn StdError + 'static)), |&it| it.source());
     let ours = causes.filter_map(|it| it.downcast_ref::<Error>()).next();
@@ -106,17 +113,14 @@ fn known(text: &str) -> Option<String> {
 
 /// Messages by their first words, and their replacements.
 const FIXED: [(&str, &str); 3] = [
-    (
-        "Too many columns!",
-        "a subquery may give only one column here",
-    ),
+    ("Too many columns!", "expected a subquery with one column"),
     (
         "Aggregate function calls cannot be nested",
-        "an aggregate cannot be inside another: use a subquery",
+        "aggregate functions cannot be nested; use a subquery",
     ),
     (
         "Aggregate functions are not allowed in the WHERE clause",
-        "aggregates cannot be in WHERE: use HAVING",
+        "aggregate functions are not allowed in WHERE; use HAVING",
     ),
 ];
 
@@ -167,7 +171,7 @@ fn no_signature(text: &str) -> Option<String> {
     let call = between(text, "name and argument types '", "'. You might")?;
     if call.starts_with("map_extract(") {
         return Some(
-            "element_at takes a map, and not JSON; write the path: requestParameters.engine"
+            "element_at expects a map, found JSON; write the path: requestParameters.engine"
                 .to_owned(),
         );
     }
@@ -179,10 +183,10 @@ fn no_signature(text: &str) -> Option<String> {
         .filter(|line| !line.contains("any)") && !line.contains("coercion"))
         .collect();
     others.dedup();
-    let message = format!("there is no {}", sql_types(call));
+    let message = format!("no function {}", sql_types(call));
     Some(match others.len() {
-        1..=6 => format!("{message}, only {}", others.join(", ")),
-        _ => format!("{message}; CAST(... AS ...) makes other types"),
+        1..=6 => format!("{message}; expected {}", others.join(", ")),
+        _ => format!("{message}; convert the arguments with CAST(... AS ...)"),
     })
 }
 
@@ -200,7 +204,7 @@ fn uncomputable(text: &str) -> Option<String> {
     )?;
     let operation = sql_types(operation);
     let advice = match operation.starts_with("timestamp") {
-        true => "; a span of time is written INTERVAL '1 day'",
+        true => "; an interval is written INTERVAL '1 day'",
         false => "",
     };
     Some(format!("cannot compute {operation}{advice}"))
@@ -210,21 +214,25 @@ fn uncomputable(text: &str) -> Option<String> {
 fn unreadable(text: &str) -> Option<String> {
     if let Some(value) = between(text, "Error parsing timestamp from '", "': ") {
         return Some(format!(
-            "'{value}' is no time; one is written '2026-01-31' or '2026-01-31 13:00:00'"
+            "'{value}' is not a timestamp; expected '2026-01-31' or '2026-01-31 13:00:00'"
         ));
     }
     if let Some(value) = between(text, "Invalid input syntax for type interval: \"", "\"") {
         return Some(format!(
-            "'{value}' is no span of time; one is written INTERVAL '1 day'"
+            "'{value}' is not an interval; expected INTERVAL '1 day'"
         ));
     }
     let (value, kind) = text
         .strip_prefix("Cannot cast string '")?
         .strip_suffix(" type")?
         .rsplit_once("' to value of ")?;
+    let kind = sql_types(kind);
+    let article = match kind.starts_with(['a', 'e', 'i', 'o', 'u']) {
+        true => "an",
+        false => "a",
+    };
     Some(format!(
-        "'{value}' is no {}; TRY_CAST gives NULL for such values",
-        sql_types(kind)
+        "'{value}' is not {article} {kind}; TRY_CAST gives NULL for such values"
     ))
 }
 
@@ -232,14 +240,14 @@ fn ambiguous(text: &str) -> Option<String> {
     let column = text.strip_prefix("Ambiguous reference to unqualified field ")?;
     let column = path_of(column.trim_matches('"'));
     Some(format!(
-        "{column} is in more than one of these tables: write the table's name or alias before it"
+        "{column} is ambiguous; write the table's name or alias before it"
     ))
 }
 
 fn memory(text: &str) -> Option<String> {
     text.starts_with("Resources exhausted").then(|| {
-        "the memory for sorting, joining and grouping is used up: give more with --memory, or ask \
-         for fewer columns or rows"
+        "sorting, joining and grouping need more memory than allowed; raise --memory, or select \
+         fewer columns or rows"
             .to_owned()
     })
 }
@@ -329,7 +337,7 @@ mod tests {
                  No function matches the given name and argument types 'sum(Utf8)'. You might need to \
                  add explicit type casts.\n\tCandidate functions:\n\tsum(Decimal)\n\tsum(UInt64)\n\tsum(Int64)"
             ),
-            "there is no sum(varchar), only sum(decimal), sum(bigint)"
+            "no function sum(varchar); expected sum(decimal), sum(bigint)"
         );
         assert_eq!(
             planned("Arrow error: Divide by zero error."),

@@ -1,10 +1,10 @@
-//! Who calls: people, programs, services, and what CloudTrail writes about them.
+//! The callers: people, programs and services, and the identity that CloudTrail records for each.
 
 use super::clock::push_iso;
 use super::json::{Json, id_of, push_base32, push_hex};
 use super::world::{ANALYTICS, PROD, STAGING, Scope};
 
-/// How somebody came by their credentials.
+/// The kind of a caller's credentials.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Identity {
     /// An IAM user with a long-lived key.
@@ -21,15 +21,15 @@ pub(super) enum Identity {
     Ec2,
     /// A role through an OpenID Connect provider.
     Web,
-    /// A service-linked role: AWS acts for the customer.
+    /// A service-linked role, through which AWS acts for the customer.
     Linked,
     /// An AWS service by itself.
     Service,
-    /// Somebody of another account, whose number is the name.
+    /// A caller of another account, whose number is its name.
     Foreign,
 }
 
-/// What somebody calls with.
+/// The client that a caller uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Agent {
     Console,
@@ -37,9 +37,9 @@ pub(super) enum Agent {
     Boto,
     Terraform,
     Java,
-    /// A program of the house, with quotes in its name.
+    /// An in-house program with quotes in its name.
     Bot,
-    /// A program of the house, with an escaped ampersand in its name.
+    /// An in-house program with an escaped ampersand in its name.
     Dashboard,
     /// A service, under its own name.
     Service,
@@ -55,24 +55,24 @@ pub(super) const SQL: u8 = 4;
 pub(super) const OTHERS: u8 = 8;
 /// Service events.
 pub(super) const EVENTS: u8 = 16;
-/// Calls that are refused.
+/// Calls that are denied.
 pub(super) const DENIED: u8 = 32;
-/// Its changes are all about snapshots.
+/// Changes to snapshots only.
 pub(super) const SNAPSHOTS: u8 = 64;
 
-/// Somebody who calls.
+/// A caller.
 #[derive(Debug)]
 pub(super) struct Actor {
     pub identity: Identity,
-    /// The user, the role, the permission set, the service.
+    /// Name of the user, role, permission set or service.
     pub name: &'static str,
-    /// The session of a role.
+    /// Session name of a role.
     pub session: &'static str,
-    /// The account it is in; empty: every one.
+    /// Account of the caller; empty if it calls in every account.
     pub account: &'static str,
     pub address: &'static str,
     pub agent: Agent,
-    /// What it does: [`READS`] and its like, added.
+    /// Kinds of its calls: [`READS`] and the like, added.
     pub jobs: u8,
     pub weight: u32,
 }
@@ -96,7 +96,7 @@ macro_rules! actors {
 const DBA: u8 = READS | WRITES | OTHERS;
 const DEV: u8 = READS | OTHERS | DENIED;
 
-/// All of them but the story's.
+/// All callers except the story's.
 #[rustfmt::skip]
 pub(super) const ACTORS: &[Actor] = actors![
     Sso "DatabaseAdministrator" "maria.lopez@example.com" PROD, "203.0.113.24" Console DBA, 14;
@@ -141,7 +141,7 @@ pub(super) const ACTORS: &[Actor] = actors![
     Service "rds.amazonaws.com" "" "", "rds.amazonaws.com" Service EVENTS, 10;
 ];
 
-/// The story's two: a stolen key, and the role that it opens.
+/// The story's callers: a stolen key, and the role that it assumes.
 #[rustfmt::skip]
 pub(super) const INTRUDER: &[Actor] = actors![
     User "svc-backup-legacy" "" PROD, "198.51.100.77" Cli DENIED, 1;
@@ -149,12 +149,13 @@ pub(super) const INTRUDER: &[Actor] = actors![
 ];
 
 impl Actor {
-    /// AWS calls by itself or for the customer: no TLS details, no address of its own.
+    /// Returns whether AWS is the caller, on its own or for the customer; such calls have no TLS
+    /// details and no IP address.
     pub fn is_aws(&self) -> bool {
         matches!(self.identity, Identity::Linked | Identity::Service)
     }
 
-    /// When the session began that is going on at `time`: people stay for hours.
+    /// Returns the start of the session in progress at `time`; people stay for hours.
     pub fn session_start(&self, time: i64) -> i64 {
         let length = match self.identity {
             Identity::Sso | Identity::Root => 4 * 3600,
@@ -164,7 +165,7 @@ impl Actor {
         time - (time - shift).rem_euclid(length)
     }
 
-    /// The key of the session that began at `start`; users have one for ever.
+    /// Appends the access key of the session that began at `start`; a user has one permanent key.
     pub fn push_access_key(&self, out: &mut String, account: &str, start: i64) {
         let own = id_of(self.name) ^ id_of(self.session) ^ id_of(account);
         if self.identity == Identity::User {
@@ -176,7 +177,7 @@ impl Actor {
         }
     }
 
-    /// The role's name, with the ends that Identity Center gives.
+    /// Returns the role's name, with the prefix and suffix of Identity Center.
     pub fn role(&self) -> String {
         if self.identity == Identity::Sso {
             let mut role = ["AWSReservedSSO_", self.name, "_"].concat();
@@ -187,7 +188,7 @@ impl Actor {
         }
     }
 
-    /// The ARN that CloudTrail and error messages name it by.
+    /// Returns the caller's ARN in records and error messages.
     pub fn arn(&self, account: &str) -> String {
         match self.identity {
             Identity::User => ["arn:aws:iam::", account, ":user/", self.name].concat(),
@@ -207,10 +208,10 @@ impl Actor {
         }
     }
 
-    /// The role's own ARN.
+    /// Returns the ARN of the role itself.
     pub fn role_arn(&self, scope: &Scope) -> String {
         let path = match self.identity {
-            // Identity Center lives in one region, wherever its people work.
+            // Identity Center has one region, wherever its users work.
             Identity::Sso => String::from("aws-reserved/sso.amazonaws.com/eu-west-1/"),
             Identity::Linked => ["aws-service-role/", self.address, "/"].concat(),
             _ => String::new(),
@@ -225,7 +226,7 @@ impl Actor {
         .concat()
     }
 
-    /// `"userIdentity":{...}` in a session that began at `start`.
+    /// Writes `"userIdentity":{...}` for a session that began at `start`.
     pub fn write(&self, json: &mut Json, scope: &Scope, start: i64, newest: bool) {
         json.open("userIdentity");
         match self.identity {
@@ -251,22 +252,14 @@ impl Actor {
             out.push_str("AIDA");
             push_base32(out, id_of(self.name), 17);
         });
-        json.text("arn", &self.arn(scope.account));
-        json.text("accountId", scope.account);
-        json.built("accessKeyId", |out| {
-            self.push_access_key(out, scope.account, start);
-        });
+        self.write_key(json, scope, start);
         json.text("userName", self.name);
     }
 
     fn write_root(&self, json: &mut Json, scope: &Scope, start: i64) {
         json.text("type", "Root");
         json.text("principalId", scope.account);
-        json.text("arn", &self.arn(scope.account));
-        json.text("accountId", scope.account);
-        json.built("accessKeyId", |out| {
-            self.push_access_key(out, scope.account, start);
-        });
+        self.write_key(json, scope, start);
         json.open("sessionContext");
         self.write_attributes(json, start);
         json.close();
@@ -276,11 +269,7 @@ impl Actor {
         let principal = self.principal();
         json.text("type", "AssumedRole");
         json.parts("principalId", &[&principal, ":", self.session]);
-        json.text("arn", &self.arn(scope.account));
-        json.text("accountId", scope.account);
-        json.built("accessKeyId", |out| {
-            self.push_access_key(out, scope.account, start);
-        });
+        self.write_key(json, scope, start);
         json.open("sessionContext");
         json.open("sessionIssuer");
         json.text("type", "Role");
@@ -321,6 +310,15 @@ impl Actor {
         }
     }
 
+    /// Writes the caller's ARN, account and access key.
+    fn write_key(&self, json: &mut Json, scope: &Scope, start: i64) {
+        json.text("arn", &self.arn(scope.account));
+        json.text("accountId", scope.account);
+        json.built("accessKeyId", |out| {
+            self.push_access_key(out, scope.account, start);
+        });
+    }
+
     fn write_attributes(&self, json: &mut Json, start: i64) {
         json.open("attributes");
         json.built("creationDate", |out| push_iso(out, start));
@@ -332,14 +330,14 @@ impl Actor {
         json.close();
     }
 
-    /// `AROA...`, the role's unchanging ID.
+    /// Returns the role's permanent ID, `AROA...`.
     pub fn principal(&self) -> String {
         let mut principal = String::from("AROA");
         push_base32(&mut principal, id_of(self.name), 17);
         principal
     }
 
-    /// The user agent of `command`, which is `service.operation` as the AWS CLI spells it.
+    /// Appends the user agent of `command`, which is `service.operation` in the AWS CLI's spelling.
     pub fn push_agent(&self, out: &mut String, command: &str) {
         let parts: &[&str] = match self.agent {
             Agent::Console => &[CONSOLES[usize::from(self.session.len().is_multiple_of(2))]],

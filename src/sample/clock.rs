@@ -1,4 +1,4 @@
-//! Times: when events happen, and how CloudTrail and RDS write them.
+//! Times of events, and their formats in CloudTrail and RDS.
 
 use chrono::{DateTime, Datelike, Timelike, Utc};
 
@@ -12,7 +12,7 @@ const MONTHS: [&str; 12] = [
     "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
 ];
 
-/// How busy each hour of a working day (UTC) is.
+/// Relative load of each hour of a working day (UTC).
 const BUSY: [u64; 24] = [
     5, 4, 4, 4, 5, 7, 12, 20, 28, 32, 34, 32, 30, 34, 36, 36, 34, 30, 24, 18, 14, 11, 8, 6,
 ];
@@ -44,7 +44,7 @@ fn push_clock(out: &mut String, at: &DateTime<Utc>) {
     push_number(out, at.second(), 2);
 }
 
-/// `2026-10-03T07:05:09Z`.
+/// Appends a time as `2026-10-03T07:05:09Z`.
 pub(super) fn push_iso(out: &mut String, seconds: i64) {
     let at = date(seconds);
     push_day(out, &at, "-");
@@ -53,7 +53,7 @@ pub(super) fn push_iso(out: &mut String, seconds: i64) {
     out.push('Z');
 }
 
-/// `2026-10-03-07-05`, as in the names of snapshots and log files.
+/// Appends a time as `2026-10-03-07-05`, as in the names of snapshots and log files.
 pub(super) fn push_stamp(out: &mut String, seconds: i64, minutes: bool) {
     let at = date(seconds);
     push_day(out, &at, "-");
@@ -65,12 +65,12 @@ pub(super) fn push_stamp(out: &mut String, seconds: i64, minutes: bool) {
     }
 }
 
-/// `2026/10/03`, as in a trail's folders.
+/// Appends a day as `2026/10/03`, as in a trail's folders.
 pub(super) fn push_folder(out: &mut String, seconds: i64) {
     push_day(out, &date(seconds), "/");
 }
 
-/// `20261003T0705Z`, as in a trail file's name.
+/// Appends a time as `20261003T0705Z`, as in a trail file's name.
 pub(super) fn push_basic(out: &mut String, seconds: i64) {
     let at = date(seconds);
     push_day(out, &at, "");
@@ -80,7 +80,8 @@ pub(super) fn push_basic(out: &mut String, seconds: i64) {
     out.push('Z');
 }
 
-/// `Oct 3, 2026, 7:05:09 AM`, as RDS answers; newer hosts put U+202F before AM (`narrow`).
+/// Appends a time as `Oct 3, 2026, 7:05:09 AM`, RDS's format; newer hosts put U+202F before AM
+/// (`narrow`).
 pub(super) fn push_rds(out: &mut String, seconds: i64, narrow: bool) {
     let at = date(seconds);
     out.push_str(MONTHS[at.month0() as usize]);
@@ -99,16 +100,16 @@ pub(super) fn push_rds(out: &mut String, seconds: i64, narrow: bool) {
     out.push_str(if afternoon { "PM" } else { "AM" });
 }
 
-/// Where the work of a whole sample falls: busy days, quiet nights, quieter weekends.
+/// The distribution of a sample's events over time: busy days, quiet nights, quieter weekends.
 #[derive(Clone, Debug)]
 pub(super) struct Rhythm {
     begin: i64,
-    /// The work done by the end of each hour.
+    /// Cumulative load at the end of each hour.
     done: Vec<u64>,
 }
 
 impl Rhythm {
-    /// The last `days` days.
+    /// Creates the rhythm of the last `days` days.
     pub fn of(days: u32) -> Self {
         let begin = END + 1 - i64::from(days) * DAY;
         let mut total = 0;
@@ -123,7 +124,7 @@ impl Rhythm {
         Self { begin, done }
     }
 
-    /// The time by which `part` of `whole` is done.
+    /// Returns the time at which `part` of `whole` of the load is done.
     pub fn at(&self, part: u128, whole: u128) -> i64 {
         let total = u128::from(*self.done.last().expect("at least one day"));
         let work = u64::try_from(total * part / whole).expect("at most the total");
@@ -135,7 +136,7 @@ impl Rhythm {
         self.begin + hours * 3600 + i64::try_from(second).expect("below an hour")
     }
 
-    /// Midnight before `time`.
+    /// Returns the midnight before `time`.
     pub fn day_of(&self, time: i64) -> i64 {
         time - (time - self.begin).rem_euclid(DAY)
     }

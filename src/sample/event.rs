@@ -1,4 +1,4 @@
-//! One record: what is the same for every call, around what is the call's own.
+//! Writes one record: the members common to all calls, around those of the call.
 
 use super::actors::{ACTORS, Actor, Agent};
 use super::clock::{DAY, END, push_iso, push_rds, push_stamp};
@@ -6,19 +6,19 @@ use super::json::{Json, id_of, push_hex, push_uuid};
 use super::random::Random;
 use super::world::{DATABASES, Database, SCOPES, Scope};
 
-/// A call as the tables of calls have it.
+/// An API call.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Call {
     /// The event source without `.amazonaws.com`.
     pub source: &'static str,
     pub name: &'static str,
-    /// How the AWS CLI spells it: `rds.describe-db-clusters`.
+    /// Command in the AWS CLI: `rds.describe-db-clusters`.
     pub command: &'static str,
     pub read_only: bool,
 }
 
 impl Call {
-    /// A call that changes nothing.
+    /// Creates a call that changes nothing.
     pub const fn read(source: &'static str, name: &'static str, command: &'static str) -> Self {
         Self {
             source,
@@ -28,7 +28,7 @@ impl Call {
         }
     }
 
-    /// A call that changes something.
+    /// Creates a call that changes something.
     pub const fn write(source: &'static str, name: &'static str, command: &'static str) -> Self {
         Self {
             read_only: false,
@@ -39,36 +39,36 @@ impl Call {
 
 /// The `eventType` of console sign-ins.
 pub(super) const SIGN_IN: &str = "AwsConsoleSignIn";
-/// The `eventType` of what a service does by itself.
+/// The `eventType` of actions that a service takes on its own.
 pub(super) const SERVICE_EVENT: &str = "AwsServiceEvent";
 
-/// What RDS and its callers call a secret in a record.
+/// Placeholders for a secret in a record.
 pub(super) const MASKS: [&str; 2] = ["HIDDEN_DUE_TO_SECURITY_REASONS", "****"];
 
-/// A record in the making.
+/// A record under construction.
 pub(super) struct Event<'a> {
     pub json: &'a mut Json,
     pub random: Random,
     /// Seconds since 1970 UTC.
     pub time: i64,
-    /// When the caller's session began.
+    /// Start of the caller's session, in seconds since 1970 UTC.
     pub session: i64,
     pub scope: &'static Scope,
     pub actor: &'static Actor,
-    /// Goes out as `eventType`.
+    /// Value of `eventType`.
     pub kind: &'static str,
-    /// A data event rather than a management event.
+    /// Whether the event is a data event, not a management event.
     pub data: bool,
-    /// `"resources":` ready as JSON; empty: none.
+    /// Value of `resources` as JSON; empty if the record has none.
     pub resources: String,
-    /// Members after `recipientAccountId`, ready as JSON with a comma before them.
+    /// Members after `recipientAccountId` as JSON, with a comma before each.
     pub extra: String,
     version: &'static str,
     narrow: bool,
 }
 
 impl<'a> Event<'a> {
-    /// A record of `scope` at `time`; [`Event::act_as`] says whose.
+    /// Starts a record of `scope` at `time`; [`Event::act_as`] sets its caller.
     pub fn new(json: &'a mut Json, mut random: Random, scope: &'static Scope, time: i64) -> Self {
         let version = match random.below(10) {
             0 => "1.09",
@@ -98,7 +98,7 @@ impl<'a> Event<'a> {
         self.session = actor.session_start(self.time);
     }
 
-    /// Makes somebody of this account the caller who has one of `jobs`.
+    /// Picks a caller of this account that has one of `jobs`.
     pub fn somebody(&mut self, jobs: u8) {
         let account = self.scope.account;
         let fits = |actor: &Actor| {
@@ -113,7 +113,7 @@ impl<'a> Event<'a> {
         self.act_as(actor);
     }
 
-    /// One of the databases here that `fits`, if there is one.
+    /// Picks a database of this scope that `fits`, if there is one.
     pub fn database(&mut self, fits: impl Fn(&Database) -> bool) -> Option<&'static Database> {
         let own = |database: &Database| std::ptr::eq(&SCOPES[database.scope], self.scope);
         let count = DATABASES.iter().filter(|one| own(one) && fits(one)).count();
@@ -127,19 +127,19 @@ impl<'a> Event<'a> {
             .nth(nth)
     }
 
-    /// One of the clusters here, Neptune and DocumentDB included.
+    /// Picks a cluster of this scope, Neptune and DocumentDB included.
     pub fn cluster(&mut self) -> &'static Database {
         self.database(Database::is_cluster)
             .expect("every scope has a cluster")
     }
 
-    /// One of the Aurora clusters here.
+    /// Picks an Aurora cluster of this scope.
     pub fn aurora(&mut self) -> &'static Database {
         self.database(Database::is_aurora)
             .expect("every scope has an Aurora cluster")
     }
 
-    /// One of the instances here: its database, and which of its instances.
+    /// Picks an instance of this scope: its database, and its number there.
     pub fn instance(&mut self) -> (&'static Database, u8) {
         let database = self.database(|_| true).expect("every scope has a database");
         let members = usize::from(database.members.max(1));
@@ -147,13 +147,13 @@ impl<'a> Event<'a> {
         (database, nth)
     }
 
-    /// An ARN of RDS here.
+    /// Returns an ARN of RDS in this scope.
     pub fn arn(&self, kind: &str, name: &str) -> String {
         self.scope.arn("rds", &[kind, ":", name])
     }
 
-    /// The name of something that lives for hours: `orders-prod-clone-03fa91`. Few of them an
-    /// hour, so that what is created is also seen to be changed and deleted.
+    /// Returns the name of a resource that lives for hours: `orders-prod-clone-03fa91`. An hour has
+    /// few names, so that a resource that is created is also modified and deleted.
     pub fn passing(&mut self, stem: &str, tag: &str) -> String {
         let mut name = [stem, "-", tag, "-"].concat();
         let hour = self.time.unsigned_abs() / 3600;
@@ -162,28 +162,65 @@ impl<'a> Event<'a> {
         name
     }
 
-    /// A name with the day and minute in it, as snapshots have.
+    /// Returns a name with a day and minute, like those of snapshots.
     pub fn stamped(&self, stem: &str, time: i64) -> String {
         let mut name = [stem, "-"].concat();
         push_stamp(&mut name, time, true);
         name
     }
 
-    /// When the thing called `name` was made: before any sample begins.
+    /// Returns the creation time of the resource `name`, before the start of every sample.
     pub fn made(&self, name: &str) -> i64 {
         let ago = id_of(name) % (700 * DAY.unsigned_abs());
         END - 370 * DAY - i64::try_from(ago).expect("two years")
     }
 
-    /// `"key":"Oct 3, 2026, 7:05:09 AM"`.
+    /// Writes `"key":"Oct 3, 2026, 7:05:09 AM"`.
     pub fn rds_time(&mut self, key: &str, time: i64) {
         let narrow = self.narrow;
         self.json.built(key, |out| push_rds(out, time, narrow));
     }
 
-    /// The mask over a secret.
+    /// Returns a placeholder for a secret.
     pub fn mask(&mut self) -> &'static str {
         MASKS[usize::from(self.random.one_in(3))]
+    }
+
+    /// Sets the record's one resource, of this account.
+    pub fn set_resource(&mut self, kind: &str, arn: &str) {
+        let account = self.scope.account;
+        self.resources = format!(r#"[{{"accountId":"{account}","type":"{kind}","ARN":"{arn}"}}]"#);
+    }
+
+    /// Writes `"requestParameters":{...}`.
+    pub fn request(&mut self, members: impl FnOnce(&mut Self)) {
+        self.object("requestParameters", members);
+    }
+
+    /// Writes request parameters of one text.
+    pub fn request_text(&mut self, key: &str, value: &str) {
+        self.request(|event| event.json.text(key, value));
+    }
+
+    /// Writes `"responseElements":{...}`.
+    pub fn answer(&mut self, members: impl FnOnce(&mut Self)) {
+        self.object("responseElements", members);
+    }
+
+    /// Writes `"key":{...}`.
+    pub fn object(&mut self, key: &str, members: impl FnOnce(&mut Self)) {
+        self.json.open(key);
+        members(self);
+        self.json.close();
+    }
+
+    /// Writes `"key":[{...}]`.
+    pub fn list_of_one(&mut self, key: &str, members: impl FnOnce(&mut Self)) {
+        self.json.open_list(key);
+        self.json.open_item();
+        members(self);
+        self.json.close();
+        self.json.close_list();
     }
 
     /// Writes the record: `body` writes from `errorCode` to `additionalEventData`.
@@ -195,7 +232,7 @@ impl<'a> Event<'a> {
         self.json.close();
     }
 
-    /// Writes a call that read something: no answer is recorded.
+    /// Writes a call without a recorded response.
     pub fn write_read(&mut self, call: &Call, request: impl FnOnce(&mut Self)) {
         self.write(call, |event| {
             request(event);
@@ -203,7 +240,7 @@ impl<'a> Event<'a> {
         });
     }
 
-    /// As [`Event::write_read`], with the members of `additionalEventData`.
+    /// Writes a call without a recorded response, with members of `additionalEventData`.
     pub fn write_read_with(
         &mut self,
         call: &Call,
@@ -213,13 +250,11 @@ impl<'a> Event<'a> {
         self.write(call, |event| {
             request(event);
             event.json.null("responseElements");
-            event.json.open("additionalEventData");
-            more(event);
-            event.json.close();
+            event.object("additionalEventData", more);
         });
     }
 
-    /// Writes a refused call: neither request nor answer is recorded.
+    /// Writes a denied call, which records neither request nor response.
     pub fn write_denied(&mut self, call: &Call, resource: &str) {
         self.write(call, |event| {
             event.json.text("errorCode", "AccessDenied");
@@ -293,7 +328,7 @@ impl<'a> Event<'a> {
         let host = [endpoint, ".", region, ".amazonaws.com"];
         let sign_in = [region, ".signin.aws.amazon.com"];
         let host = match service {
-            // IAM is one for the world.
+            // IAM has one global endpoint.
             "iam" => &["iam.amazonaws.com"][..],
             "signin" => &sign_in,
             _ => &host,

@@ -1,10 +1,10 @@
-//! Calls that did not work: refused, too many, or about what is not there.
+//! Failed calls: denied, throttled, or for a resource that does not exist or is in the wrong state.
 
 use super::actors::{DENIED, READS, WRITES};
 use super::event::{Call, Event};
 use super::{reads, writes};
 
-/// Writes one of them.
+/// Writes a failed call.
 pub(super) fn write(event: &mut Event<'_>) {
     match event.random.below(10) {
         0..4 => denied(event),
@@ -16,7 +16,7 @@ pub(super) fn write(event: &mut Event<'_>) {
 
 fn denied(event: &mut Event<'_>) {
     event.somebody(DENIED);
-    // Those who may change nothing seldom try.
+    // Callers without permission to change anything seldom try.
     let tries = event.actor.jobs & WRITES != 0 || event.random.one_in(6);
     let call = if tries {
         writes::any(event)
@@ -48,9 +48,7 @@ fn failed(event: &mut Event<'_>, call: &Call, code: &str, message: &str, target:
     event.write(call, |event| {
         event.json.text("errorCode", code);
         event.json.text("errorMessage", message);
-        event.json.open("requestParameters");
-        event.json.text(target[0], target[1]);
-        event.json.close();
+        event.request_text(target[0], target[1]);
         event.json.null("responseElements");
     });
 }

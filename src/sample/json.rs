@@ -4,9 +4,9 @@ use std::fmt::Write;
 
 use super::random::mix;
 
-/// JSON in the making. Commas come by themselves; what is opened must be closed.
+/// JSON under construction. Commas are inserted; each opened object or list must be closed.
 ///
-/// Texts are written as they are: what needs an escape has it already.
+/// Strings are written verbatim, already escaped.
 #[derive(Debug, Default)]
 pub(super) struct Json(pub String);
 
@@ -24,19 +24,19 @@ impl Json {
         self.0.push_str("\":");
     }
 
-    /// `"key":"value"`.
+    /// Writes `"key":"value"`.
     pub fn text(&mut self, key: &str, value: &str) {
         self.key(key);
         self.quoted(&[value]);
     }
 
-    /// `"key":"value"`, the value made of `parts`.
+    /// Writes `"key":"value"`, concatenating the value from `parts`.
     pub fn parts(&mut self, key: &str, parts: &[&str]) {
         self.key(key);
         self.quoted(parts);
     }
 
-    /// `"key":"value"`, the value as `build` writes it.
+    /// Writes `"key":"value"`, with the value that `build` appends.
     pub fn built(&mut self, key: &str, build: impl FnOnce(&mut String)) {
         self.key(key);
         self.0.push('"');
@@ -44,46 +44,46 @@ impl Json {
         self.0.push('"');
     }
 
-    /// `"key":12`.
+    /// Writes `"key":12`.
     pub fn number(&mut self, key: &str, value: impl std::fmt::Display) {
         self.key(key);
         write!(self.0, "{value}").expect("strings take all that is written");
     }
 
-    /// `"key":true`.
+    /// Writes `"key":true`.
     pub fn flag(&mut self, key: &str, value: bool) {
         self.raw(key, if value { "true" } else { "false" });
     }
 
-    /// `"key":null`.
+    /// Writes `"key":null`.
     pub fn null(&mut self, key: &str) {
         self.raw(key, "null");
     }
 
-    /// `"key":` and JSON that is ready.
+    /// Writes `"key":` and a value that is already JSON.
     pub fn raw(&mut self, key: &str, json: &str) {
         self.key(key);
         self.0.push_str(json);
     }
 
-    /// `"key":{`
+    /// Writes `"key":{`.
     pub fn open(&mut self, key: &str) {
         self.key(key);
         self.0.push('{');
     }
 
-    /// `{`, the next element of a list.
+    /// Writes `{`, which opens the next element of a list.
     pub fn open_item(&mut self) {
         self.comma();
         self.0.push('{');
     }
 
-    /// `}`
+    /// Writes `}`.
     pub fn close(&mut self) {
         self.0.push('}');
     }
 
-    /// `"key":["a","b"]`.
+    /// Writes `"key":["a","b"]`.
     pub fn texts(&mut self, key: &str, values: &[&str]) {
         self.open_list(key);
         for value in values {
@@ -92,19 +92,19 @@ impl Json {
         self.close_list();
     }
 
-    /// `"key":[`
+    /// Writes `"key":[`.
     pub fn open_list(&mut self, key: &str) {
         self.key(key);
         self.0.push('[');
     }
 
-    /// The next element of a list, a text made of `parts`.
+    /// Writes the next element of a list, a string concatenated from `parts`.
     pub fn item(&mut self, parts: &[&str]) {
         self.comma();
         self.quoted(parts);
     }
 
-    /// `]`
+    /// Writes `]`.
     pub fn close_list(&mut self) {
         self.0.push(']');
     }
@@ -122,7 +122,7 @@ const BASE32: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
 const HEX: &[u8; 16] = b"0123456789abcdef";
 const BASE62: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789aZ";
 
-/// What the IDs of the thing called `name` are made from (FNV-1a, mixed).
+/// Returns the seed of the IDs of the resource `name` (FNV-1a, mixed).
 pub(super) fn id_of(name: &str) -> u64 {
     let hash = name.bytes().fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
@@ -147,22 +147,22 @@ fn push_digits(out: &mut String, alphabet: &[u8], mut id: u64, length: usize) {
     }
 }
 
-/// `length` capital letters and digits, as in access keys and RDS resource IDs.
+/// Appends `length` capital letters and digits, as in access keys and RDS resource IDs.
 pub(super) fn push_base32(out: &mut String, id: u64, length: usize) {
     push_digits(out, BASE32, id, length);
 }
 
-/// `length` hexadecimal digits, as in VPC and KMS IDs.
+/// Appends `length` hexadecimal digits, as in VPC and KMS IDs.
 pub(super) fn push_hex(out: &mut String, id: u64, length: usize) {
     push_digits(out, HEX, id, length);
 }
 
-/// `length` letters and digits, as at the end of a trail file's name.
+/// Appends `length` letters and digits, as in a trail file's name.
 pub(super) fn push_base62(out: &mut String, id: u64, length: usize) {
     push_digits(out, BASE62, id, length);
 }
 
-/// A random UUID (version 4) of two draws.
+/// Appends a random UUID (version 4) of two draws.
 pub(super) fn push_uuid(out: &mut String, high: u64, low: u64) {
     let high = (high & !0xf000) | 0x4000;
     let low = (low & !(0b11 << 62)) | (0b10 << 62);

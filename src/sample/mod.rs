@@ -1,7 +1,7 @@
 //! The built-in source `sample:`: made-up but faithful CloudTrail events of the Aurora family.
 //!
-//! The same seed gives the same bytes on every machine and in every version, unless CHANGELOG
-//! says otherwise. All names, accounts and addresses are invented.
+//! The same seed gives the same bytes on every machine and in every version, unless CHANGELOG says
+//! otherwise. All names, accounts and addresses are fictional.
 //!
 //! # The world
 //!
@@ -23,9 +23,9 @@
 //!
 //! # Copies
 //!
-//! CloudTrail delivers some events twice. So does the sample, for about 0.2 % of its events: the
+//! CloudTrail delivers some events twice, and the sample repeats about 0.2 % of its events: the
 //! same bytes in the same file or in a later one of the same account and region. `duplicates=0`
-//! leaves that out.
+//! turns that off.
 
 mod actors;
 mod clock;
@@ -58,18 +58,18 @@ use self::world::{SCOPES, Scope};
 use crate::error::{Error, Result};
 use crate::payload::{Body, Payload};
 
-/// Events of one document, but for the last one.
+/// Events per document; the last document may have fewer.
 const PER_DOCUMENT: u64 = 500;
-/// Samples smaller than this have no story.
+/// Events of the smallest sample with a story.
 const STORY_FROM: u64 = 1000;
-/// One event of so many is a copy.
+/// Events per copy.
 const COPIES: u64 = 500;
-/// How many documents back the original of a copy may be.
+/// Documents between a copy and its original, at most.
 const REACH: u64 = 24;
-/// The position that a document's own numbers are drawn at; no event has it.
+/// Position for a document's own random numbers; no event has it.
 const OWN: u64 = u64::MAX;
 
-/// Made-up events: how many, which ones, over how long.
+/// A set of fictional events: their number, seed, period and copies.
 ///
 /// ```
 /// use auroratrail::sample::Sample;
@@ -86,26 +86,27 @@ pub struct Sample {
     rhythm: Arc<Rhythm>,
 }
 
-/// What a document is about.
+/// The scope and times of a document.
 struct Outline {
     scope: &'static Scope,
-    /// Its first second.
+    /// First second of the document, since 1970 UTC.
     start: i64,
-    /// How long it is.
+    /// Length of the document in seconds.
     seconds: i64,
-    /// When it is delivered, seconds since 1970 UTC.
+    /// Time of delivery, in seconds since 1970 UTC.
     delivered: i64,
-    /// What its file name ends with is made of this.
+    /// Seed of the end of its file name.
     id: u64,
 }
 
 impl Sample {
-    /// Reads what follows `sample:`: nothing, or `?events=1000000&seed=7&days=30&duplicates=0`,
-    /// any of them in any order. Without them: 10,000 events, seed 1, 30 days, with copies.
+    /// Parses the part after `sample:`, which is empty or
+    /// `?events=1000000&seed=7&days=30&duplicates=0`, with any of the keys in any order. The
+    /// defaults are 10,000 events, seed 1, 30 days, with copies.
     ///
     /// # Errors
     ///
-    /// An unknown key, or a value out of its range: [`crate::error::ErrorKind::Config`].
+    /// Returns [`crate::error::ErrorKind::Config`] for an unknown key or a value out of range.
     pub fn parse(query: &str) -> Result<Self> {
         let (mut events, mut seed, mut days, mut copies) = (10_000, 1, 30, true);
         let query = query.strip_prefix('?').unwrap_or(query);
@@ -128,22 +129,22 @@ impl Sample {
         })
     }
 
-    /// How many events there are, copies included.
+    /// Returns the number of events, copies included.
     pub fn events(&self) -> u64 {
         self.events
     }
 
-    /// How many documents (trail files) there are.
+    /// Returns the number of documents (trail files).
     pub fn documents(&self) -> u64 {
         self.events.div_ceil(PER_DOCUMENT)
     }
 
-    /// The document `index`, from 0: `{"Records":[...]}` of one account and region, and some
-    /// minutes of time. No document needs another to be made first.
+    /// Generates the document `index`, from 0: `{"Records":[...]}` of one account and region, over
+    /// some minutes. Documents can be generated in any order.
     ///
     /// # Panics
     ///
-    /// If there is no such document.
+    /// Panics if `index` is not below [`Sample::documents`].
     pub fn document(&self, index: u64) -> Vec<u8> {
         let mut json = Json(String::with_capacity(1_100_000));
         json.0.push_str(r#"{"Records":["#);
@@ -161,7 +162,7 @@ impl Sample {
         json.0.into_bytes()
     }
 
-    /// Returns all documents, in the order of their indexes, as a source hands them out.
+    /// Generates all documents in the order of their indexes, as a source's payloads.
     pub fn payloads(&self) -> impl Iterator<Item = Payload> + Send + 'static + use<> {
         self.payloads_from(0)
     }
@@ -185,13 +186,13 @@ impl Sample {
         (self.events - index * PER_DOCUMENT).min(PER_DOCUMENT)
     }
 
-    /// The document that the story is in. It is a whole one, as it is not the last.
+    /// Returns the document of the story, which is never the last and therefore full.
     fn story(&self) -> Option<u64> {
         (self.events >= STORY_FROM).then(|| (self.documents() - 1) * 2 / 3)
     }
 
     fn outline(&self, index: u64) -> Outline {
-        // Each document gets its part of the work there is, and starts somewhere in it.
+        // Each document gets an equal part of the load, and starts somewhere in that part.
         const PARTS: u128 = 1024;
         let mut random = Random::new(self.seed, index, OWN);
         let scope = random.weighted(&SCOPES, |scope| scope.weight);
@@ -216,10 +217,10 @@ impl Sample {
         }
     }
 
-    /// Where the event at this place was delivered before, if it is a copy.
+    /// Returns the document and position of the original, if the event is a copy.
     ///
-    /// It is the one before this place in its own document, or in the nearest earlier one of the
-    /// same account and region. So no event is delivered three times.
+    /// The original is the event before this position, in the same document or in the nearest
+    /// earlier one of the same account and region. No event has two copies.
     fn original(&self, index: u64, position: u64) -> Option<(u64, u64)> {
         if !self.is_copy(index, position) {
             return None;
@@ -253,11 +254,11 @@ impl Sample {
             && !drawn(position - 1)
     }
 
-    /// Writes the event that belongs to (document, position).
+    /// Writes the event at (document, position).
     fn event(&self, json: &mut Json, (index, position): (u64, u64), outline: &Outline) {
         let mut random = Random::new(self.seed, index, position);
         let span = outline.seconds.unsigned_abs();
-        // Nearly in order: hosts deliver within half a minute of each other.
+        // Nearly in order: hosts deliver with up to half a minute of skew.
         let even = span * position / self.events_of(index);
         let offset = (even + random.below(30)).min(span - 1);
         let time = outline.start + i64::try_from(offset).expect("some minutes");
@@ -270,7 +271,7 @@ impl Sample {
     }
 }
 
-/// Writes an event as any other.
+/// Writes an event that is not part of the story.
 fn ordinary(event: &mut Event<'_>) {
     match event.random.below(1000) {
         0..120 if sql::write_data_api(event) => {}
@@ -291,13 +292,13 @@ fn number(pair: &str, value: &str, least: u64, most: u64) -> Result<u64> {
         .filter(|number| (least..=most).contains(number))
         .ok_or_else(|| {
             Error::config(format!(
-                "sample: `{pair}` wants a whole number from {least} to {most}, as in `{EXAMPLE}`"
+                "sample: expected a whole number from {least} to {most}, found `{pair}`; an example is `{EXAMPLE}`"
             ))
         })
 }
 
 fn unknown(key: &str) -> Error {
     Error::config(format!(
-        "sample: there is no `{key}`, only events, seed, days and duplicates, as in `{EXAMPLE}`"
+        "sample: expected events, seed, days or duplicates, found `{key}`; an example is `{EXAMPLE}`"
     ))
 }

@@ -1,4 +1,4 @@
-//! What is not a database's: sign-ins, roles, keys, buckets, and what RDS does by itself.
+//! Events outside databases: sign-ins, roles, keys, buckets, and actions that RDS takes on its own.
 
 use super::actors::{ACTORS, Actor, Agent, EVENTS, Identity, OTHERS};
 use super::event::{Call, Event, SERVICE_EVENT, SIGN_IN};
@@ -22,41 +22,38 @@ pub(super) fn write(event: &mut Event<'_>) {
     }
 }
 
-/// `actor` takes up its role: what it gets is what it then calls with.
+/// Writes an AssumeRole call: the caller assumes `role`, in a session that begins at `start`.
 pub(super) fn write_assume_role(event: &mut Event<'_>, role: &'static Actor, start: i64) {
     let scope = event.scope;
     let arn = role.role_arn(scope);
-    event.resources = format!(
-        r#"[{{"accountId":"{}","type":"AWS::IAM::Role","ARN":"{arn}"}}]"#,
-        scope.account
-    );
+    event.set_resource("AWS::IAM::Role", &arn);
     event.write(&ASSUME_ROLE, |event| {
-        event.json.open("requestParameters");
-        event.json.text("roleArn", &arn);
-        event.json.text("roleSessionName", role.session);
-        event.json.number("durationSeconds", 3600);
-        event.json.close();
-        event.json.open("responseElements");
-        event.json.open("credentials");
-        event.json.built("accessKeyId", |out| {
-            role.push_access_key(out, scope.account, start)
+        event.request(|event| {
+            event.json.text("roleArn", &arn);
+            event.json.text("roleSessionName", role.session);
+            event.json.number("durationSeconds", 3600);
         });
-        let token = event.random.draw();
-        event.json.built("sessionToken", |out| {
-            out.push_str("SAMPLE//////////");
-            push_base62(out, token, 240);
-            out.push_str("==");
+        event.answer(|event| {
+            event.json.open("credentials");
+            event.json.built("accessKeyId", |out| {
+                role.push_access_key(out, scope.account, start)
+            });
+            let token = event.random.draw();
+            event.json.built("sessionToken", |out| {
+                out.push_str("SAMPLE//////////");
+                push_base62(out, token, 240);
+                out.push_str("==");
+            });
+            event.rds_time("expiration", start + 3600);
+            event.json.close();
+            event.json.open("assumedRoleUser");
+            let principal = role.principal();
+            event
+                .json
+                .parts("assumedRoleId", &[&principal, ":", role.session]);
+            event.json.text("arn", &role.arn(scope.account));
+            event.json.close();
         });
-        event.rds_time("expiration", start + 3600);
-        event.json.close();
-        event.json.open("assumedRoleUser");
-        let principal = role.principal();
-        event
-            .json
-            .parts("assumedRoleId", &[&principal, ":", role.session]);
-        event.json.text("arn", &role.arn(scope.account));
-        event.json.close();
-        event.json.close();
     });
 }
 
@@ -105,7 +102,7 @@ static SERVICES: [Actor; 4] = [
     service("backup.amazonaws.com"),
 ];
 
-/// Another account's caller, as its target sees it.
+/// A caller of another account, as recorded in the called account.
 static SCANNER: Actor = Actor {
     identity: Identity::Foreign,
     name: SECURITY,
@@ -121,9 +118,7 @@ fn decrypt(event: &mut Event<'_>) {
     event.somebody(OTHERS);
     let database = event.cluster();
     let key = event.scope.kms_key();
-    let account = event.scope.account;
-    event.resources =
-        format!(r#"[{{"accountId":"{account}","type":"AWS::KMS::Key","ARN":"{key}"}}]"#);
+    event.set_resource("AWS::KMS::Key", &key);
     let (name, command) = match event.random.below(3) {
         0 => ("GenerateDataKey", "kms.generate-data-key"),
         1 => ("DescribeKey", "kms.describe-key"),
@@ -131,18 +126,18 @@ fn decrypt(event: &mut Event<'_>) {
     };
     let call = Call::read("kms", name, command);
     event.write_read(&call, |event| {
-        event.json.open("requestParameters");
-        if name != "Decrypt" {
-            event.json.text("keyId", &key);
-        }
-        if name != "DescribeKey" {
-            event.json.open("encryptionContext");
-            let id = resource_id("cluster", database.name);
-            event.json.text("aws:rds:dbc-id", &id);
-            event.json.close();
-            event.json.text("encryptionAlgorithm", "SYMMETRIC_DEFAULT");
-        }
-        event.json.close();
+        event.request(|event| {
+            if name != "Decrypt" {
+                event.json.text("keyId", &key);
+            }
+            if name != "DescribeKey" {
+                event.json.open("encryptionContext");
+                let id = resource_id("cluster", database.name);
+                event.json.text("aws:rds:dbc-id", &id);
+                event.json.close();
+                event.json.text("encryptionAlgorithm", "SYMMETRIC_DEFAULT");
+            }
+        });
     });
 }
 
@@ -150,19 +145,17 @@ fn bucket(event: &mut Event<'_>) {
     event.act_as(&SERVICES[0]);
     let account = event.scope.account;
     let name = ["example-trail-", account].concat();
-    event.resources = format!(
-        r#"[{{"accountId":"{account}","type":"AWS::S3::Bucket","ARN":"arn:aws:s3:::{name}"}}]"#
-    );
+    event.set_resource("AWS::S3::Bucket", &["arn:aws:s3:::", &name].concat());
     let call = Call::read("s3", "GetBucketAcl", "s3api.get-bucket-acl");
     event.write_read_with(
         &call,
         |event| {
-            event.json.open("requestParameters");
-            event.json.text("bucketName", &name);
-            let host = [&name, ".s3.", event.scope.region, ".amazonaws.com"];
-            event.json.parts("Host", &host);
-            event.json.text("acl", "");
-            event.json.close();
+            event.request(|event| {
+                event.json.text("bucketName", &name);
+                let host = [&name, ".s3.", event.scope.region, ".amazonaws.com"];
+                event.json.parts("Host", &host);
+                event.json.text("acl", "");
+            });
         },
         |event| {
             event.json.text("SignatureVersion", "SigV4");
@@ -193,9 +186,9 @@ fn console_login(event: &mut Event<'_>) {
     let call = Call::write("signin", "ConsoleLogin", "");
     event.write(&call, |event| {
         event.json.null("requestParameters");
-        event.json.open("responseElements");
-        event.json.text("ConsoleLogin", "Success");
-        event.json.close();
+        event.answer(|event| {
+            event.json.text("ConsoleLogin", "Success");
+        });
         event.json.open("additionalEventData");
         let region = event.scope.region;
         let home = [
@@ -216,24 +209,22 @@ fn roles(event: &mut Event<'_>) {
     event.somebody(OTHERS);
     let call = Call::read("iam", "GetRole", "iam.get-role");
     event.write_read(&call, |event| {
-        event.json.open("requestParameters");
-        event.json.text("roleName", "rds-monitoring-role");
-        event.json.close();
+        event.request_text("roleName", "rds-monitoring-role");
     });
 }
 
-/// A policy as IAM's events carry it: JSON in a string.
+/// A policy in the form of IAM's events: JSON in a string.
 const POLICY: &str = r#"{\"Version\":\"2012-10-17\",\"Statement\":[{\"Effect\":\"Allow\",\"Action\":[\"rds-data:ExecuteStatement\",\"rds-data:BatchExecuteStatement\"],\"Resource\":\"arn:aws:rds:*:*:cluster:*\",\"Condition\":{\"StringEquals\":{\"aws:ResourceTag\/team\":\"Shop \u0026 Orders\"}}}]}"#;
 
 fn put_role_policy(event: &mut Event<'_>) {
     event.somebody(OTHERS);
     let call = Call::write("iam", "PutRolePolicy", "iam.put-role-policy");
     event.write(&call, |event| {
-        event.json.open("requestParameters");
-        event.json.text("roleName", "orders-api-role");
-        event.json.text("policyName", "data-api");
-        event.json.text("policyDocument", POLICY);
-        event.json.close();
+        event.request(|event| {
+            event.json.text("roleName", "orders-api-role");
+            event.json.text("policyName", "data-api");
+            event.json.text("policyDocument", POLICY);
+        });
         event.json.null("responseElements");
     });
 }
@@ -248,9 +239,7 @@ fn secret(event: &mut Event<'_>) {
         "secretsmanager.get-secret-value",
     );
     event.write_read(&call, |event| {
-        event.json.open("requestParameters");
-        event.json.text("secretId", &secret);
-        event.json.close();
+        event.request_text("secretId", &secret);
     });
 }
 
@@ -259,16 +248,16 @@ fn log_stream(event: &mut Event<'_>) {
     let (database, nth) = event.instance();
     let call = Call::write("logs", "CreateLogStream", "logs.create-log-stream");
     event.write_read(&call, |event| {
-        event.json.open("requestParameters");
-        let group = ["/aws/rds/cluster/", database.name, "/postgresql"];
-        event.json.parts("logGroupName", &group);
-        let stream = [&database.instance(nth), ".0"].concat();
-        event.json.text("logStreamName", &stream);
-        event.json.close();
+        event.request(|event| {
+            let group = ["/aws/rds/cluster/", database.name, "/postgresql"];
+            event.json.parts("logGroupName", &group);
+            let stream = [&database.instance(nth), ".0"].concat();
+            event.json.text("logStreamName", &stream);
+        });
     });
 }
 
-/// Asks STS who one is: what a thief does first.
+/// Writes a GetCallerIdentity call, a thief's first step.
 pub(super) fn write_who_am_i(event: &mut Event<'_>) {
     let call = Call::read("sts", "GetCallerIdentity", "sts.get-caller-identity");
     event.write_read(&call, |event| event.json.null("requestParameters"));
@@ -279,7 +268,7 @@ fn who_am_i(event: &mut Event<'_>) {
     write_who_am_i(event);
 }
 
-/// Writes something that RDS did by itself.
+/// Writes an action that RDS took on its own.
 pub(super) fn write_service_event(event: &mut Event<'_>) {
     event.somebody(EVENTS);
     event.kind = SERVICE_EVENT;
@@ -294,10 +283,7 @@ pub(super) fn write_service_event(event: &mut Event<'_>) {
     };
     let id = resource_id("cluster", database.name);
     let arn = event.arn("cluster", database.name);
-    event.resources = format!(
-        r#"[{{"accountId":"{}","type":"AWS::RDS::DBCluster","ARN":"{arn}"}}]"#,
-        event.scope.account
-    );
+    event.set_resource("AWS::RDS::DBCluster", &arn);
     event.extra = format!(
         r#","serviceEventDetails":{{"dBClusterIdentifier":"{}","dbClusterResourceId":"{id}","engine":"{}","message":"{message}"}}"#,
         database.name, database.engine

@@ -1,40 +1,40 @@
-//! The sample's own generator: small, and never to change.
+//! The sample's random number generator: small, and frozen.
 
-/// SplitMix64. Its outputs are part of what a seed promises, so it is no dependency that may
-/// improve one day.
+/// SplitMix64. The bytes of a seed depend on its outputs, which rules out a dependency whose
+/// outputs may change.
 #[derive(Clone, Debug)]
 pub(super) struct Random(u64);
 
 impl Random {
-    /// A stream of its own for every (seed, document, position).
+    /// Creates the stream of a (seed, document, position).
     pub fn new(seed: u64, document: u64, position: u64) -> Self {
         Self(mix(mix(mix(seed) ^ document).wrapping_add(position)))
     }
 
-    /// 64 bits.
+    /// Returns the next 64 bits.
     pub fn draw(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         mix(self.0)
     }
 
-    /// A number from 0 to `limit - 1`.
+    /// Returns a number from 0 to `limit - 1`.
     pub fn below(&mut self, limit: u64) -> u64 {
         let wide = u128::from(self.draw()) * u128::from(limit);
         u64::try_from(wide >> 64).expect("the upper half of 128 bits")
     }
 
-    /// True once in `times`, on average.
+    /// Returns true once in `times` on average.
     pub fn one_in(&mut self, times: u64) -> bool {
         self.below(times) == 0
     }
 
-    /// A number from 0 to `limit - 1`, to index with.
+    /// Returns an index from 0 to `limit - 1`.
     pub fn index(&mut self, limit: usize) -> usize {
         let wide = u128::from(self.draw()) * limit as u128;
         usize::try_from(wide >> 64).expect("below a usize")
     }
 
-    /// One of `items`, each as often as its weight says; those of weight 0 never.
+    /// Picks one of `items` in proportion to its weight; never one of weight 0.
     pub fn weighted<'a, T>(&mut self, items: &'a [T], weight: impl Fn(&T) -> u32) -> &'a T {
         let total: u64 = items.iter().map(|item| u64::from(weight(item))).sum();
         let mut left = self.below(total);
@@ -49,7 +49,7 @@ impl Random {
     }
 }
 
-/// SplitMix64's finisher: spreads every bit over all of them, and loses none.
+/// Mixes the bits of `value` without loss (SplitMix64's finisher).
 pub(super) const fn mix(value: u64) -> u64 {
     let value = (value ^ (value >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let value = (value ^ (value >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);

@@ -1,39 +1,51 @@
-//! What RDS answers with: a cluster, an instance, a snapshot.
+//! Response elements of RDS: a cluster, an instance, a snapshot.
+
+use std::fmt::Display;
 
 use super::clock::{DAY, END};
 use super::event::Event;
 use super::json::id_of;
 use super::world::{Database, SERVERLESS_V1, resource_id};
 
-/// A cluster as an answer shows it: perhaps a copy of a known one under another name.
+/// A cluster in a response, possibly a copy of a known one under another name.
 pub(super) struct ClusterView<'a> {
     pub like: &'static Database,
     pub name: &'a str,
     pub status: &'static str,
-    /// It has its instances already.
+    /// Whether the cluster has instances.
     pub members: bool,
 }
 
-/// An instance as an answer shows it.
+/// An instance in a response.
 pub(super) struct InstanceView<'a> {
     pub like: &'static Database,
     pub name: &'a str,
     pub status: &'static str,
-    /// `pendingModifiedValues`, ready as JSON.
+    /// Value of `pendingModifiedValues` as JSON.
     pub pending: &'static str,
 }
 
-/// A cluster snapshot as an answer shows it.
+/// A cluster snapshot in a response.
 pub(super) struct SnapshotView<'a> {
     pub of: &'static Database,
     pub name: &'a str,
     pub status: &'static str,
     pub percent: u8,
-    /// The snapshot that it was copied from.
+    /// Name of the snapshot that it was copied from.
     pub source: Option<&'a str>,
 }
 
-/// The members of a cluster's answer, without the braces.
+/// Writes the availability zones of the scope.
+fn availability_zones(event: &mut Event<'_>) {
+    let scope = event.scope;
+    event.json.open_list("availabilityZones");
+    for zone in scope.zones {
+        event.json.item(&[scope.region, zone]);
+    }
+    event.json.close_list();
+}
+
+/// Writes the members of a cluster, without the braces.
 pub(super) fn cluster(event: &mut Event<'_>, view: &ClusterView<'_>) {
     let like = view.like;
     cluster_identity(event, view);
@@ -77,11 +89,7 @@ fn cluster_identity(event: &mut Event<'_>, view: &ClusterView<'_>) {
     let scope = event.scope;
     let like = view.like;
     event.json.number("allocatedStorage", 1);
-    event.json.open_list("availabilityZones");
-    for zone in scope.zones {
-        event.json.item(&[scope.region, zone]);
-    }
-    event.json.close_list();
+    availability_zones(event);
     event.json.number("backupRetentionPeriod", 7);
     event.json.text("databaseName", like.schema());
     event.json.text("dBClusterIdentifier", view.name);
@@ -94,21 +102,16 @@ fn cluster_identity(event: &mut Event<'_>, view: &ClusterView<'_>) {
         let earliest = event.time - 7 * DAY;
         event.rds_time("earliestRestorableTime", earliest);
     }
-    let domain = [".rds.", "amazonaws.com"].concat();
-    let ends = |kind| [view.name, kind, scope.dns, ".", scope.region, &domain].concat();
-    event.json.text("endpoint", &ends(".cluster-"));
-    event.json.text("readerEndpoint", &ends(".cluster-ro-"));
+    let endpoint = scope.endpoint(view.name, ".cluster-");
+    event.json.text("endpoint", &endpoint);
+    let endpoint = scope.endpoint(view.name, ".cluster-ro-");
+    event.json.text("readerEndpoint", &endpoint);
 }
 
 fn cluster_options(event: &mut Event<'_>, view: &ClusterView<'_>) {
     let like = view.like;
     let json = &mut *event.json;
-    let log = if like.is_postgres() {
-        "postgresql"
-    } else {
-        "audit"
-    };
-    json.texts("enabledCloudwatchLogsExports", &[log]);
+    json.texts("enabledCloudwatchLogsExports", &[like.audit_log()]);
     let serverless = like.class == SERVERLESS_V1;
     let mode = if serverless {
         "serverless"
@@ -125,14 +128,20 @@ fn cluster_options(event: &mut Event<'_>, view: &ClusterView<'_>) {
     json.flag("crossAccountClone", false);
     json.texts("domainMemberships", &[]);
     if like.class == "db.serverless" {
-        json.open("serverlessV2ScalingConfiguration");
-        json.number("minCapacity", 0.5);
-        json.number("maxCapacity", 16.0);
-        json.close();
+        scaling(event, 16.0);
     }
+    let json = &mut *event.json;
     json.flag("autoMinorVersionUpgrade", true);
     json.text("networkType", "IPV4");
     json.text("engineLifecycleSupport", "open-source-rds-extended-support");
+}
+
+/// Writes the capacity of a serverless cluster.
+pub(super) fn scaling(event: &mut Event<'_>, most: impl Display) {
+    event.object("serverlessV2ScalingConfiguration", |event| {
+        event.json.number("minCapacity", 0.5);
+        event.json.number("maxCapacity", most);
+    });
 }
 
 fn members(event: &mut Event<'_>, view: &ClusterView<'_>) {
@@ -151,7 +160,7 @@ fn members(event: &mut Event<'_>, view: &ClusterView<'_>) {
     event.json.close_list();
 }
 
-/// When a database is backed up and mended.
+/// Writes a database's backup and maintenance windows.
 fn windows(event: &mut Event<'_>, name: &str) {
     let id = id_of(name);
     let (backup, mend) = (id % 23, (id >> 8) % 23);
@@ -163,16 +172,14 @@ fn windows(event: &mut Event<'_>, name: &str) {
 }
 
 fn security_groups(event: &mut Event<'_>) {
-    event.json.open_list("vpcSecurityGroups");
-    event.json.open_item();
-    let group = event.scope.vpc_id("sg", 0);
-    event.json.text("vpcSecurityGroupId", &group);
-    event.json.text("status", "active");
-    event.json.close();
-    event.json.close_list();
+    event.list_of_one("vpcSecurityGroups", |event| {
+        let group = event.scope.vpc_id("sg", 0);
+        event.json.text("vpcSecurityGroupId", &group);
+        event.json.text("status", "active");
+    });
 }
 
-/// The tags of a database, as a request or an answer has them.
+/// Writes the tags of a database, for a request or a response.
 pub(super) fn tags(event: &mut Event<'_>, key: &str, like: &Database) {
     let team = match like.schema() {
         "orders" | "catalog" | "sessions" => r"Shop \u0026 Orders",
@@ -189,7 +196,7 @@ pub(super) fn tags(event: &mut Event<'_>, key: &str, like: &Database) {
     event.json.close_list();
 }
 
-/// The members of an instance's answer, without the braces.
+/// Writes the members of an instance, without the braces.
 pub(super) fn instance(event: &mut Event<'_>, view: &InstanceView<'_>) {
     let like = view.like;
     instance_identity(event, view);
@@ -214,13 +221,11 @@ pub(super) fn instance(event: &mut Event<'_>, view: &InstanceView<'_>) {
     };
     event.json.text("licenseModel", license);
     event.json.number("storageThroughput", 0);
-    event.json.open_list("optionGroupMemberships");
-    event.json.open_item();
-    let family = like.family.replace('.', "-");
-    event.json.parts("optionGroupName", &["default:", &family]);
-    event.json.text("status", "in-sync");
-    event.json.close();
-    event.json.close_list();
+    event.list_of_one("optionGroupMemberships", |event| {
+        let family = like.family.replace('.', "-");
+        event.json.parts("optionGroupName", &["default:", &family]);
+        event.json.text("status", "in-sync");
+    });
     event.json.flag("publiclyAccessible", false);
     let storage = if like.is_cluster() { "aurora" } else { "gp3" };
     event.json.text("storageType", storage);
@@ -239,10 +244,8 @@ fn instance_identity(event: &mut Event<'_>, view: &InstanceView<'_>) {
     event.json.text("dBInstanceStatus", view.status);
     event.json.text("masterUsername", like.master());
     if view.status != "creating" {
-        let domain = [".rds.", "amazonaws.com"].concat();
         event.json.open("endpoint");
-        let address = [view.name, ".", scope.dns, ".", scope.region, &domain];
-        event.json.parts("address", &address);
+        event.json.text("address", &scope.endpoint(view.name, "."));
         event.json.number("port", like.port);
         event.json.text("hostedZoneId", scope.hosted_zone);
         event.json.close();
@@ -259,14 +262,11 @@ fn instance_identity(event: &mut Event<'_>, view: &InstanceView<'_>) {
     event.json.number("backupRetentionPeriod", 7);
     event.json.texts("dBSecurityGroups", &[]);
     security_groups(event);
-    event.json.open_list("dBParameterGroups");
-    event.json.open_item();
-    event
-        .json
-        .parts("dBParameterGroupName", &["default.", like.family]);
-    event.json.text("parameterApplyStatus", "in-sync");
-    event.json.close();
-    event.json.close_list();
+    event.list_of_one("dBParameterGroups", |event| {
+        let group = ["default.", like.family];
+        event.json.parts("dBParameterGroupName", &group);
+        event.json.text("parameterApplyStatus", "in-sync");
+    });
     let zone = scope.zone_of(view.name);
     event.json.parts("availabilityZone", &[scope.region, zone]);
 }
@@ -312,12 +312,8 @@ fn instance_security(event: &mut Event<'_>, view: &InstanceView<'_>) {
     event.json.texts("domainMemberships", &[]);
     event.json.flag("copyTagsToSnapshot", true);
     event.json.number("monitoringInterval", 60);
-    let role = [
-        "arn:aws:iam::",
-        event.scope.account,
-        ":role/rds-monitoring-role",
-    ];
-    event.json.parts("monitoringRoleArn", &role);
+    let role = event.scope.iam_role("rds-monitoring-role");
+    event.json.text("monitoringRoleArn", &role);
     if like.is_cluster() {
         event.json.number("promotionTier", 1);
     }
@@ -359,15 +355,11 @@ fn instance_end(event: &mut Event<'_>, view: &InstanceView<'_>) {
         .text("engineLifecycleSupport", "open-source-rds-extended-support");
 }
 
-/// The members of a snapshot's answer, without the braces.
+/// Writes the members of a snapshot, without the braces.
 pub(super) fn snapshot(event: &mut Event<'_>, view: &SnapshotView<'_>) {
     let scope = event.scope;
     let of = view.of;
-    event.json.open_list("availabilityZones");
-    for zone in scope.zones {
-        event.json.item(&[scope.region, zone]);
-    }
-    event.json.close_list();
+    availability_zones(event);
     event.json.text("dBClusterSnapshotIdentifier", view.name);
     event.json.text("dBClusterIdentifier", of.name);
     let now = event.time;

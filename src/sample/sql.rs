@@ -1,18 +1,18 @@
-//! SQL without a connection: the Data API in both its forms, and DSQL.
+//! SQL over HTTP: the Data API in its two forms, and DSQL.
 
 use super::actors::SQL;
 use super::event::{Call, Event};
 use super::json::push_base62;
 use super::world::{DSQL, SERVERLESS_V1};
 
-/// What the Data API writes instead of a text of the user's.
+/// The Data API's placeholder for texts of the caller.
 const MASK: &str = "**********";
 
 const EXECUTE: &str = "ExecuteStatement";
 const BATCH: &str = "BatchExecuteStatement";
 const BEGIN: &str = "BeginTransaction";
 
-/// How often of a hundred, and which call.
+/// The calls of the Data API: frequency in percent, name, and command.
 const DATA_API: [(u32, &str, &str); 5] = [
     (62, EXECUTE, "rds-data.execute-statement"),
     (16, BATCH, "rds-data.batch-execute-statement"),
@@ -21,7 +21,8 @@ const DATA_API: [(u32, &str, &str); 5] = [
     (2, "RollbackTransaction", "rds-data.rollback-transaction"),
 ];
 
-/// Writes one call of the Data API; where no cluster has it, false and nothing.
+/// Writes a call of the Data API. Returns false, writing nothing, if no cluster of the scope has
+/// it.
 pub(super) fn write_data_api(event: &mut Event<'_>) -> bool {
     let fits = |database: &_| -> bool {
         let database: &super::world::Database = database;
@@ -39,21 +40,18 @@ pub(super) fn write_data_api(event: &mut Event<'_>) -> bool {
     if !v1 {
         event.kind = "Rds Data Service";
         event.data = true;
-        event.resources = format!(
-            r#"[{{"accountId":"{}","type":"AWS::RDS::DBCluster","ARN":"{cluster}"}}]"#,
-            event.scope.account
-        );
+        event.set_resource("AWS::RDS::DBCluster", &cluster);
     }
     let secret = event.scope.secret(&[database.name, "/app"].concat());
     event.write_read(&call, |event| {
-        event.json.open("requestParameters");
-        statement(event, name);
-        event.json.text("resourceArn", &cluster);
-        if matches!(*name, EXECUTE | BATCH | BEGIN) {
-            event.json.text("schema", MASK);
-        }
-        event.json.text("secretArn", &secret);
-        event.json.close();
+        event.request(|event| {
+            statement(event, name);
+            event.json.text("resourceArn", &cluster);
+            if matches!(*name, EXECUTE | BATCH | BEGIN) {
+                event.json.text("schema", MASK);
+            }
+            event.json.text("secretArn", &secret);
+        });
     });
     true
 }
@@ -88,14 +86,11 @@ fn statement(event: &mut Event<'_>, name: &str) {
 
 fn dsql_resources(event: &mut Event<'_>, identifier: &str) -> String {
     let arn = event.scope.arn("dsql", &["cluster/", identifier]);
-    event.resources = format!(
-        r#"[{{"accountId":"{}","type":"AWS::DSQL::Cluster","ARN":"{arn}"}}]"#,
-        event.scope.account
-    );
+    event.set_resource("AWS::DSQL::Cluster", &arn);
     arn
 }
 
-/// Writes one call of DSQL.
+/// Writes a call of DSQL.
 pub(super) fn write_dsql(event: &mut Event<'_>) {
     match event.random.below(20) {
         0 => create_cluster(event),
@@ -104,18 +99,16 @@ pub(super) fn write_dsql(event: &mut Event<'_>) {
             dsql_resources(event, DSQL);
             let call = Call::read("dsql", "GetCluster", "dsql.get-cluster");
             event.write_read(&call, |event| {
-                event.json.open("requestParameters");
-                event.json.text("identifier", DSQL);
-                event.json.close();
+                event.request_text("identifier", DSQL);
             });
         }
         8 | 9 => {
             event.somebody(super::actors::READS);
             let call = Call::read("dsql", "ListClusters", "dsql.list-clusters");
             event.write_read(&call, |event| {
-                event.json.open("requestParameters");
-                event.json.number("maxResults", 100);
-                event.json.close();
+                event.request(|event| {
+                    event.json.number("maxResults", 100);
+                });
             });
         }
         10 => update_cluster(event),
@@ -132,30 +125,30 @@ fn create_cluster(event: &mut Event<'_>) {
     let arn = dsql_resources(event, &identifier);
     let call = Call::write("dsql", "CreateCluster", "dsql.create-cluster");
     event.write(&call, |event| {
-        event.json.open("requestParameters");
-        event.json.flag("deletionProtectionEnabled", true);
-        event.json.open("tags");
-        event.json.text("Name", "carts-global");
-        event.json.close();
-        let token = [event.random.draw(), event.random.draw()];
-        event.json.built("clientToken", |out| {
-            super::json::push_uuid(out, token[0], token[1]);
+        event.request(|event| {
+            event.json.flag("deletionProtectionEnabled", true);
+            event.json.open("tags");
+            event.json.text("Name", "carts-global");
+            event.json.close();
+            let token = [event.random.draw(), event.random.draw()];
+            event.json.built("clientToken", |out| {
+                super::json::push_uuid(out, token[0], token[1]);
+            });
         });
-        event.json.close();
-        event.json.open("responseElements");
-        event.json.text("identifier", &identifier);
-        event.json.text("arn", &arn);
-        event.json.text("status", "CREATING");
-        let now = event.time;
-        event.rds_time("creationTime", now);
-        event.json.flag("deletionProtectionEnabled", true);
-        event.json.open("encryptionDetails");
-        event.json.text("encryptionStatus", "ENABLED");
-        event.json.text("encryptionType", "AWS_OWNED_KMS_KEY");
-        event.json.close();
-        let endpoint = [&identifier, ".dsql.", event.scope.region, ".on.aws"];
-        event.json.parts("endpoint", &endpoint);
-        event.json.close();
+        event.answer(|event| {
+            event.json.text("identifier", &identifier);
+            event.json.text("arn", &arn);
+            event.json.text("status", "CREATING");
+            let now = event.time;
+            event.rds_time("creationTime", now);
+            event.json.flag("deletionProtectionEnabled", true);
+            event.json.open("encryptionDetails");
+            event.json.text("encryptionStatus", "ENABLED");
+            event.json.text("encryptionType", "AWS_OWNED_KMS_KEY");
+            event.json.close();
+            let endpoint = [&identifier, ".dsql.", event.scope.region, ".on.aws"];
+            event.json.parts("endpoint", &endpoint);
+        });
     });
 }
 
@@ -165,21 +158,21 @@ fn update_cluster(event: &mut Event<'_>) {
     let call = Call::write("dsql", "UpdateCluster", "dsql.update-cluster");
     event.write(&call, |event| {
         let protect = !event.random.one_in(3);
-        event.json.open("requestParameters");
-        event.json.text("identifier", DSQL);
-        event.json.flag("deletionProtectionEnabled", protect);
-        event.json.close();
-        event.json.open("responseElements");
-        event.json.text("identifier", DSQL);
-        event.json.text("arn", &arn);
-        event.json.text("status", "UPDATING");
-        let made = event.made(DSQL);
-        event.rds_time("creationTime", made);
-        event.json.close();
+        event.request(|event| {
+            event.json.text("identifier", DSQL);
+            event.json.flag("deletionProtectionEnabled", protect);
+        });
+        event.answer(|event| {
+            event.json.text("identifier", DSQL);
+            event.json.text("arn", &arn);
+            event.json.text("status", "UPDATING");
+            let made = event.made(DSQL);
+            event.rds_time("creationTime", made);
+        });
     });
 }
 
-/// A session with the database: a data event, which says no more than who and where.
+/// Writes a connection to the database: a data event that records only the caller and the cluster.
 fn connect(event: &mut Event<'_>, admin: bool) {
     event.somebody(SQL);
     dsql_resources(event, DSQL);

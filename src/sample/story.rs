@@ -1,4 +1,4 @@
-//! The night a snapshot left: the one thing in the sample that somebody should find.
+//! The theft of a snapshot, the one incident in the sample.
 
 use super::actors::{Actor, INTRUDER};
 use super::clock::DAY;
@@ -11,13 +11,13 @@ use super::writes::{
     write_copy, write_delete, write_log_export_off, write_share, write_stop_stream,
 };
 
-/// When it begins, in seconds after midnight UTC.
+/// Start of the story, in seconds after midnight UTC.
 pub(super) const BEGINS: i64 = 2 * 3600 + 17 * 60;
-/// How long the file is that it happens in.
+/// Length of the story's document, in seconds.
 pub(super) const LASTS: i64 = 15 * 60;
-/// The account that the snapshot goes to.
+/// The account that receives the snapshot.
 pub(super) const RECEIVER: &str = "999988887777";
-/// The story has one record of so many in its file, until it ends.
+/// Records of the document per record of the story.
 pub(super) const EVERY: u64 = 16;
 
 const THIEF: &Actor = &INTRUDER[0];
@@ -25,10 +25,10 @@ const BREAKGLASS: &Actor = &INTRUDER[1];
 const COPY: &str = "orders-prod-qa-copy";
 const REFUSED: u64 = 12;
 
-/// How many records the story has.
+/// Number of records in the story.
 pub(super) const STEPS: u64 = REFUSED + 14;
 
-/// What is refused while the thief looks for a way.
+/// Calls that are denied while the thief explores.
 #[rustfmt::skip]
 const TRIED: [Call; 6] = [
     Call::read("rds", "DescribeDBClusters", "rds.describe-db-clusters"),
@@ -101,18 +101,16 @@ fn list_snapshots(event: &mut Event<'_>, of: &Database) {
         "rds.describe-db-cluster-snapshots",
     );
     event.write_read(&call, |event| {
-        event.json.open("requestParameters");
-        event.json.text("dBClusterIdentifier", of.name);
-        event.json.flag("includeShared", false);
-        event.json.flag("includePublic", false);
-        event.json.close();
+        event.request(|event| {
+            event.json.text("dBClusterIdentifier", of.name);
+            event.json.flag("includeShared", false);
+            event.json.flag("includePublic", false);
+        });
     });
 }
 
 fn show_attributes(event: &mut Event<'_>) {
     event.write_read(&SNAPSHOT_ATTRIBUTES, |event| {
-        event.json.open("requestParameters");
-        event.json.text("dBClusterSnapshotIdentifier", COPY);
-        event.json.close();
+        event.request_text("dBClusterSnapshotIdentifier", COPY);
     });
 }

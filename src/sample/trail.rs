@@ -1,4 +1,4 @@
-//! The sample as the files of a trail.
+//! Writes the sample as the files of a trail.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -11,21 +11,20 @@ use super::clock::{push_basic, push_folder};
 use super::{Sample, push_base62};
 use crate::error::{Error, Result};
 
-/// What [`Sample::write_trail`] wrote.
+/// Totals of [`Sample::write_trail`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Written {
-    /// How many files.
+    /// Number of files.
     pub files: u64,
-    /// Their bytes as stored, compressed.
+    /// Bytes of the files, compressed.
     pub stored_bytes: u64,
-    /// Their bytes when inflated.
+    /// Bytes of the documents, decompressed.
     pub bytes: u64,
 }
 
 impl Sample {
-    /// The key that document `index` has in a trail's bucket:
-    /// `AWSLogs/ACCOUNT/CloudTrail/REGION/YYYY/MM/DD/ACCOUNT_CloudTrail_REGION_STAMP_ID.json.gz`,
-    /// by the time of its delivery.
+    /// Returns the key of document `index` in a trail's bucket, by its time of delivery:
+    /// `AWSLogs/ACCOUNT/CloudTrail/REGION/YYYY/MM/DD/ACCOUNT_CloudTrail_REGION_STAMP_ID.json.gz`.
     pub fn file_name(&self, index: u64) -> String {
         let outline = self.outline(index);
         let (account, region) = (outline.scope.account, outline.scope.region);
@@ -42,11 +41,11 @@ impl Sample {
         name
     }
 
-    /// Writes all documents under `folder`, compressed and named as CloudTrail does.
+    /// Writes all documents under `folder`, compressed and named in CloudTrail's way.
     ///
     /// # Errors
     ///
-    /// What the file system refuses, with the path.
+    /// Returns I/O errors, with the path.
     pub fn write_trail(&self, folder: &Path) -> Result<Written> {
         let mut written = Written::default();
         for index in 0..self.documents() {
@@ -62,7 +61,7 @@ impl Sample {
     }
 }
 
-/// Returns how many bytes the file has.
+/// Stores a document and returns the bytes of its file.
 fn store(path: &Path, document: &[u8]) -> std::io::Result<u64> {
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder)?;

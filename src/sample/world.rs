@@ -1,15 +1,15 @@
-//! Who and what there is: accounts, regions, databases. The same for every seed.
+//! The resources of the sample: accounts, regions and databases, the same for every seed.
 
 use super::json::{id_of, push_base32, push_base62, push_hex};
 
-/// One account in one region: what a trail file is about.
+/// One account in one region, the subject of a trail file.
 #[derive(Debug)]
 pub(super) struct Scope {
     pub account: &'static str,
     pub region: &'static str,
-    /// Which part of the events is its.
+    /// Relative number of its events.
     pub weight: u32,
-    /// Route 53's zone of the endpoints.
+    /// Route 53 zone of the endpoints.
     pub hosted_zone: &'static str,
     /// The customer's part of endpoint names.
     pub dns: &'static str,
@@ -26,7 +26,7 @@ pub(super) const ANALYTICS: &str = "222233334444";
 /// The organisation's security team.
 pub(super) const SECURITY: &str = "555566667777";
 
-/// The scopes; the first is where the story happens.
+/// The scopes; the story happens in the first.
 pub(super) static SCOPES: [Scope; 5] = [
     scope(PROD, "us-east-1", 42, "Z1SMPLUSEAST1A", "c1aurtrailux"),
     scope(PROD, "eu-west-1", 20, "Z1SMPLEUWEST1B", "c2aurtrailew"),
@@ -59,7 +59,7 @@ const fn scope(
 }
 
 impl Scope {
-    /// `arn:aws:SERVICE:REGION:ACCOUNT:REST`.
+    /// Returns `arn:aws:SERVICE:REGION:ACCOUNT:REST`.
     pub fn arn(&self, service: &str, rest: &[&str]) -> String {
         let mut arn = [
             "arn:aws:",
@@ -75,7 +75,7 @@ impl Scope {
         arn
     }
 
-    /// The `nth` thing of a kind here: `sg-0f...`, `subnet-0a...`, `vpc-0c...`.
+    /// Returns the ID of the `nth` resource of a kind: `sg-0f...`, `subnet-0a...`, `vpc-0c...`.
     pub fn vpc_id(&self, kind: &str, nth: u64) -> String {
         let mut id = [kind, "-0"].concat();
         let own = id_of(self.region) ^ id_of(self.account) ^ id_of(kind);
@@ -83,17 +83,17 @@ impl Scope {
         id
     }
 
-    /// The letter of the zone that the instance called `name` is in.
+    /// Returns the letter of the availability zone of the instance `name`.
     pub fn zone_of(&self, name: &str) -> &'static str {
         self.zones[(id_of(name) % 3) as usize]
     }
 
-    /// Where the proxy and the DSQL cluster are, and the global database's writer.
+    /// Returns whether the scope has the proxy, the DSQL cluster and the global database's writer.
     pub fn is_home(&self) -> bool {
         std::ptr::eq(self, &SCOPES[0])
     }
 
-    /// The key that databases here are encrypted with.
+    /// Returns the ARN of the key that encrypts the scope's databases.
     pub fn kms_key(&self) -> String {
         let own = id_of(self.region) ^ id_of(self.account);
         let mut id = String::from("key/");
@@ -106,7 +106,17 @@ impl Scope {
         self.arn("kms", &[&id])
     }
 
-    /// A secret of Secrets Manager.
+    /// Returns the ARN of an IAM role.
+    pub fn iam_role(&self, name: &str) -> String {
+        ["arn:aws:iam::", self.account, ":role/", name].concat()
+    }
+
+    /// Returns an RDS endpoint of `name`; `kind`, such as `.cluster-`, precedes the customer's part.
+    pub fn endpoint(&self, name: &str, kind: &str) -> String {
+        [name, kind, self.dns, ".", self.region, ".rds.amazonaws.com"].concat()
+    }
+
+    /// Returns the ARN of a secret in Secrets Manager.
     pub fn secret(&self, name: &str) -> String {
         let mut id = ["secret:", name, "-"].concat();
         push_base62(&mut id, id_of(name), 6);
@@ -122,13 +132,13 @@ pub(super) struct Database {
     pub name: &'static str,
     pub engine: &'static str,
     pub version: &'static str,
-    /// What parameter groups call the engine's version.
+    /// Engine version in the names of parameter groups.
     pub family: &'static str,
     pub class: &'static str,
-    /// How many instances a cluster has; 0: plain RDS, without a cluster.
+    /// Number of instances of a cluster; 0 for plain RDS.
     pub members: u8,
     pub port: u16,
-    /// The Data API is on.
+    /// Whether the Data API is enabled.
     pub data_api: bool,
 }
 
@@ -194,27 +204,27 @@ impl Database {
         self
     }
 
-    /// Not plain RDS.
+    /// Returns whether the database is a cluster, not plain RDS.
     pub fn is_cluster(&self) -> bool {
         self.members > 0
     }
 
-    /// One of the Aurora engines.
+    /// Returns whether the engine is Aurora.
     pub fn is_aurora(&self) -> bool {
         self.engine.starts_with("aurora")
     }
 
-    /// It has an activity stream, until the story ends it.
+    /// Returns whether the database has an activity stream, which the story stops.
     pub fn has_stream(&self) -> bool {
         matches!(self.name, "orders-prod" | "payments-prod")
     }
 
-    /// Engines that speak PostgreSQL's protocol.
+    /// Returns whether the engine speaks PostgreSQL's protocol.
     pub fn is_postgres(&self) -> bool {
         self.engine.ends_with("postgresql") || self.engine == "postgres"
     }
 
-    /// The name of its `nth` instance, from 0.
+    /// Returns the name of the `nth` instance, from 0.
     pub fn instance(&self, nth: u8) -> String {
         if self.is_cluster() {
             format!("{}-{}", self.name, nth + 1)
@@ -223,12 +233,12 @@ impl Database {
         }
     }
 
-    /// Its schema in the database server.
+    /// Returns the schema in the database.
     pub fn schema(&self) -> &'static str {
         self.name.split('-').next().unwrap_or(self.name)
     }
 
-    /// The user that it was created with.
+    /// Returns the master user.
     pub fn master(&self) -> &'static str {
         if self.is_postgres() {
             "postgres"
@@ -237,13 +247,22 @@ impl Database {
         }
     }
 
-    /// The name of a parameter group that is its own.
+    /// Returns the log that the database exports for audits.
+    pub fn audit_log(&self) -> &'static str {
+        if self.is_postgres() {
+            "postgresql"
+        } else {
+            "audit"
+        }
+    }
+
+    /// Returns the name of the database's own parameter group.
     pub fn parameter_group(&self) -> String {
         format!("{}-params", self.name)
     }
 }
 
-/// `cluster-...` or `db-...`: the ID that survives a renaming.
+/// Returns `cluster-...` or `db-...`, the ID that survives renaming.
 pub(super) fn resource_id(kind: &str, name: &str) -> String {
     let mut id = [kind, "-"].concat();
     push_base32(&mut id, id_of(name), 26);
@@ -252,7 +271,7 @@ pub(super) fn resource_id(kind: &str, name: &str) -> String {
 
 /// The clusters that a global database spans.
 pub(super) const GLOBAL: &str = "orders-global";
-/// The proxy before `orders-prod`.
+/// The proxy of `orders-prod`.
 pub(super) const PROXY: &str = "orders-proxy";
 /// The DSQL cluster's identifier.
 pub(super) const DSQL: &str = "ksample7auroratrail4dsql2q";

@@ -1,4 +1,4 @@
-//! Calls that change something in RDS, with all that they asked for and got.
+//! Write calls of RDS, with their requests and responses.
 
 mod clusters;
 mod features;
@@ -8,7 +8,7 @@ mod snapshots;
 use super::actors::{SNAPSHOTS, WRITES};
 use super::event::{Call, Event};
 
-/// The story's calls.
+/// Calls of the story.
 pub(super) use clusters::{MODIFY_CLUSTER, write_log_export_off};
 pub(super) use features::{STOP_STREAM, write_stop_stream};
 pub(super) use snapshots::{
@@ -18,7 +18,7 @@ pub(super) use snapshots::{
 
 type Body = fn(&mut Event<'_>);
 
-/// How often against the others, which call, and how its request and answer are written.
+/// The write calls: relative frequency, call, and writer of the request and response.
 #[rustfmt::skip]
 const TABLE: &[(u32, Call, Body)] = &[
     (30, rds("CreateDBCluster", "rds.create-db-cluster"), clusters::create),
@@ -57,7 +57,7 @@ const fn rds(name: &'static str, command: &'static str) -> Call {
     Call::write("rds", name, command)
 }
 
-/// Writes one of them.
+/// Writes a write call.
 pub(super) fn write(event: &mut Event<'_>) {
     event.somebody(WRITES);
     let snapshots = event.actor.jobs & SNAPSHOTS != 0;
@@ -70,19 +70,7 @@ pub(super) fn write(event: &mut Event<'_>) {
     event.write(call, *body);
 }
 
-/// Any of these calls, for refusals.
+/// Picks a write call, for a failure.
 pub(super) fn any(event: &mut Event<'_>) -> &'static Call {
     &event.random.weighted(TABLE, |row| row.0).1
-}
-
-fn request(event: &mut Event<'_>, write: impl FnOnce(&mut Event<'_>)) {
-    event.json.open("requestParameters");
-    write(event);
-    event.json.close();
-}
-
-fn answer(event: &mut Event<'_>, write: impl FnOnce(&mut Event<'_>)) {
-    event.json.open("responseElements");
-    write(event);
-    event.json.close();
 }

@@ -117,7 +117,7 @@ fn stored_schema(
         let Some(data_type) = stored_type(field.data_type(), medium) else {
             let given = field.data_type();
             return Err(io::Error::other(format!(
-                "column {name} is of type {given}, which Parquet does not have: cast it to text"
+                "column {name} has the type {given}, which Parquet lacks; cast it to text"
             )));
         };
         Ok(Field::new(name, data_type, true))

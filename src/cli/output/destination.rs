@@ -108,7 +108,7 @@ pub fn destination(path: Option<&Path>, format: Format) -> Result<Destination> {
             let out = io::stdout();
             if format.is_binary() && out.is_terminal() {
                 return Err(Error::config(format!(
-                    "{format:?} is not for a terminal: write it to a file with -o FILE, or pipe it on"
+                    "{format:?} is not readable on a terminal; write it to a file with -o FILE, or pipe it"
                 )));
             }
             Ok(Destination::new(

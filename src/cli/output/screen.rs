@@ -174,6 +174,6 @@ mod tests {
         assert_eq!(split("한글", 3), ("한", "글"));
         // Conjoining jamo and a conjunct of Devanagari are one grapheme each.
         assert_eq!(split("\u{1112}\u{1161}\u{11ab}x", 2).1, "x");
-        assert_eq!(split("क्षx", 1).0.chars().count() % 3, 0);
+        assert!(matches!(split("क्षx", 1).0, "" | "क्ष"));
     }
 }

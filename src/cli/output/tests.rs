@@ -592,7 +592,7 @@ fn a_union_is_shown_as_arrow_shows_it_and_refused_by_parquet() {
     ));
     let error = error.unwrap_err().to_string();
     assert!(
-        error.starts_with("cannot write to x.parquet: column u is of type Union("),
+        error.starts_with("cannot write to x.parquet: column u has the type Union("),
         "{error}"
     );
 }

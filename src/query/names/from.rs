@@ -102,7 +102,7 @@ impl Rewriter<'_> {
                 sample: Some(_), ..
             } => {
                 return refuse(
-                    "there is no TABLESAMPLE; a tenth of the rows is WHERE random() < 0.1"
+                    "TABLESAMPLE is not supported; for a tenth of the rows, use WHERE random() < 0.1"
                         .to_owned(),
                 );
             }

@@ -303,7 +303,10 @@ impl Names {
         let all: Vec<&str> = tables.iter().map(|table| table.name.as_str()).collect();
         match all.as_slice() {
             [] => format!("no table {name}; there are no tables"),
-            all => format!("no table {name}{question} (there is {})", all.join(", ")),
+            all => format!(
+                "no table {name}{question} (the tables are {})",
+                all.join(", ")
+            ),
         }
     }
 }

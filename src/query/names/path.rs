@@ -148,7 +148,7 @@ pub(super) fn access_field(mut expr: Expr, column: &RelationColumn, rest: &[Part
                     _ => String::new(),
                 };
                 return FieldAccess::Rejected(format!(
-                    "{path} is an array: take one element, as in {path}[1]{below}, or UNNEST it"
+                    "{path} is an array; select one element, as in {path}[1]{below}, or UNNEST it"
                 ));
             }
             (ArrowType::List(item) | ArrowType::LargeList(item), Part::Index(index)) => {
@@ -227,7 +227,7 @@ fn json(expr: Expr, path: &str, rest: &[Part]) -> FieldAccess {
             Part::Index(index) => Step::Index(*index),
             Part::Other(_) => {
                 return FieldAccess::Rejected(format!(
-                    "{path} is JSON, whose indexes are constants from 1, as in {path}[1]"
+                    "the index into {path} is not a constant; expected a number from 1, as in {path}[1]"
                 ));
             }
         });

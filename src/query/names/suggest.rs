@@ -101,7 +101,7 @@ pub(super) fn unknown(parts: &[Part], scopes: &[Scope]) -> String {
     if let [Part::Name(Ident { quote_style, .. })] = parts
         && quote_style.is_some()
     {
-        return format!("{start}; a text is written in single quotes: '{typed}'");
+        return format!("{start}; a string is written in single quotes: '{typed}'");
     }
     format!("{start}; {}", advice(inner.unwrap_or_default()))
 }

@@ -426,7 +426,7 @@ async fn lists_and_structs_are_the_engines_own() {
         ),
         (
             "SELECT resources.arn FROM events",
-            "error: resources is an array: take one element, as in resources[1].arn, or UNNEST it",
+            "error: resources is an array; select one element, as in resources[1].arn, or UNNEST it",
         ),
         (
             "SELECT resources[1].name FROM events",
@@ -800,7 +800,7 @@ async fn unknown_names_are_refused_with_what_was_meant() {
         ),
         (
             "SELECT actor FROM events WHERE eventName = \"CreateThing\"",
-            "error: no column CreateThing in events; a text is written in single quotes: 'CreateThing'",
+            "error: no column CreateThing in events; a string is written in single quotes: 'CreateThing'",
         ),
         (
             "WITH c AS (SELECT eventName AS Name FROM events) SELECT foo FROM c",
@@ -816,7 +816,7 @@ async fn unknown_names_are_refused_with_what_was_meant() {
         ),
         (
             "SELECT * FROM evnts",
-            "error: no table evnts; did you mean events? (there is events)",
+            "error: no table evnts; did you mean events? (the tables are events)",
         ),
         ("SELECT x", "error: no column x here: there is no table in FROM"),
     ])
@@ -1010,7 +1010,7 @@ async fn odd_corners_hold() {
         ),
         (
             "SELECT requestParameters.tags[n] FROM events, (SELECT 1 AS n)",
-            "error: requestParameters.tags is JSON, whose indexes are constants from 1, as in requestParameters.tags[1]",
+            "error: the index into requestParameters.tags is not a constant; expected a number from 1, as in requestParameters.tags[1]",
         ),
         (
             "SELECT resources[N].arn FROM events, (SELECT 1 AS n) LIMIT 1",

@@ -1,27 +1,35 @@
-//! Clusters: made, changed, restored, deleted.
+//! Calls that create, modify, restore and delete clusters.
 
 use super::super::event::{Call, Event};
 use super::super::shapes::{self, ClusterView, tags};
 use super::super::world::Database;
-use super::{answer, request};
 
 pub(in super::super) const MODIFY_CLUSTER: Call =
     Call::write("rds", "ModifyDBCluster", "rds.modify-db-cluster");
 
-fn answer_cluster(event: &mut Event<'_>, view: &ClusterView<'_>) {
-    answer(event, |event| shapes::cluster(event, view));
-}
-
-fn view(like: &'static Database, status: &'static str) -> ClusterView<'static> {
-    ClusterView {
+/// Writes the response of a call about a known cluster.
+fn answer_cluster(event: &mut Event<'_>, like: &'static Database, status: &'static str) {
+    let view = ClusterView {
         like,
         name: like.name,
         status,
         members: true,
-    }
+    };
+    event.answer(|event| shapes::cluster(event, &view));
 }
 
-/// Where a new cluster goes: what most requests for one have in common.
+/// Writes the response of a call about the copy `name` of a cluster, which has no instances.
+fn answer_copy(event: &mut Event<'_>, like: &'static Database, name: &str, status: &'static str) {
+    let view = ClusterView {
+        like,
+        name,
+        status,
+        members: false,
+    };
+    event.answer(|event| shapes::cluster(event, &view));
+}
+
+/// Writes the members that most requests for a new cluster share.
 fn place(event: &mut Event<'_>, like: &Database) {
     event.json.number("port", like.port);
     event.json.text("dBSubnetGroupName", "databases-private");
@@ -31,12 +39,9 @@ fn place(event: &mut Event<'_>, like: &Database) {
     event
         .json
         .flag("enableIAMDatabaseAuthentication", like.is_postgres());
-    let log = if like.is_postgres() {
-        "postgresql"
-    } else {
-        "audit"
-    };
-    event.json.texts("enableCloudwatchLogsExports", &[log]);
+    event
+        .json
+        .texts("enableCloudwatchLogsExports", &[like.audit_log()]);
     event
         .json
         .text("dBClusterParameterGroupName", &like.parameter_group());
@@ -48,7 +53,7 @@ fn place(event: &mut Event<'_>, like: &Database) {
 pub(super) fn create(event: &mut Event<'_>) {
     let like = event.cluster();
     let name = event.passing(like.name, "next");
-    request(event, |event| {
+    event.request(|event| {
         let mask = event.mask();
         event.json.number("backupRetentionPeriod", 7);
         event.json.text("databaseName", like.schema());
@@ -62,27 +67,18 @@ pub(super) fn create(event: &mut Event<'_>) {
         event.json.flag("storageEncrypted", true);
         event.json.flag("deletionProtection", true);
         if like.class == "db.serverless" {
-            event.json.open("serverlessV2ScalingConfiguration");
-            event.json.number("minCapacity", 0.5);
-            event.json.number("maxCapacity", 16.0);
-            event.json.close();
+            shapes::scaling(event, 16.0);
         }
         if like.data_api {
             event.json.flag("enableHttpEndpoint", true);
         }
     });
-    let view = ClusterView {
-        like,
-        name: &name,
-        status: "creating",
-        members: false,
-    };
-    answer_cluster(event, &view);
+    answer_copy(event, like, &name, "creating");
 }
 
 pub(super) fn modify(event: &mut Event<'_>) {
     let like = event.cluster();
-    request(event, |event| {
+    event.request(|event| {
         event.json.text("dBClusterIdentifier", like.name);
         match event.random.below(5) {
             0 => {
@@ -95,10 +91,7 @@ pub(super) fn modify(event: &mut Event<'_>) {
             }
             2 => {
                 let most = 8 << event.random.below(4);
-                event.json.open("serverlessV2ScalingConfiguration");
-                event.json.number("minCapacity", 0.5);
-                event.json.number("maxCapacity", most);
-                event.json.close();
+                shapes::scaling(event, most);
             }
             3 => {
                 let log = if like.is_postgres() {
@@ -118,12 +111,12 @@ pub(super) fn modify(event: &mut Event<'_>) {
         event.json.flag("applyImmediately", true);
         event.json.flag("allowMajorVersionUpgrade", false);
     });
-    answer_cluster(event, &view(like, "available"));
+    answer_cluster(event, like, "available");
 }
 
-/// The story's: `like` no longer sends its audit log anywhere.
+/// Writes the story's call that stops the log export of `like`.
 pub(in super::super) fn write_log_export_off(event: &mut Event<'_>, like: &'static Database) {
-    request(event, |event| {
+    event.request(|event| {
         event.json.text("dBClusterIdentifier", like.name);
         event.json.open("cloudwatchLogsExportConfiguration");
         event.json.texts("disableLogTypes", &["postgresql"]);
@@ -131,13 +124,13 @@ pub(in super::super) fn write_log_export_off(event: &mut Event<'_>, like: &'stat
         event.json.flag("applyImmediately", true);
         event.json.flag("allowMajorVersionUpgrade", false);
     });
-    answer_cluster(event, &view(like, "available"));
+    answer_cluster(event, like, "available");
 }
 
 pub(super) fn delete(event: &mut Event<'_>) {
     let like = event.cluster();
     let name = event.passing(like.name, "clone");
-    request(event, |event| {
+    event.request(|event| {
         event.json.text("dBClusterIdentifier", &name);
         if event.random.one_in(3) {
             event.json.flag("skipFinalSnapshot", true);
@@ -148,13 +141,7 @@ pub(super) fn delete(event: &mut Event<'_>) {
         }
         event.json.flag("deleteAutomatedBackups", true);
     });
-    let view = ClusterView {
-        like,
-        name: &name,
-        status: "available",
-        members: false,
-    };
-    answer_cluster(event, &view);
+    answer_copy(event, like, &name, "available");
 }
 
 pub(super) fn failover(event: &mut Event<'_>) {
@@ -162,26 +149,20 @@ pub(super) fn failover(event: &mut Event<'_>) {
         Some(database) => database,
         None => event.cluster(),
     };
-    request(event, |event| {
+    event.request(|event| {
         event.json.text("dBClusterIdentifier", like.name);
         let target = like.instance(like.members - 1);
         event.json.text("targetDBInstanceIdentifier", &target);
     });
-    answer_cluster(event, &view(like, "available"));
+    answer_cluster(event, like, "available");
 }
 
-/// Stops or starts a copy: nobody stops the real ones.
+/// Writes a call that stops or starts a copy; the real clusters keep running.
 fn turn(event: &mut Event<'_>, status: &'static str) {
     let like = event.cluster();
     let name = event.passing(like.name, "clone");
-    request(event, |event| event.json.text("dBClusterIdentifier", &name));
-    let view = ClusterView {
-        like,
-        name: &name,
-        status,
-        members: false,
-    };
-    answer_cluster(event, &view);
+    event.request(|event| event.json.text("dBClusterIdentifier", &name));
+    answer_copy(event, like, &name, status);
 }
 
 pub(super) fn stop(event: &mut Event<'_>) {
@@ -196,7 +177,7 @@ pub(super) fn restore(event: &mut Event<'_>) {
     let like = event.cluster();
     let name = event.passing(like.name, "clone");
     let snapshot = event.stamped(like.name, event.time - 86_400);
-    request(event, |event| {
+    event.request(|event| {
         event.json.text("dBClusterIdentifier", &name);
         event.json.parts("snapshotIdentifier", &["rds:", &snapshot]);
         event.json.text("engine", like.engine);
@@ -204,19 +185,13 @@ pub(super) fn restore(event: &mut Event<'_>) {
         place(event, like);
         event.json.flag("deletionProtection", false);
     });
-    let view = ClusterView {
-        like,
-        name: &name,
-        status: "creating",
-        members: false,
-    };
-    answer_cluster(event, &view);
+    answer_copy(event, like, &name, "creating");
 }
 
 pub(super) fn rewind(event: &mut Event<'_>) {
     let like = event.cluster();
     let name = event.passing(like.name, "clone");
-    request(event, |event| {
+    event.request(|event| {
         event.json.text("dBClusterIdentifier", &name);
         event.json.text("sourceDBClusterIdentifier", like.name);
         if event.random.one_in(2) {
@@ -230,11 +205,5 @@ pub(super) fn rewind(event: &mut Event<'_>) {
         }
         place(event, like);
     });
-    let view = ClusterView {
-        like,
-        name: &name,
-        status: "creating",
-        members: false,
-    };
-    answer_cluster(event, &view);
+    answer_copy(event, like, &name, "creating");
 }

@@ -1,10 +1,9 @@
-//! What is around clusters: tags, parameters, roles, streams, proxies, global databases.
+//! Calls for tags, parameters, roles, streams, proxies and global databases.
 
 use super::super::event::{Call, Event};
 use super::super::json::push_hex;
 use super::super::shapes::tags;
 use super::super::world::{Database, GLOBAL, PROXY, resource_id};
-use super::{answer, request};
 
 pub(in super::super) const STOP_STREAM: Call =
     Call::write("rds", "StopActivityStream", "rds.stop-activity-stream");
@@ -25,7 +24,7 @@ fn aurora_arn(event: &mut Event<'_>) -> (&'static Database, String) {
 
 pub(super) fn add_tags(event: &mut Event<'_>) {
     let (database, arn) = cluster_arn(event);
-    request(event, |event| {
+    event.request(|event| {
         event.json.text("resourceName", &arn);
         tags(event, "tags", database);
     });
@@ -34,14 +33,14 @@ pub(super) fn add_tags(event: &mut Event<'_>) {
 
 pub(super) fn remove_tags(event: &mut Event<'_>) {
     let (_, arn) = cluster_arn(event);
-    request(event, |event| {
+    event.request(|event| {
         event.json.text("resourceName", &arn);
         event.json.texts("tagKeys", &["keep-until", "ticket"]);
     });
     no_answer(event);
 }
 
-/// Settings that people change, with when they may take effect.
+/// Parameters that callers change: name, value, and method of application.
 const POSTGRES_SETTINGS: [[&str; 3]; 4] = [
     ["log_min_duration_statement", "500", "immediate"],
     [
@@ -75,7 +74,7 @@ fn set_parameters(event: &mut Event<'_>, key: &str) {
     } else {
         &MYSQL_SETTINGS
     };
-    request(event, |event| {
+    event.request(|event| {
         event.json.text(key, &group);
         event.json.open_list("parameters");
         let first = event.random.index(settings.len());
@@ -90,7 +89,7 @@ fn set_parameters(event: &mut Event<'_>, key: &str) {
         }
         event.json.close_list();
     });
-    answer(event, |event| {
+    event.answer(|event| {
         event.json.text(key, &group);
     });
 }
@@ -113,11 +112,11 @@ pub(super) fn create_group(event: &mut Event<'_>) {
             .json
             .parts("description", &["Tuned for ", database.schema(), r"\/oltp"]);
     };
-    request(event, |event| {
+    event.request(|event| {
         both(event);
         tags(event, "tags", database);
     });
-    answer(event, |event| {
+    event.answer(|event| {
         both(event);
         let arn = event.arn("cluster-pg", &name);
         event.json.text("dBClusterParameterGroupArn", &arn);
@@ -126,14 +125,10 @@ pub(super) fn create_group(event: &mut Event<'_>) {
 
 pub(super) fn add_role(event: &mut Event<'_>) {
     let database = event.cluster();
-    request(event, |event| {
+    event.request(|event| {
         event.json.text("dBClusterIdentifier", database.name);
-        let role = [
-            "arn:aws:iam::",
-            event.scope.account,
-            ":role/aurora-s3-import",
-        ];
-        event.json.parts("roleArn", &role);
+        let role = event.scope.iam_role("aurora-s3-import");
+        event.json.text("roleArn", &role);
         let feature = if database.is_postgres() {
             "s3Import"
         } else {
@@ -144,13 +139,13 @@ pub(super) fn add_role(event: &mut Event<'_>) {
     no_answer(event);
 }
 
-/// Where a cluster's activity stream flows.
+/// Returns the name of the Kinesis stream of a cluster's activity stream.
 fn stream(database: &Database) -> String {
     let id = resource_id("cluster", database.name);
     ["aws-rds-das-", &id].concat()
 }
 
-/// A cluster whose stream comes and goes, other than those that the story is about.
+/// Picks a cluster whose activity stream is not part of the story.
 fn quiet(event: &mut Event<'_>) -> &'static Database {
     event
         .database(|database| database.is_aurora() && !database.has_stream())
@@ -161,13 +156,13 @@ pub(super) fn start_stream(event: &mut Event<'_>) {
     let database = quiet(event);
     let arn = event.arn("cluster", database.name);
     let key = event.scope.kms_key();
-    request(event, |event| {
+    event.request(|event| {
         event.json.text("resourceArn", &arn);
         event.json.text("mode", "async");
         event.json.text("kmsKeyId", &key);
         event.json.flag("applyImmediately", true);
     });
-    answer(event, |event| {
+    event.answer(|event| {
         event.json.text("kmsKeyId", &key);
         event.json.text("kinesisStreamName", &stream(database));
         event.json.text("status", "starting");
@@ -177,14 +172,14 @@ pub(super) fn start_stream(event: &mut Event<'_>) {
     });
 }
 
-/// Stops the activity stream of `database`.
+/// Writes a call that stops the activity stream of `database`.
 pub(in super::super) fn write_stop_stream(event: &mut Event<'_>, database: &'static Database) {
     let arn = event.arn("cluster", database.name);
-    request(event, |event| {
+    event.request(|event| {
         event.json.text("resourceArn", &arn);
         event.json.flag("applyImmediately", true);
     });
-    answer(event, |event| {
+    event.answer(|event| {
         event.json.text("kmsKeyId", &event.scope.kms_key());
         event.json.text("kinesisStreamName", &stream(database));
         event.json.text("status", "stopping");
@@ -200,19 +195,17 @@ pub(super) fn create_proxy(event: &mut Event<'_>) {
     let scope = event.scope;
     let name = event.passing(PROXY, "canary");
     let secret = scope.secret("orders-prod/app");
-    let role = ["arn:aws:iam::", scope.account, ":role/rds-proxy-secrets"].concat();
+    let role = scope.iam_role("rds-proxy-secrets");
     let common = |event: &mut Event<'_>| {
         event.json.text("dBProxyName", &name);
         event.json.text("engineFamily", "POSTGRESQL");
-        event.json.open_list("auth");
-        event.json.open_item();
-        event.json.text("authScheme", "SECRETS");
-        event.json.text("secretArn", &secret);
-        event.json.text("iAMAuth", "REQUIRED");
-        let way = "POSTGRES_SCRAM_SHA_256";
-        event.json.text("clientPasswordAuthType", way);
-        event.json.close();
-        event.json.close_list();
+        event.list_of_one("auth", |event| {
+            event.json.text("authScheme", "SECRETS");
+            event.json.text("secretArn", &secret);
+            event.json.text("iAMAuth", "REQUIRED");
+            let password = "POSTGRES_SCRAM_SHA_256";
+            event.json.text("clientPasswordAuthType", password);
+        });
         event.json.text("roleArn", &role);
         let subnets = [0, 1, 2].map(|nth| scope.vpc_id("subnet", nth));
         let subnets = subnets.each_ref().map(String::as_str);
@@ -223,11 +216,11 @@ pub(super) fn create_proxy(event: &mut Event<'_>) {
         event.json.number("idleClientTimeout", 1800);
         event.json.flag("debugLogging", false);
     };
-    request(event, |event| {
+    event.request(|event| {
         common(event);
         event.json.texts("tags", &[]);
     });
-    answer(event, |event| {
+    event.answer(|event| {
         common(event);
         let id = event.random.draw();
         let arn = event.arn("db-proxy", "prx-0");
@@ -237,9 +230,8 @@ pub(super) fn create_proxy(event: &mut Event<'_>) {
         });
         event.json.text("status", "creating");
         event.json.text("vpcId", &scope.vpc_id("vpc", 0));
-        let domain = [".rds.", "amazonaws.com"].concat();
-        let endpoint = [&name, ".proxy-", scope.dns, ".", scope.region, &domain];
-        event.json.parts("endpoint", &endpoint);
+        let endpoint = scope.endpoint(&name, ".proxy-");
+        event.json.text("endpoint", &endpoint);
         let now = event.time;
         event.rds_time("createdDate", now);
         event.rds_time("updatedDate", now);
@@ -248,35 +240,33 @@ pub(super) fn create_proxy(event: &mut Event<'_>) {
 
 pub(super) fn register_targets(event: &mut Event<'_>) {
     let database = event.aurora();
-    request(event, |event| {
+    event.request(|event| {
         event.json.text("dBProxyName", PROXY);
         event.json.text("targetGroupName", "default");
         event.json.texts("dBClusterIdentifiers", &[database.name]);
     });
-    answer(event, |event| {
-        event.json.open_list("dBProxyTargets");
-        event.json.open_item();
-        event.json.text("rdsResourceId", database.name);
-        event.json.number("port", database.port);
-        event.json.text("type", "TRACKED_CLUSTER");
-        event.json.open("targetHealth");
-        event.json.text("state", "REGISTERING");
-        event.json.close();
-        event.json.close();
-        event.json.close_list();
+    event.answer(|event| {
+        event.list_of_one("dBProxyTargets", |event| {
+            event.json.text("rdsResourceId", database.name);
+            event.json.number("port", database.port);
+            event.json.text("type", "TRACKED_CLUSTER");
+            event.object("targetHealth", |event| {
+                event.json.text("state", "REGISTERING");
+            });
+        });
     });
 }
 
 pub(super) fn enable_http(event: &mut Event<'_>) {
     let (_, arn) = aurora_arn(event);
-    request(event, |event| event.json.text("resourceArn", &arn));
-    answer(event, |event| {
+    event.request(|event| event.json.text("resourceArn", &arn));
+    event.answer(|event| {
         event.json.text("resourceArn", &arn);
         event.json.flag("httpEndpointEnabled", true);
     });
 }
 
-/// The members of a global cluster's answer, without the braces.
+/// Writes the members of a global cluster, without the braces.
 fn global(event: &mut Event<'_>, name: &str, status: &str) {
     let account = event.scope.account;
     event.json.text("globalClusterIdentifier", name);
@@ -308,14 +298,14 @@ fn global(event: &mut Event<'_>, name: &str, status: &str) {
 
 pub(super) fn create_global(event: &mut Event<'_>) {
     let name = event.passing(GLOBAL, "drill");
-    request(event, |event| {
+    event.request(|event| {
         event.json.text("globalClusterIdentifier", &name);
         event.json.text("engine", "aurora-postgresql");
         event.json.text("engineVersion", "16.6");
         event.json.flag("storageEncrypted", true);
         event.json.flag("deletionProtection", false);
     });
-    answer(event, |event| global(event, &name, "creating"));
+    event.answer(|event| global(event, &name, "creating"));
 }
 
 pub(super) fn failover_global(event: &mut Event<'_>) {
@@ -323,12 +313,12 @@ pub(super) fn failover_global(event: &mut Event<'_>) {
     let arn = |region, name| ["arn:aws:rds:", region, ":", account, ":cluster:", name].concat();
     let target = arn("ap-northeast-1", "orders-apne");
     let source = arn("us-east-1", "orders-prod");
-    request(event, |event| {
+    event.request(|event| {
         event.json.text("globalClusterIdentifier", GLOBAL);
         event.json.text("targetDbClusterIdentifier", &target);
         event.json.flag("switchover", true);
     });
-    answer(event, |event| {
+    event.answer(|event| {
         global(event, GLOBAL, "switching-over");
         event.json.open("failoverState");
         event.json.text("status", "pending");

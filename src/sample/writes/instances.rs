@@ -1,21 +1,32 @@
-//! Instances: made, changed, rebooted, deleted.
+//! Calls that create, modify, reboot and delete instances.
 
 use super::super::event::{Event, MASKS};
 use super::super::shapes::{self, InstanceView, tags};
 use super::super::world::Database;
-use super::{answer, request};
 
 const NOTHING_PENDING: &str = "{}";
 
-fn answer_instance(event: &mut Event<'_>, view: &InstanceView<'_>) {
-    answer(event, |event| shapes::instance(event, view));
+/// Writes the response of a call about an instance without pending changes.
+fn answer_instance(
+    event: &mut Event<'_>,
+    like: &'static Database,
+    name: &str,
+    status: &'static str,
+) {
+    let view = InstanceView {
+        like,
+        name,
+        status,
+        pending: NOTHING_PENDING,
+    };
+    event.answer(|event| shapes::instance(event, &view));
 }
 
 pub(super) fn create(event: &mut Event<'_>) {
     let (like, _) = event.instance();
     let name = event.passing(like.name, "reader");
     let mask = event.mask();
-    request(event, |event| {
+    event.request(|event| {
         event.json.text("dBInstanceIdentifier", &name);
         event.json.text("dBInstanceClass", like.class);
         event.json.text("engine", like.engine);
@@ -35,9 +46,8 @@ pub(super) fn create(event: &mut Event<'_>) {
         event.json.flag("publiclyAccessible", false);
         event.json.flag("copyTagsToSnapshot", true);
         event.json.number("monitoringInterval", 60);
-        let account = event.scope.account;
-        let role = ["arn:aws:iam::", account, ":role/rds-monitoring-role"];
-        event.json.parts("monitoringRoleArn", &role);
+        let role = event.scope.iam_role("rds-monitoring-role");
+        event.json.text("monitoringRoleArn", &role);
         event.json.flag("enablePerformanceInsights", true);
         event.json.number("performanceInsightsRetentionPeriod", 7);
         tags(event, "tags", like);
@@ -53,10 +63,10 @@ pub(super) fn create(event: &mut Event<'_>) {
         status: "creating",
         pending,
     };
-    answer_instance(event, &view);
+    event.answer(|event| shapes::instance(event, &view));
 }
 
-/// What only an instance without a cluster is asked for.
+/// Writes the request members of an instance without a cluster.
 fn plain(event: &mut Event<'_>, like: &Database, mask: &str) {
     event.json.number("allocatedStorage", 100);
     event.json.text("masterUsername", like.master());
@@ -110,13 +120,13 @@ pub(super) fn modify(event: &mut Event<'_>) {
         status: "available",
         pending,
     };
-    answer_instance(event, &view);
+    event.answer(|event| shapes::instance(event, &view));
 }
 
 pub(super) fn delete(event: &mut Event<'_>) {
     let (like, _) = event.instance();
     let name = event.passing(like.name, "reader");
-    request(event, |event| {
+    event.request(|event| {
         event.json.text("dBInstanceIdentifier", &name);
         if like.is_cluster() {
             event.json.flag("skipFinalSnapshot", true);
@@ -127,29 +137,17 @@ pub(super) fn delete(event: &mut Event<'_>) {
             event.json.flag("deleteAutomatedBackups", false);
         }
     });
-    let view = InstanceView {
-        like,
-        name: &name,
-        status: "deleting",
-        pending: NOTHING_PENDING,
-    };
-    answer_instance(event, &view);
+    answer_instance(event, like, &name, "deleting");
 }
 
 pub(super) fn reboot(event: &mut Event<'_>) {
     let (like, nth) = event.instance();
     let name = like.instance(nth);
-    request(event, |event| {
+    event.request(|event| {
         event.json.text("dBInstanceIdentifier", &name);
         if event.random.one_in(4) {
             event.json.flag("forceFailover", true);
         }
     });
-    let view = InstanceView {
-        like,
-        name: &name,
-        status: "rebooting",
-        pending: NOTHING_PENDING,
-    };
-    answer_instance(event, &view);
+    answer_instance(event, like, &name, "rebooting");
 }

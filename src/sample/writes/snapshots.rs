@@ -1,10 +1,9 @@
-//! Cluster snapshots: made, copied, shared, exported, deleted.
+//! Calls that create, copy, share, export and delete cluster snapshots.
 
 use super::super::clock::DAY;
 use super::super::event::{Call, Event};
 use super::super::shapes::{self, SnapshotView, tags};
 use super::super::world::{Database, SECURITY};
-use super::{answer, request};
 
 pub(in super::super) const COPY_SNAPSHOT: Call = Call::write(
     "rds",
@@ -25,7 +24,7 @@ pub(in super::super) const SHARE_SNAPSHOT: Call = Call::write(
 pub(super) fn create(event: &mut Event<'_>) {
     let of = event.cluster();
     let name = event.stamped(of.name, event.time);
-    request(event, |event| {
+    event.request(|event| {
         event.json.text("dBClusterSnapshotIdentifier", &name);
         event.json.text("dBClusterIdentifier", of.name);
         tags(event, "tags", of);
@@ -37,10 +36,10 @@ pub(super) fn create(event: &mut Event<'_>) {
         percent: 0,
         source: None,
     };
-    answer(event, |event| shapes::snapshot(event, &view));
+    event.answer(|event| shapes::snapshot(event, &view));
 }
 
-/// A snapshot, and the copy that somebody makes of it.
+/// A snapshot and its copy.
 pub(in super::super) struct SnapshotCopy<'a> {
     pub of: &'static Database,
     pub source: &'a str,
@@ -48,7 +47,7 @@ pub(in super::super) struct SnapshotCopy<'a> {
 }
 
 pub(in super::super) fn write_copy(event: &mut Event<'_>, copy: &SnapshotCopy<'_>) {
-    request(event, |event| {
+    event.request(|event| {
         let source = event.arn("cluster-snapshot", copy.source);
         event
             .json
@@ -66,7 +65,7 @@ pub(in super::super) fn write_copy(event: &mut Event<'_>, copy: &SnapshotCopy<'_
         percent: 0,
         source: Some(copy.source),
     };
-    answer(event, |event| shapes::snapshot(event, &view));
+    event.answer(|event| shapes::snapshot(event, &view));
 }
 
 pub(super) fn copy(event: &mut Event<'_>) {
@@ -82,7 +81,7 @@ pub(super) fn copy(event: &mut Event<'_>) {
 }
 
 pub(in super::super) fn write_delete(event: &mut Event<'_>, of: &'static Database, name: &str) {
-    request(event, |event| {
+    event.request(|event| {
         event.json.text("dBClusterSnapshotIdentifier", name);
     });
     let view = SnapshotView {
@@ -92,7 +91,7 @@ pub(in super::super) fn write_delete(event: &mut Event<'_>, of: &'static Databas
         percent: 100,
         source: None,
     };
-    answer(event, |event| shapes::snapshot(event, &view));
+    event.answer(|event| shapes::snapshot(event, &view));
 }
 
 pub(super) fn delete(event: &mut Event<'_>) {
@@ -101,21 +100,19 @@ pub(super) fn delete(event: &mut Event<'_>) {
     write_delete(event, of, &name);
 }
 
-/// Lets `account` restore the snapshot called `name`.
+/// Writes a call that lets `account` restore the snapshot `name`.
 pub(in super::super) fn write_share(event: &mut Event<'_>, name: &str, account: &str) {
-    request(event, |event| {
+    event.request(|event| {
         event.json.text("dBClusterSnapshotIdentifier", name);
         event.json.text("attributeName", "restore");
         event.json.texts("valuesToAdd", &[account]);
     });
-    answer(event, |event| {
+    event.answer(|event| {
         event.json.text("dBClusterSnapshotIdentifier", name);
-        event.json.open_list("dBClusterSnapshotAttributes");
-        event.json.open_item();
-        event.json.text("attributeName", "restore");
-        event.json.texts("attributeValues", &[account]);
-        event.json.close();
-        event.json.close_list();
+        event.list_of_one("dBClusterSnapshotAttributes", |event| {
+            event.json.text("attributeName", "restore");
+            event.json.texts("attributeValues", &[account]);
+        });
     });
 }
 
@@ -131,7 +128,7 @@ pub(super) fn export(event: &mut Event<'_>) {
     let task = event.passing(of.name, "export");
     let source = event.arn("cluster-snapshot", &snapshot);
     let account = event.scope.account;
-    let role = ["arn:aws:iam::", account, ":role/rds-s3-export"].concat();
+    let role = event.scope.iam_role("rds-s3-export");
     let table = [of.schema(), ".public.line_items"].concat();
     let both = |event: &mut Event<'_>, bucket: &str| {
         event.json.text("exportTaskIdentifier", &task);
@@ -142,8 +139,8 @@ pub(super) fn export(event: &mut Event<'_>) {
         event.json.parts("s3Prefix", &["snapshots/", of.name]);
         event.json.texts("exportOnly", &[&table]);
     };
-    request(event, |event| both(event, "s3BucketName"));
-    answer(event, |event| {
+    event.request(|event| both(event, "s3BucketName"));
+    event.answer(|event| {
         both(event, "s3Bucket");
         let now = event.time;
         event.rds_time("snapshotTime", now - DAY);
