@@ -99,7 +99,7 @@ impl<'a> Event<'a> {
     }
 
     /// Picks a caller of this account that has one of `jobs`.
-    pub fn somebody(&mut self, jobs: u8) {
+    pub fn pick_actor(&mut self, jobs: u8) {
         let account = self.scope.account;
         let fits = |actor: &Actor| {
             let here = actor.account.is_empty() || actor.account == account;
@@ -154,7 +154,7 @@ impl<'a> Event<'a> {
 
     /// Returns the name of a resource that lives for hours: `orders-prod-clone-03fa91`. An hour has
     /// few names, so that a resource that is created is also modified and deleted.
-    pub fn passing(&mut self, stem: &str, tag: &str) -> String {
+    pub fn temporary_name(&mut self, stem: &str, tag: &str) -> String {
         let mut name = [stem, "-", tag, "-"].concat();
         let hour = self.time.unsigned_abs() / 3600;
         let id = id_of(&name) ^ (hour * 8 + self.random.below(8));
@@ -163,14 +163,14 @@ impl<'a> Event<'a> {
     }
 
     /// Returns a name with a day and minute, like those of snapshots.
-    pub fn stamped(&self, stem: &str, time: i64) -> String {
+    pub fn timestamped_name(&self, stem: &str, time: i64) -> String {
         let mut name = [stem, "-"].concat();
         push_stamp(&mut name, time, true);
         name
     }
 
     /// Returns the creation time of the resource `name`, before the start of every sample.
-    pub fn made(&self, name: &str) -> i64 {
+    pub fn creation_time(&self, name: &str) -> i64 {
         let ago = id_of(name) % (700 * DAY.unsigned_abs());
         END - 370 * DAY - i64::try_from(ago).expect("two years")
     }

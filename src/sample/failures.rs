@@ -15,7 +15,7 @@ pub(super) fn write(event: &mut Event<'_>) {
 }
 
 fn denied(event: &mut Event<'_>) {
-    event.somebody(DENIED);
+    event.pick_actor(DENIED);
     // Callers without permission to change anything seldom try.
     let tries = event.actor.jobs & WRITES != 0 || event.random.one_in(6);
     let call = if tries {
@@ -34,7 +34,7 @@ fn denied(event: &mut Event<'_>) {
 }
 
 fn throttled(event: &mut Event<'_>) {
-    event.somebody(READS);
+    event.pick_actor(READS);
     let call = reads::any(event);
     event.write(call, |event| {
         event.json.text("errorCode", "ThrottlingException");
@@ -54,16 +54,16 @@ fn failed(event: &mut Event<'_>, call: &Call, code: &str, message: &str, target:
 }
 
 fn missing(event: &mut Event<'_>) {
-    event.somebody(READS);
+    event.pick_actor(READS);
     let database = event.cluster();
     if event.random.one_in(2) {
-        let name = event.passing(database.name, "reader");
+        let name = event.temporary_name(database.name, "reader");
         let call = Call::read("rds", "DescribeDBInstances", "rds.describe-db-instances");
         let message = format!("DBInstance {name} not found.");
         let target = ["dBInstanceIdentifier", &name];
         failed(event, &call, "DBInstanceNotFound", &message, target);
     } else {
-        let name = event.passing(database.name, "clone");
+        let name = event.temporary_name(database.name, "clone");
         let call = Call::read("rds", "DescribeDBClusters", "rds.describe-db-clusters");
         let message = format!("DBCluster {name} not found.");
         let target = ["dBClusterIdentifier", &name];
@@ -72,7 +72,7 @@ fn missing(event: &mut Event<'_>) {
 }
 
 fn wrong_state(event: &mut Event<'_>) {
-    event.somebody(WRITES);
+    event.pick_actor(WRITES);
     let database = event.cluster();
     let name = database.name;
     if event.random.one_in(3) {

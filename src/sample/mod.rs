@@ -65,7 +65,7 @@ const STORY_FROM: u64 = 1000;
 /// Events per copy.
 const COPIES: u64 = 500;
 /// Documents between a copy and its original, at most.
-const REACH: u64 = 24;
+const MAX_DISTANCE: u64 = 24;
 /// Position for a document's own random numbers; no event has it.
 const OWN: u64 = u64::MAX;
 
@@ -227,7 +227,7 @@ impl Sample {
         }
         let before = position - 1;
         let scope = self.outline(index).scope;
-        let earlier = (index.saturating_sub(REACH)..index)
+        let earlier = (index.saturating_sub(MAX_DISTANCE)..index)
             .rev()
             .find(|&other| std::ptr::eq(self.outline(other).scope, scope));
         let fits = |other: &u64| {
@@ -266,13 +266,13 @@ impl Sample {
         let told = self.story() == Some(index) && position.is_multiple_of(story::EVERY);
         match position / story::EVERY {
             step if told && step < story::STEPS => story::write(&mut event, step, outline.start),
-            _ => ordinary(&mut event),
+            _ => write_ordinary(&mut event),
         }
     }
 }
 
 /// Writes an event that is not part of the story.
-fn ordinary(event: &mut Event<'_>) {
+fn write_ordinary(event: &mut Event<'_>) {
     match event.random.below(1000) {
         0..120 if sql::write_data_api(event) => {}
         120..160 if event.scope.is_home() => sql::write_dsql(event),

@@ -18,7 +18,7 @@ pub(super) fn write(event: &mut Event<'_>) {
         16 => put_role_policy(event),
         17 => secret(event),
         18 => log_stream(event),
-        _ => who_am_i(event),
+        _ => caller_identity(event),
     }
 }
 
@@ -70,7 +70,7 @@ fn assume_role(event: &mut Event<'_>) {
         let service = SERVICES.iter().find(|one| one.name == role.address);
         event.act_as(service.expect("all that have a role are listed"));
     } else {
-        event.somebody(OTHERS);
+        event.pick_actor(OTHERS);
     }
     if role.name == "OrganizationAuditRole" {
         let id = [event.random.draw(), event.random.draw()];
@@ -115,7 +115,7 @@ static SCANNER: Actor = Actor {
 };
 
 fn decrypt(event: &mut Event<'_>) {
-    event.somebody(OTHERS);
+    event.pick_actor(OTHERS);
     let database = event.cluster();
     let key = event.scope.kms_key();
     event.set_resource("AWS::KMS::Key", &key);
@@ -206,7 +206,7 @@ fn console_login(event: &mut Event<'_>) {
 }
 
 fn roles(event: &mut Event<'_>) {
-    event.somebody(OTHERS);
+    event.pick_actor(OTHERS);
     let call = Call::read("iam", "GetRole", "iam.get-role");
     event.write_read(&call, |event| {
         event.request_text("roleName", "rds-monitoring-role");
@@ -217,7 +217,7 @@ fn roles(event: &mut Event<'_>) {
 const POLICY: &str = r#"{\"Version\":\"2012-10-17\",\"Statement\":[{\"Effect\":\"Allow\",\"Action\":[\"rds-data:ExecuteStatement\",\"rds-data:BatchExecuteStatement\"],\"Resource\":\"arn:aws:rds:*:*:cluster:*\",\"Condition\":{\"StringEquals\":{\"aws:ResourceTag\/team\":\"Shop \u0026 Orders\"}}}]}"#;
 
 fn put_role_policy(event: &mut Event<'_>) {
-    event.somebody(OTHERS);
+    event.pick_actor(OTHERS);
     let call = Call::write("iam", "PutRolePolicy", "iam.put-role-policy");
     event.write(&call, |event| {
         event.request(|event| {
@@ -230,7 +230,7 @@ fn put_role_policy(event: &mut Event<'_>) {
 }
 
 fn secret(event: &mut Event<'_>) {
-    event.somebody(OTHERS);
+    event.pick_actor(OTHERS);
     let name = [event.cluster().name, "/app"].concat();
     let secret = event.scope.secret(&name);
     let call = Call::read(
@@ -244,7 +244,7 @@ fn secret(event: &mut Event<'_>) {
 }
 
 fn log_stream(event: &mut Event<'_>) {
-    event.somebody(OTHERS);
+    event.pick_actor(OTHERS);
     let (database, nth) = event.instance();
     let call = Call::write("logs", "CreateLogStream", "logs.create-log-stream");
     event.write_read(&call, |event| {
@@ -258,19 +258,19 @@ fn log_stream(event: &mut Event<'_>) {
 }
 
 /// Writes a GetCallerIdentity call, a thief's first step.
-pub(super) fn write_who_am_i(event: &mut Event<'_>) {
+pub(super) fn write_caller_identity(event: &mut Event<'_>) {
     let call = Call::read("sts", "GetCallerIdentity", "sts.get-caller-identity");
     event.write_read(&call, |event| event.json.null("requestParameters"));
 }
 
-fn who_am_i(event: &mut Event<'_>) {
-    event.somebody(OTHERS);
-    write_who_am_i(event);
+fn caller_identity(event: &mut Event<'_>) {
+    event.pick_actor(OTHERS);
+    write_caller_identity(event);
 }
 
 /// Writes an action that RDS took on its own.
 pub(super) fn write_service_event(event: &mut Event<'_>) {
-    event.somebody(EVENTS);
+    event.pick_actor(EVENTS);
     event.kind = SERVICE_EVENT;
     let database = event.cluster();
     let (name, message) = match event.random.below(6) {

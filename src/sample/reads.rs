@@ -46,7 +46,7 @@ const fn rds(name: &'static str, command: &'static str) -> Call {
 
 /// Writes a read call.
 pub(super) fn write(event: &mut Event<'_>) {
-    event.somebody(READS);
+    event.pick_actor(READS);
     let (_, call, request) = event.random.weighted(TABLE, |row| row.0);
     event.write_read(call, request);
 }
@@ -197,7 +197,7 @@ fn snapshots(event: &mut Event<'_>) {
 fn snapshot_attributes(event: &mut Event<'_>) {
     let database = event.cluster();
     let made = event.time - event.time.rem_euclid(DAY);
-    let name = event.stamped(database.name, made);
+    let name = event.timestamped_name(database.name, made);
     event.request_text("dBClusterSnapshotIdentifier", &name);
 }
 

@@ -76,7 +76,7 @@ pub(super) fn cluster(event: &mut Event<'_>, view: &ClusterView<'_>) {
         .json
         .flag("iAMDatabaseAuthenticationEnabled", like.is_postgres());
     let created = match (view.members, view.status) {
-        (true, _) => event.made(view.name),
+        (true, _) => event.creation_time(view.name),
         (false, "creating") => event.time,
         (false, _) => event.time - 5400,
     };
@@ -255,7 +255,7 @@ fn instance_identity(event: &mut Event<'_>, view: &InstanceView<'_>) {
     if view.status != "creating" {
         let made = match view.status {
             "deleting" => event.time - 5400,
-            _ => event.made(view.name),
+            _ => event.creation_time(view.name),
         };
         event.rds_time("instanceCreateTime", made);
     }
@@ -372,7 +372,7 @@ pub(super) fn snapshot(event: &mut Event<'_>, view: &SnapshotView<'_>) {
     event.json.text("status", view.status);
     event.json.number("port", 0);
     event.json.text("vpcId", &scope.vpc_id("vpc", 0));
-    let made = event.made(of.name);
+    let made = event.creation_time(of.name);
     event.rds_time("clusterCreateTime", made);
     event.json.text("masterUsername", of.master());
     event.json.text("engineVersion", of.version);

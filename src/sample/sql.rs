@@ -31,7 +31,7 @@ pub(super) fn write_data_api(event: &mut Event<'_>) -> bool {
     let Some(database) = event.database(fits) else {
         return false;
     };
-    event.somebody(SQL);
+    event.pick_actor(SQL);
     let v1 = database.class == SERVERLESS_V1;
     let cluster = event.arn("cluster", database.name);
     let (_, name, command) = event.random.weighted(&DATA_API, |row| row.0);
@@ -95,7 +95,7 @@ pub(super) fn write_dsql(event: &mut Event<'_>) {
     match event.random.below(20) {
         0 => create_cluster(event),
         1..=7 => {
-            event.somebody(super::actors::READS);
+            event.pick_actor(super::actors::READS);
             dsql_resources(event, DSQL);
             let call = Call::read("dsql", "GetCluster", "dsql.get-cluster");
             event.write_read(&call, |event| {
@@ -103,7 +103,7 @@ pub(super) fn write_dsql(event: &mut Event<'_>) {
             });
         }
         8 | 9 => {
-            event.somebody(super::actors::READS);
+            event.pick_actor(super::actors::READS);
             let call = Call::read("dsql", "ListClusters", "dsql.list-clusters");
             event.write_read(&call, |event| {
                 event.request(|event| {
@@ -117,7 +117,7 @@ pub(super) fn write_dsql(event: &mut Event<'_>) {
 }
 
 fn create_cluster(event: &mut Event<'_>) {
-    event.somebody(super::actors::WRITES);
+    event.pick_actor(super::actors::WRITES);
     let id = event.random.draw();
     let mut identifier = String::new();
     super::json::push_base32(&mut identifier, id, 26);
@@ -153,7 +153,7 @@ fn create_cluster(event: &mut Event<'_>) {
 }
 
 fn update_cluster(event: &mut Event<'_>) {
-    event.somebody(super::actors::WRITES);
+    event.pick_actor(super::actors::WRITES);
     let arn = dsql_resources(event, DSQL);
     let call = Call::write("dsql", "UpdateCluster", "dsql.update-cluster");
     event.write(&call, |event| {
@@ -166,7 +166,7 @@ fn update_cluster(event: &mut Event<'_>) {
             event.json.text("identifier", DSQL);
             event.json.text("arn", &arn);
             event.json.text("status", "UPDATING");
-            let made = event.made(DSQL);
+            let made = event.creation_time(DSQL);
             event.rds_time("creationTime", made);
         });
     });
@@ -174,7 +174,7 @@ fn update_cluster(event: &mut Event<'_>) {
 
 /// Writes a connection to the database: a data event that records only the caller and the cluster.
 fn connect(event: &mut Event<'_>, admin: bool) {
-    event.somebody(SQL);
+    event.pick_actor(SQL);
     dsql_resources(event, DSQL);
     event.data = true;
     let name = if admin { "DbConnectAdmin" } else { "DbConnect" };

@@ -3,7 +3,7 @@
 use super::actors::{Actor, INTRUDER};
 use super::clock::DAY;
 use super::event::{Call, Event};
-use super::others::{write_assume_role, write_who_am_i};
+use super::others::{write_assume_role, write_caller_identity};
 use super::reads::SNAPSHOT_ATTRIBUTES;
 use super::world::{DATABASES, Database};
 use super::writes::{
@@ -55,7 +55,7 @@ pub(super) fn write(event: &mut Event<'_>, step: u64, begins: i64) {
     });
     event.session = role_taken;
     match step {
-        0 => write_who_am_i(event),
+        0 => write_caller_identity(event),
         1..=REFUSED => {
             let call = &TRIED[usize::try_from(step % 6).expect("below 6")];
             let target = event.arn("cluster", cluster(step).name);
@@ -67,7 +67,11 @@ pub(super) fn write(event: &mut Event<'_>, step: u64, begins: i64) {
 
 fn with_the_role(event: &mut Event<'_>, step: u64, role_taken: i64) {
     let orders = cluster(0);
-    let source = ["rds:", &event.stamped(orders.name, role_taken - DAY)].concat();
+    let source = [
+        "rds:",
+        &event.timestamped_name(orders.name, role_taken - DAY),
+    ]
+    .concat();
     let copy = SnapshotCopy {
         of: orders,
         source: &source,
@@ -75,7 +79,7 @@ fn with_the_role(event: &mut Event<'_>, step: u64, role_taken: i64) {
     };
     match step {
         0 => write_assume_role(event, BREAKGLASS, role_taken),
-        1 => write_who_am_i(event),
+        1 => write_caller_identity(event),
         2 => list_snapshots(event, orders),
         3 => event.write(&COPY_SNAPSHOT, |event| write_copy(event, &copy)),
         4 | 5 => show_attributes(event),

@@ -28,7 +28,7 @@ const TABLE: &[(u32, Call, Body)] = &[
     (15, rds("StopDBCluster", "rds.stop-db-cluster"), clusters::stop),
     (15, rds("StartDBCluster", "rds.start-db-cluster"), clusters::start),
     (30, rds("RestoreDBClusterFromSnapshot", "rds.restore-db-cluster-from-snapshot"), clusters::restore),
-    (30, rds("RestoreDBClusterToPointInTime", "rds.restore-db-cluster-to-point-in-time"), clusters::rewind),
+    (30, rds("RestoreDBClusterToPointInTime", "rds.restore-db-cluster-to-point-in-time"), clusters::restore_to_time),
     (80, rds("CreateDBInstance", "rds.create-db-instance"), instances::create),
     (190, rds("ModifyDBInstance", "rds.modify-db-instance"), instances::modify),
     (60, rds("DeleteDBInstance", "rds.delete-db-instance"), instances::delete),
@@ -59,7 +59,7 @@ const fn rds(name: &'static str, command: &'static str) -> Call {
 
 /// Writes a write call.
 pub(super) fn write(event: &mut Event<'_>) {
-    event.somebody(WRITES);
+    event.pick_actor(WRITES);
     let snapshots = event.actor.jobs & SNAPSHOTS != 0;
     let home = event.scope.is_home();
     let (_, call, body) = event.random.weighted(TABLE, |(weight, call, _)| {

@@ -19,11 +19,11 @@ impl Rewriter<'_> {
                     self.coerce_to_boolean(left);
                     self.coerce_to_boolean(right);
                 }
-                op if is_comparison(op) || is_arithmetic(op) => self.pair(left, right),
+                op if is_comparison(op) || is_arithmetic(op) => self.coerce_pair(left, right),
                 _ => {}
             },
             Expr::IsDistinctFrom(left, right) | Expr::IsNotDistinctFrom(left, right) => {
-                self.pair(left, right);
+                self.coerce_pair(left, right);
             }
             Expr::UnaryOp {
                 op: UnaryOperator::Not,
@@ -35,12 +35,12 @@ impl Rewriter<'_> {
             | Expr::IsNotFalse(expr) => self.coerce_to_boolean(expr),
             Expr::Between {
                 expr, low, high, ..
-            } => self.with_all(expr, [&**low, &**high].into_iter()),
+            } => self.coerce_to_common(expr, [&**low, &**high].into_iter()),
             Expr::InList { expr, list, .. } => {
-                if self.kind(expr) == CoercionType::Boolean {
+                if self.coercion_type(expr) == CoercionType::Boolean {
                     list.iter_mut().for_each(literal_to_boolean);
                 }
-                self.with_all(expr, list.iter());
+                self.coerce_to_common(expr, list.iter());
             }
             Expr::Case {
                 operand,
@@ -48,7 +48,7 @@ impl Rewriter<'_> {
                 ..
             } => match operand {
                 Some(operand) => {
-                    self.with_all(operand, conditions.iter().map(|it| &it.condition));
+                    self.coerce_to_common(operand, conditions.iter().map(|it| &it.condition));
                 }
                 None => conditions
                     .iter_mut()
@@ -65,8 +65,8 @@ impl Rewriter<'_> {
         }
     }
 
-    fn pair(&self, left: &mut Expr, right: &mut Expr) {
-        match (self.kind(left), self.kind(right)) {
+    fn coerce_pair(&self, left: &mut Expr, right: &mut Expr) {
+        match (self.coercion_type(left), self.coercion_type(right)) {
             (CoercionType::Text, kind) => try_cast(left, kind),
             (kind, CoercionType::Text) => try_cast(right, kind),
             (CoercionType::Boolean, _) => literal_to_boolean(right),
@@ -76,9 +76,9 @@ impl Rewriter<'_> {
     }
 
     /// Casts `expr` to the common type of `others`.
-    fn with_all<'e>(&self, expr: &mut Expr, others: impl Iterator<Item = &'e Expr>) {
-        let kinds = others.map(|other| self.kind(other));
-        let Some(kind) = kinds.reduce(common) else {
+    fn coerce_to_common<'e>(&self, expr: &mut Expr, others: impl Iterator<Item = &'e Expr>) {
+        let kinds = others.map(|other| self.coercion_type(other));
+        let Some(kind) = kinds.reduce(common_type) else {
             return;
         };
         if kind != CoercionType::Other && self.is_text(expr) {
@@ -93,14 +93,14 @@ impl Rewriter<'_> {
             Expr::Function(_) => is_json_call(expr),
             Expr::Identifier(_)
             | Expr::CompoundIdentifier(_)
-            | Expr::CompoundFieldAccess { .. } => self.kind(expr) == CoercionType::Text,
+            | Expr::CompoundFieldAccess { .. } => self.coercion_type(expr) == CoercionType::Text,
             _ => false,
         }
     }
 
-    fn kind(&self, expr: &Expr) -> CoercionType {
+    fn coercion_type(&self, expr: &Expr) -> CoercionType {
         match expr {
-            Expr::Nested(inner) => self.kind(inner),
+            Expr::Nested(inner) => self.coercion_type(inner),
             Expr::Value(value) => match &value.value {
                 Value::Boolean(_) => CoercionType::Boolean,
                 Value::Number(number, _) => match number.to_string().parse::<i64>() {
@@ -112,12 +112,12 @@ impl Rewriter<'_> {
             Expr::UnaryOp {
                 op: UnaryOperator::Minus | UnaryOperator::Plus,
                 expr,
-            } => match self.kind(expr) {
+            } => match self.coercion_type(expr) {
                 kind @ (CoercionType::Integer | CoercionType::Float) => kind,
                 _ => CoercionType::Other,
             },
             Expr::BinaryOp { left, op, right } if is_arithmetic(op) => {
-                match common(self.kind(left), self.kind(right)) {
+                match common_type(self.coercion_type(left), self.coercion_type(right)) {
                     kind @ (CoercionType::Integer | CoercionType::Float) => kind,
                     _ => CoercionType::Other,
                 }
@@ -132,7 +132,7 @@ impl Rewriter<'_> {
             },
             expr if is_json_call(expr) => CoercionType::Text,
             expr => {
-                let column = parts_of(expr).and_then(|parts| self.peek(&parts));
+                let column = parts_of(expr).and_then(|parts| self.column_of(&parts));
                 let data_type = column.and_then(|column| column.data_type);
                 data_type.map_or(CoercionType::Other, |data_type| {
                     coercion_type_of(&data_type)
@@ -163,7 +163,7 @@ fn coercion_type_of(data_type: &ArrowType) -> CoercionType {
     }
 }
 
-fn common(left: CoercionType, right: CoercionType) -> CoercionType {
+fn common_type(left: CoercionType, right: CoercionType) -> CoercionType {
     match (left, right) {
         (left, right) if left == right => left,
         (CoercionType::Integer, CoercionType::Float)

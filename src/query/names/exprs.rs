@@ -39,7 +39,7 @@ impl Rewriter<'_> {
         match self.resolve(&parts)? {
             Resolution::Column(resolved) => {
                 let mut resolved = *resolved;
-                self.spell(&mut resolved.expr);
+                self.unify_spelling(&mut resolved.expr);
                 if let Some(columns) = &resolved.extracted_from
                     && is_json_call(&resolved.expr)
                     && let Some(note) = suggest::near_miss(&resolved.column.path, columns)
@@ -64,7 +64,7 @@ impl Rewriter<'_> {
     }
 
     /// Replaces a JSON path by its first spelling in the statement, if they differ only in case.
-    fn spell(&mut self, expr: &mut Expr) {
+    fn unify_spelling(&mut self, expr: &mut Expr) {
         if !is_json_call(expr) {
             return;
         }
@@ -121,7 +121,7 @@ impl Rewriter<'_> {
     }
 
     /// Returns the column that a path would become, without reporting errors or notes.
-    pub fn peek(&self, parts: &[Part]) -> Option<RelationColumn> {
+    pub fn column_of(&self, parts: &[Part]) -> Option<RelationColumn> {
         match self.lookup(parts) {
             Some(Resolution::Column(resolved)) => Some(resolved.column),
             _ => None,

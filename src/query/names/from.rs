@@ -9,7 +9,7 @@ use datafusion::sql::sqlparser::ast::{
 };
 
 use super::columns::{ColumnIndex, RelationColumn};
-use super::path::{normal, parts_of, quoted};
+use super::path::{normalized, parts_of, quoted};
 use super::scope::Relation;
 use super::walk::{QueryContext, Rewriter, refuse, relabel};
 use super::{DEFAULT_CATALOG, DEFAULT_SCHEMA};
@@ -174,7 +174,7 @@ impl Rewriter<'_> {
         let lower: Vec<String> = idents.iter().map(|it| it.value.to_lowercase()).collect();
         let mut relation = Relation {
             label: name.to_string(),
-            qualifier: idents.iter().map(normal).collect(),
+            qualifier: idents.iter().map(normalized).collect(),
             accepts: lower.clone(),
             columns: None,
             is_table: false,
@@ -204,7 +204,7 @@ impl Rewriter<'_> {
     }
 
     fn cte(&self, ident: &Ident, lower: &str) -> Option<(String, Option<Arc<ColumnIndex>>)> {
-        let exact = normal(ident);
+        let exact = normalized(ident);
         let ctes = || self.ctes.iter().rev();
         ctes()
             .find(|(name, _)| *name == exact)
@@ -214,7 +214,7 @@ impl Rewriter<'_> {
 
     /// Returns the element type of an array that is a column.
     pub fn element_type(&self, array: &Expr) -> Option<DataType> {
-        let column = self.peek(&parts_of(array)?)?;
+        let column = self.column_of(&parts_of(array)?)?;
         match column.data_type? {
             DataType::List(item) | DataType::LargeList(item) => Some(item.data_type().clone()),
             _ => None,
@@ -225,7 +225,7 @@ impl Rewriter<'_> {
 /// Applies a table's alias, if it has one.
 fn renamed(mut relation: Relation, alias: Option<&TableAlias>) -> Relation {
     let Some(alias) = alias else { return relation };
-    let name = normal(&alias.name);
+    let name = normalized(&alias.name);
     relation.accepts = vec![name.to_lowercase()];
     relation.qualifier = vec![name];
     if let Some(columns) = &relation.columns
@@ -239,7 +239,7 @@ fn renamed(mut relation: Relation, alias: Option<&TableAlias>) -> Relation {
 }
 
 fn derived(columns: Option<Arc<ColumnIndex>>, alias: Option<&TableAlias>) -> Relation {
-    let name = alias.map(|alias| normal(&alias.name));
+    let name = alias.map(|alias| normalized(&alias.name));
     Relation {
         label: name.clone().unwrap_or_else(|| "the subquery".to_string()),
         accepts: name.iter().map(|name| name.to_lowercase()).collect(),
@@ -262,7 +262,7 @@ fn unnested(alias: &TableAlias, types: Vec<Option<DataType>>) -> Option<Arc<Colu
         .zip(types)
         .map(|(column, data_type)| RelationColumn {
             data_type,
-            ..RelationColumn::named(&normal(&column.name), &column.name.value)
+            ..RelationColumn::named(&normalized(&column.name), &column.name.value)
         });
     Some(Arc::new(ColumnIndex::new(columns.collect(), true)))
 }

@@ -99,7 +99,7 @@ pub(super) fn text_of(parts: &[Part]) -> Option<String> {
 }
 
 /// Returns the name that the planner reads: lower case unless quoted.
-pub(super) fn normal(ident: &Ident) -> String {
+pub(super) fn normalized(ident: &Ident) -> String {
     match ident.quote_style {
         Some(_) => ident.value.clone(),
         None => ident.value.to_ascii_lowercase(),
@@ -206,7 +206,7 @@ fn field<'a>(fields: &'a Fields, name: &str) -> Option<&'a FieldRef> {
 fn access_untyped(mut expr: Expr, column: &RelationColumn, rest: &[Part]) -> FieldAccess {
     for part in rest {
         let step = match part {
-            Part::Name(ident) => key(&normal(ident)),
+            Part::Name(ident) => key(&normalized(ident)),
             Part::Index(index) => Subscript::Index {
                 index: Expr::value(Value::Number(index.to_string(), false)),
             },
@@ -324,7 +324,7 @@ fn subscript(expr: Expr, subscript: Subscript) -> Expr {
 pub(super) fn dots_to_keys(chain: &mut [AccessExpr]) {
     for access in chain {
         if let AccessExpr::Dot(Expr::Identifier(ident)) = access {
-            *access = AccessExpr::Subscript(key(&normal(ident)));
+            *access = AccessExpr::Subscript(key(&normalized(ident)));
         }
     }
 }

@@ -12,7 +12,7 @@ use datafusion::sql::sqlparser::ast::{
 use super::column_names::OutputName;
 use super::columns::RelationColumn;
 use super::exprs::typed;
-use super::path::{Part, column_expr, is_json_call, normal, parts_of, quoted};
+use super::path::{Part, column_expr, is_json_call, normalized, parts_of, quoted};
 use super::scope::Relation;
 use super::suggest;
 use super::walk::{QueryContext, QueryOutput, Rewriter, refuse};
@@ -134,7 +134,7 @@ impl Rewriter<'_> {
             SelectItem::UnnamedExpr(expr) => self.unnamed(expr, context, out)?,
             SelectItem::ExprWithAlias { mut expr, alias } => {
                 let column = self.item(&mut expr)?;
-                let name = normal(&alias);
+                let name = normalized(&alias);
                 let output_name = alias.value.clone();
                 let column = match column {
                     // The planner rejects an alias that equals the column's name.
@@ -252,7 +252,7 @@ impl Rewriter<'_> {
         mut options: WildcardAdditionalOptions,
         out: &mut SelectList,
     ) -> Result<()> {
-        let relations = self.in_wildcard(qualifier.as_ref());
+        let relations = self.wildcard_relations(qualifier.as_ref());
         let is_unknown = relations.iter().all(Relation::is_open);
         let cannot_qualify = qualifier.is_none()
             && relations
@@ -289,7 +289,7 @@ impl Rewriter<'_> {
             let merged = |column: &RelationColumn| qualifier.is_none() && relation.merges(column);
             for column in columns.iter().filter(|it| it.visible && !merged(it)) {
                 let expr = column_expr(prefix, &column.name);
-                self.expanded(expr, column, &changes, out)?;
+                self.push_wildcard_column(expr, column, &changes, out)?;
             }
             for column in self.mentions.hidden(columns) {
                 let expr = column_expr(prefix, &column.name);
@@ -301,7 +301,7 @@ impl Rewriter<'_> {
     }
 
     /// Adds one column of a wildcard, subject to EXCLUDE, REPLACE and RENAME.
-    fn expanded(
+    fn push_wildcard_column(
         &mut self,
         expr: Expr,
         column: &RelationColumn,
@@ -327,7 +327,7 @@ impl Rewriter<'_> {
         }
         let renamed = changes.renamed.iter().find(|it| it.0 == column.name);
         if let Some((_, alias)) = renamed {
-            let changed = column.renamed(&normal(alias), &alias.value);
+            let changed = column.renamed(&normalized(alias), &alias.value);
             let alias = alias.clone();
             let output_name = alias.value.clone();
             out.push(
@@ -342,7 +342,7 @@ impl Rewriter<'_> {
     }
 
     /// Returns the relations that a wildcard covers.
-    fn in_wildcard(&mut self, qualifier: Option<&ObjectName>) -> Vec<Relation> {
+    fn wildcard_relations(&mut self, qualifier: Option<&ObjectName>) -> Vec<Relation> {
         let parts: Vec<Part> = qualifier
             .into_iter()
             .flat_map(|name| &name.0)
@@ -458,11 +458,11 @@ fn wildcard_item(qualifier: Option<ObjectName>, options: WildcardAdditionalOptio
 /// Adds a path that only the planner can resolve.
 fn unresolved(expr: Expr, output_name: String, out: &mut SelectList) {
     let name = match &expr {
-        Expr::Identifier(ident) => normal(ident),
+        Expr::Identifier(ident) => normalized(ident),
         Expr::CompoundIdentifier(idents) => {
             // The path may be a field of a struct, which the plan names differently.
             out.is_open = true;
-            idents.last().map(normal).unwrap_or_default()
+            idents.last().map(normalized).unwrap_or_default()
         }
         _ => output_name.clone(),
     };

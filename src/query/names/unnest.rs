@@ -20,7 +20,7 @@ use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::parser::Parser;
 
 use super::columns::{ColumnIndex, RelationColumn};
-use super::path::{column_expr, normal, quoted};
+use super::path::{column_expr, normalized, quoted};
 use super::scope::Relation;
 use super::walk::Rewriter;
 use crate::error::{Error, Result};
@@ -89,11 +89,11 @@ impl Rewriter<'_> {
             self.scope().relations = restore(own, others, base);
             return Ok(false);
         };
-        let columns = unnest.wrap(first, &self.kept(&own), &types, &name)?;
+        let columns = unnest.wrap(first, &self.subquery_columns(&own), &types, &name)?;
         for relation in &mut own {
             relation.qualifier = vec![name.clone()];
         }
-        let alias = normal(&unnest.alias.name);
+        let alias = normalized(&unnest.alias.name);
         own.push(Relation {
             label: alias.clone(),
             qualifier: vec![name],
@@ -108,7 +108,7 @@ impl Rewriter<'_> {
     }
 
     /// Returns the columns that the subquery passes on, the same as those of a CTE.
-    fn kept(&self, relations: &[Relation]) -> Vec<RelationColumn> {
+    fn subquery_columns(&self, relations: &[Relation]) -> Vec<RelationColumn> {
         let mut kept: Vec<RelationColumn> = vec![];
         for columns in relations.iter().filter_map(|it| it.columns.as_ref()) {
             let visible = columns.iter().filter(|column| column.visible);
@@ -213,9 +213,9 @@ impl Unnest {
         let types = types.into_iter().enumerate();
         let column = |(at, data_type): (usize, DataType)| {
             let ident = list.get(at).copied().unwrap_or(&self.alias.name);
-            let mut name = normal(ident);
+            let mut name = normalized(ident);
             while taken(&name) {
-                name = format!("{}.{name}", normal(&self.alias.name));
+                name = format!("{}.{name}", normalized(&self.alias.name));
             }
             RelationColumn {
                 path: ident.value.clone(),

@@ -15,7 +15,7 @@ use super::Names;
 use super::column_names::OutputName;
 use super::columns::{ColumnIndex, RelationColumn, unique_names};
 use super::mentions::Mentions;
-use super::path::normal;
+use super::path::normalized;
 use super::scope::{AliasOrder, Relation, Scope};
 use super::unnest;
 use crate::error::{Error, Result};
@@ -82,7 +82,7 @@ pub(super) fn relabel(columns: ColumnIndex, list: &[TableAliasColumnDef]) -> Col
     }
     let names = list
         .iter()
-        .map(|it| (normal(&it.name), it.name.value.clone()));
+        .map(|it| (normalized(&it.name), it.name.value.clone()));
     columns.relabelled(&names.collect::<Vec<_>>())
 }
 
@@ -131,7 +131,7 @@ impl<'a> Rewriter<'a> {
         let mut output = self.body(&mut query.body, query.order_by.as_mut(), context)?;
         self.keep_wildcards = kept;
         for operator in operators {
-            self.in_output(&output, |this| this.visit(operator))?;
+            self.in_output_scope(&output, |this| this.visit(operator))?;
             if !keeps_columns(operator) {
                 output = QueryOutput::default();
             }
@@ -143,7 +143,7 @@ impl<'a> Rewriter<'a> {
     fn with(&mut self, with: &mut With) -> Result<()> {
         let recursive = with.recursive;
         for Cte { alias, query, .. } in &mut with.cte_tables {
-            let name = normal(&alias.name);
+            let name = normalized(&alias.name);
             let refers_to_itself = recursive && matches!(*query.body, SetExpr::SetOperation { .. });
             if refers_to_itself {
                 self.ctes.push((name.clone(), None));
@@ -185,13 +185,13 @@ impl<'a> Rewriter<'a> {
             }
         };
         if let Some(order_by) = order_by {
-            self.in_output(&output, |this| this.visit(order_by))?;
+            self.in_output_scope(&output, |this| this.visit(order_by))?;
         }
         Ok(output)
     }
 
     /// Runs `act` in a scope that has only the query's own output.
-    fn in_output(
+    fn in_output_scope(
         &mut self,
         output: &QueryOutput,
         act: impl FnOnce(&mut Self) -> Result<()>,
@@ -360,7 +360,7 @@ fn order_by_names(order_by: &mut OrderBy, projection: &[SelectItem]) {
 
 fn aliases(projection: &[SelectItem]) -> Vec<String> {
     let alias = |item: &SelectItem| match item {
-        SelectItem::ExprWithAlias { alias, .. } => Some(normal(alias)),
+        SelectItem::ExprWithAlias { alias, .. } => Some(normalized(alias)),
         _ => None,
     };
     projection.iter().filter_map(alias).collect()

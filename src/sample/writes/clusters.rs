@@ -52,7 +52,7 @@ fn place(event: &mut Event<'_>, like: &Database) {
 
 pub(super) fn create(event: &mut Event<'_>) {
     let like = event.cluster();
-    let name = event.passing(like.name, "next");
+    let name = event.temporary_name(like.name, "next");
     event.request(|event| {
         let mask = event.mask();
         event.json.number("backupRetentionPeriod", 7);
@@ -129,7 +129,7 @@ pub(in super::super) fn write_log_export_off(event: &mut Event<'_>, like: &'stat
 
 pub(super) fn delete(event: &mut Event<'_>) {
     let like = event.cluster();
-    let name = event.passing(like.name, "clone");
+    let name = event.temporary_name(like.name, "clone");
     event.request(|event| {
         event.json.text("dBClusterIdentifier", &name);
         if event.random.one_in(3) {
@@ -158,25 +158,25 @@ pub(super) fn failover(event: &mut Event<'_>) {
 }
 
 /// Writes a call that stops or starts a copy; the real clusters keep running.
-fn turn(event: &mut Event<'_>, status: &'static str) {
+fn change_state(event: &mut Event<'_>, status: &'static str) {
     let like = event.cluster();
-    let name = event.passing(like.name, "clone");
+    let name = event.temporary_name(like.name, "clone");
     event.request(|event| event.json.text("dBClusterIdentifier", &name));
     answer_copy(event, like, &name, status);
 }
 
 pub(super) fn stop(event: &mut Event<'_>) {
-    turn(event, "stopping");
+    change_state(event, "stopping");
 }
 
 pub(super) fn start(event: &mut Event<'_>) {
-    turn(event, "starting");
+    change_state(event, "starting");
 }
 
 pub(super) fn restore(event: &mut Event<'_>) {
     let like = event.cluster();
-    let name = event.passing(like.name, "clone");
-    let snapshot = event.stamped(like.name, event.time - 86_400);
+    let name = event.temporary_name(like.name, "clone");
+    let snapshot = event.timestamped_name(like.name, event.time - 86_400);
     event.request(|event| {
         event.json.text("dBClusterIdentifier", &name);
         event.json.parts("snapshotIdentifier", &["rds:", &snapshot]);
@@ -188,9 +188,9 @@ pub(super) fn restore(event: &mut Event<'_>) {
     answer_copy(event, like, &name, "creating");
 }
 
-pub(super) fn rewind(event: &mut Event<'_>) {
+pub(super) fn restore_to_time(event: &mut Event<'_>) {
     let like = event.cluster();
-    let name = event.passing(like.name, "clone");
+    let name = event.temporary_name(like.name, "clone");
     event.request(|event| {
         event.json.text("dBClusterIdentifier", &name);
         event.json.text("sourceDBClusterIdentifier", like.name);

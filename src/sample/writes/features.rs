@@ -104,7 +104,7 @@ pub(super) fn parameters(event: &mut Event<'_>) {
 
 pub(super) fn create_group(event: &mut Event<'_>) {
     let database = event.cluster();
-    let name = event.passing(database.schema(), "params");
+    let name = event.temporary_name(database.schema(), "params");
     let both = |event: &mut Event<'_>| {
         event.json.text("dBClusterParameterGroupName", &name);
         event.json.text("dBParameterGroupFamily", database.family);
@@ -146,14 +146,14 @@ fn stream(database: &Database) -> String {
 }
 
 /// Picks a cluster whose activity stream is not part of the story.
-fn quiet(event: &mut Event<'_>) -> &'static Database {
+fn stream_cluster(event: &mut Event<'_>) -> &'static Database {
     event
         .database(|database| database.is_aurora() && !database.has_stream())
         .expect("every scope has one")
 }
 
 pub(super) fn start_stream(event: &mut Event<'_>) {
-    let database = quiet(event);
+    let database = stream_cluster(event);
     let arn = event.arn("cluster", database.name);
     let key = event.scope.kms_key();
     event.request(|event| {
@@ -187,13 +187,13 @@ pub(in super::super) fn write_stop_stream(event: &mut Event<'_>, database: &'sta
 }
 
 pub(super) fn stop_stream(event: &mut Event<'_>) {
-    let database = quiet(event);
+    let database = stream_cluster(event);
     write_stop_stream(event, database);
 }
 
 pub(super) fn create_proxy(event: &mut Event<'_>) {
     let scope = event.scope;
-    let name = event.passing(PROXY, "canary");
+    let name = event.temporary_name(PROXY, "canary");
     let secret = scope.secret("orders-prod/app");
     let role = scope.iam_role("rds-proxy-secrets");
     let common = |event: &mut Event<'_>| {
@@ -297,7 +297,7 @@ fn global(event: &mut Event<'_>, name: &str, status: &str) {
 }
 
 pub(super) fn create_global(event: &mut Event<'_>) {
-    let name = event.passing(GLOBAL, "drill");
+    let name = event.temporary_name(GLOBAL, "drill");
     event.request(|event| {
         event.json.text("globalClusterIdentifier", &name);
         event.json.text("engine", "aurora-postgresql");

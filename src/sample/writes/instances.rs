@@ -4,7 +4,7 @@ use super::super::event::{Event, MASKS};
 use super::super::shapes::{self, InstanceView, tags};
 use super::super::world::Database;
 
-const NOTHING_PENDING: &str = "{}";
+const NO_PENDING: &str = "{}";
 
 /// Writes the response of a call about an instance without pending changes.
 fn answer_instance(
@@ -17,14 +17,14 @@ fn answer_instance(
         like,
         name,
         status,
-        pending: NOTHING_PENDING,
+        pending: NO_PENDING,
     };
     event.answer(|event| shapes::instance(event, &view));
 }
 
 pub(super) fn create(event: &mut Event<'_>) {
     let (like, _) = event.instance();
-    let name = event.passing(like.name, "reader");
+    let name = event.temporary_name(like.name, "reader");
     let mask = event.mask();
     event.request(|event| {
         event.json.text("dBInstanceIdentifier", &name);
@@ -34,7 +34,7 @@ pub(super) fn create(event: &mut Event<'_>) {
             event.json.text("dBClusterIdentifier", like.name);
             event.json.number("promotionTier", 1);
         } else {
-            plain(event, like, mask);
+            standalone(event, like, mask);
         }
         let zone = event.scope.zone_of(&name);
         let region = event.scope.region;
@@ -53,7 +53,7 @@ pub(super) fn create(event: &mut Event<'_>) {
         tags(event, "tags", like);
     });
     let pending = match (like.is_cluster(), mask == MASKS[0]) {
-        (true, _) => NOTHING_PENDING,
+        (true, _) => NO_PENDING,
         (false, true) => r#"{"masterUserPassword":"HIDDEN_DUE_TO_SECURITY_REASONS"}"#,
         (false, false) => r#"{"masterUserPassword":"****"}"#,
     };
@@ -67,7 +67,7 @@ pub(super) fn create(event: &mut Event<'_>) {
 }
 
 /// Writes the request members of an instance without a cluster.
-fn plain(event: &mut Event<'_>, like: &Database, mask: &str) {
+fn standalone(event: &mut Event<'_>, like: &Database, mask: &str) {
     event.json.number("allocatedStorage", 100);
     event.json.text("masterUsername", like.master());
     event.json.text("masterUserPassword", mask);
@@ -102,12 +102,12 @@ pub(super) fn modify(event: &mut Event<'_>) {
         2 => {
             event.json.number("monitoringInterval", 15);
             event.json.flag("enablePerformanceInsights", true);
-            NOTHING_PENDING
+            NO_PENDING
         }
         _ => {
             let tier = 1 + event.random.below(3);
             event.json.number("promotionTier", tier);
-            NOTHING_PENDING
+            NO_PENDING
         }
     };
     let at_once = !event.random.one_in(3);
@@ -125,7 +125,7 @@ pub(super) fn modify(event: &mut Event<'_>) {
 
 pub(super) fn delete(event: &mut Event<'_>) {
     let (like, _) = event.instance();
-    let name = event.passing(like.name, "reader");
+    let name = event.temporary_name(like.name, "reader");
     event.request(|event| {
         event.json.text("dBInstanceIdentifier", &name);
         if like.is_cluster() {

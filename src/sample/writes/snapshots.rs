@@ -23,7 +23,7 @@ pub(in super::super) const SHARE_SNAPSHOT: Call = Call::write(
 
 pub(super) fn create(event: &mut Event<'_>) {
     let of = event.cluster();
-    let name = event.stamped(of.name, event.time);
+    let name = event.timestamped_name(of.name, event.time);
     event.request(|event| {
         event.json.text("dBClusterSnapshotIdentifier", &name);
         event.json.text("dBClusterIdentifier", of.name);
@@ -70,7 +70,7 @@ pub(in super::super) fn write_copy(event: &mut Event<'_>, copy: &SnapshotCopy<'_
 
 pub(super) fn copy(event: &mut Event<'_>) {
     let of = event.cluster();
-    let source = event.stamped(of.name, event.time - DAY);
+    let source = event.timestamped_name(of.name, event.time - DAY);
     let target = [&source, "-monthly"].concat();
     let copy = SnapshotCopy {
         of,
@@ -96,7 +96,7 @@ pub(in super::super) fn write_delete(event: &mut Event<'_>, of: &'static Databas
 
 pub(super) fn delete(event: &mut Event<'_>) {
     let of = event.cluster();
-    let name = event.stamped(of.name, event.time - 14 * DAY);
+    let name = event.timestamped_name(of.name, event.time - 14 * DAY);
     write_delete(event, of, &name);
 }
 
@@ -118,14 +118,14 @@ pub(in super::super) fn write_share(event: &mut Event<'_>, name: &str, account: 
 
 pub(super) fn share(event: &mut Event<'_>) {
     let of = event.cluster();
-    let name = event.stamped(of.name, event.time - DAY);
+    let name = event.timestamped_name(of.name, event.time - DAY);
     write_share(event, &name, SECURITY);
 }
 
 pub(super) fn export(event: &mut Event<'_>) {
     let of = event.aurora();
-    let snapshot = event.stamped(of.name, event.time - DAY);
-    let task = event.passing(of.name, "export");
+    let snapshot = event.timestamped_name(of.name, event.time - DAY);
+    let task = event.temporary_name(of.name, "export");
     let source = event.arn("cluster-snapshot", &snapshot);
     let account = event.scope.account;
     let role = event.scope.iam_role("rds-s3-export");
