@@ -1,4 +1,4 @@
-//! What sources hand down and envelopes take apart: bytes, and where they came from.
+//! Payloads: the bytes of an object and their origin, on the way from a source to the envelope.
 
 use std::io::Read;
 use std::sync::Arc;
@@ -11,14 +11,14 @@ pub struct Payload {
     pub origin: Arc<str>,
     /// The bytes.
     pub body: Body,
-    /// When AWS delivered it, microseconds since 1970 UTC, where the key or the store says so.
+    /// The time of delivery, microseconds since 1970 UTC, if the key or the store has it.
     pub delivered_micros: Option<i64>,
 }
 
-/// A payload's bytes: at hand, or too many for that.
+/// The bytes of a payload, in memory or too many for that.
 pub enum Body {
-    /// All of it, in memory.
+    /// All bytes, in memory.
     Whole(Bytes),
-    /// To be read piece by piece; reads block.
+    /// A reader that gives the bytes piece by piece; its reads block.
     Stream(Box<dyn Read + Send>),
 }
