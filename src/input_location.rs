@@ -1,8 +1,8 @@
-//! A place in some input.
+//! The location of a byte in some input.
 
 use std::sync::Arc;
 
-/// An input and, where it is known, a byte in it.
+/// An input and, if it is known, a byte in it.
 ///
 /// ```
 /// use auroratrail::input_location::InputLocation;
@@ -12,14 +12,14 @@ use std::sync::Arc;
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct InputLocation {
-    /// The file's path, the object's URL, `-` for standard input.
+    /// The path of a file, the URL of an object, `-` for standard input.
     pub origin: Arc<str>,
-    /// Bytes from the start of the input after decompression.
+    /// Offset in the decompressed input, bytes.
     pub byte: Option<u64>,
 }
 
 impl InputLocation {
-    /// The input as a whole.
+    /// Refers to the input as a whole.
     pub fn new(origin: impl Into<Arc<str>>) -> Self {
         Self {
             origin: origin.into(),
@@ -27,7 +27,7 @@ impl InputLocation {
         }
     }
 
-    /// The same input at `byte`.
+    /// Returns the location of `byte` in the same input.
     #[must_use]
     pub fn at_byte(&self, byte: u64) -> Self {
         Self {

@@ -1,13 +1,13 @@
-//! Finds its way in JSON text without taking it apart: a validating scanner, and a shallow table
-//! of where the members of a document are.
+//! JSON text in place: a validating scanner, and a shallow table of where the members of a document
+//! are.
 //!
-//! Everything downstream rests on one promise: text that went through here is JSON to its last
-//! byte (RFC 8259), so whether a record counts never depends on which of its columns somebody asks
-//! for. What makes that affordable is that strings, most of an event's bytes, are stepped over
-//! sixteen bytes at a time, and that nothing is unescaped, copied or allocated per value. A lone
-//! surrogate escape (`\ud800`) is grammatical and passes; it reads as U+FFFD.
+//! Text that passed the scanner is JSON to its last byte (RFC 8259), so later stages can step through
+//! it without checks, and no document counts or fails depending on which of its members are read. The
+//! scanner is fast because it steps over strings sixteen bytes at a time, and because it unescapes,
+//! copies and allocates nothing per value. A lone surrogate escape (`\ud800`) is grammatical and
+//! passes; it reads as U+FFFD.
 //!
-//! Measured against the parsers that were in the running in `benches/decode.rs`.
+//! `benches/decode.rs` compares it with other parsers.
 
 mod string;
 mod tape;
@@ -17,32 +17,32 @@ pub use tape::{Array, Element, Member, Parsed, Tape};
 
 use string::skip_string;
 
-/// Containers may lie this deep inside each other. CloudTrail's own records stay below 20; the
-/// limit keeps hostile input from being work, not from being readable.
+/// Most containers inside each other. Documents of real use stay below 20; the limit bounds the work
+/// that hostile input makes.
 pub const MAX_DEPTH: u32 = 127;
 
-/// Why text is not JSON.
+/// The reason why text is not JSON.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fault {
+pub enum SyntaxError {
     /// The text ended inside a value.
     Incomplete,
     /// This byte cannot stand here.
     Invalid {
         /// Offset of the byte.
         at: usize,
-        /// What is wrong with it.
+        /// The rule that the byte breaks, as a message.
         why: &'static str,
     },
 }
 
-/// Shorthand for scanning functions: an offset, or why there is none.
-type Scan = Result<usize, Fault>;
+/// The result of scanning functions: the offset after the value.
+type Scan = Result<usize, SyntaxError>;
 
-fn invalid(at: usize, why: &'static str) -> Fault {
-    Fault::Invalid { at, why }
+fn invalid(at: usize, why: &'static str) -> SyntaxError {
+    SyntaxError::Invalid { at, why }
 }
 
-/// The offset of the first byte at or after `at` that is no white space.
+/// Returns the offset of the first byte at or after `at` that is not white space.
 #[inline(always)]
 pub fn skip_space(text: &[u8], mut at: usize) -> usize {
     while let Some(b' ' | b'\n' | b'\r' | b'\t') = text.get(at) {
@@ -51,17 +51,17 @@ pub fn skip_space(text: &[u8], mut at: usize) -> usize {
     at
 }
 
-/// Validates the value that starts at `at` and gives the offset behind it.
+/// Validates the value that starts at `at` and returns the offset after it.
 ///
 /// # Errors
-/// Where and why it is not JSON. [`Fault::Incomplete`] also when the text ends right behind a
-/// number at depth 0 would be legal: a number needs no terminator, so that case is a value.
-pub fn skip_value(text: &[u8], at: usize) -> Result<usize, Fault> {
+/// Returns the first error if the value is not JSON. A number needs no terminator, so one that the
+/// text ends in is a value and not incomplete.
+pub fn skip_value(text: &[u8], at: usize) -> Result<usize, SyntaxError> {
     match text.get(at) {
         Some(b'"') => Ok(skip_string(text, at)?.0),
         Some(b'{' | b'[') => skip_container(text, at, 0),
         Some(_) => skip_scalar(text, at),
-        None => Err(Fault::Incomplete),
+        None => Err(SyntaxError::Incomplete),
     }
 }
 
@@ -69,13 +69,13 @@ pub fn skip_value(text: &[u8], at: usize) -> Result<usize, Fault> {
 ///
 /// The open containers are one bit each, so there is no recursion and no stack to allocate.
 fn skip_container(text: &[u8], mut at: usize, depth: u32) -> Scan {
-    let mut open = Open {
+    let mut open = OpenContainers {
         bits: 0,
         depth,
         floor: depth,
     };
     'value: loop {
-        // `at` is where a value has to start.
+        // A value has to start at `at`.
         match text.get(at) {
             Some(b'"') => at = skip_string(text, at)?.0,
             Some(b'{') => {
@@ -100,9 +100,9 @@ fn skip_container(text: &[u8], mut at: usize, depth: u32) -> Scan {
                 }
             }
             Some(_) => at = skip_scalar(text, at)?,
-            None => return Err(Fault::Incomplete),
+            None => return Err(SyntaxError::Incomplete),
         }
-        // A value ended; what may follow depends on what it is in.
+        // A value ended; the container around it decides what may follow.
         while open.depth > open.floor {
             at = skip_space(text, at);
             match (text.get(at), open.in_object()) {
@@ -120,7 +120,7 @@ fn skip_container(text: &[u8], mut at: usize, depth: u32) -> Scan {
                 }
                 (Some(_), true) => return Err(invalid(at, "expected ',' or '}'")),
                 (Some(_), false) => return Err(invalid(at, "expected ',' or ']'")),
-                (None, _) => return Err(Fault::Incomplete),
+                (None, _) => return Err(SyntaxError::Incomplete),
             }
         }
         return Ok(at);
@@ -128,15 +128,15 @@ fn skip_container(text: &[u8], mut at: usize, depth: u32) -> Scan {
 }
 
 /// The containers that are open, innermost in the lowest bit: 1 is an object.
-struct Open {
+struct OpenContainers {
     bits: u128,
     depth: u32,
     floor: u32,
 }
 
-impl Open {
+impl OpenContainers {
     #[inline(always)]
-    fn push(&mut self, object: bool, at: usize) -> Result<(), Fault> {
+    fn push(&mut self, object: bool, at: usize) -> Result<(), SyntaxError> {
         if self.depth >= MAX_DEPTH {
             return Err(invalid(at, "nested too deep"));
         }
@@ -157,13 +157,13 @@ impl Open {
     }
 }
 
-/// Steps over `"key" :` and the space behind it.
+/// Steps over `"key" :` and the space after it.
 #[inline(always)]
 fn skip_key(text: &[u8], at: usize) -> Scan {
     match text.get(at) {
         Some(b'"') => skip_colon(text, skip_string(text, at)?.0),
         Some(_) => Err(invalid(at, "expected a key in quotes")),
-        None => Err(Fault::Incomplete),
+        None => Err(SyntaxError::Incomplete),
     }
 }
 
@@ -173,7 +173,7 @@ fn skip_colon(text: &[u8], at: usize) -> Scan {
     match text.get(at) {
         Some(b':') => Ok(skip_space(text, at + 1)),
         Some(_) => Err(invalid(at, "expected ':'")),
-        None => Err(Fault::Incomplete),
+        None => Err(SyntaxError::Incomplete),
     }
 }
 
@@ -193,7 +193,7 @@ fn skip_word(text: &[u8], at: usize, word: &'static [u8]) -> Scan {
     if rest.starts_with(word) {
         Ok(at + word.len())
     } else if word.starts_with(rest) {
-        Err(Fault::Incomplete)
+        Err(SyntaxError::Incomplete)
     } else {
         Err(invalid(at, "expected true, false or null"))
     }
@@ -207,7 +207,7 @@ fn skip_number(text: &[u8], mut at: usize) -> Scan {
         Some(b'0') => at += 1,
         Some(b'1'..=b'9') => at = skip_digits(text, at),
         Some(_) => return Err(invalid(at, "expected a digit")),
-        None => return Err(Fault::Incomplete),
+        None => return Err(SyntaxError::Incomplete),
     }
     if text.get(at) == Some(&b'.') {
         at = skip_some_digits(text, at + 1)?;
@@ -226,7 +226,7 @@ fn skip_some_digits(text: &[u8], at: usize) -> Scan {
     match text.get(at) {
         Some(b'0'..=b'9') => Ok(skip_digits(text, at)),
         Some(_) => Err(invalid(at, "expected a digit")),
-        None => Err(Fault::Incomplete),
+        None => Err(SyntaxError::Incomplete),
     }
 }
 
@@ -237,7 +237,7 @@ fn skip_digits(text: &[u8], mut at: usize) -> usize {
     at
 }
 
-/// The members of an object, one after another, in text that is known to be JSON.
+/// Iterator over the members of an object, in text that is known to be JSON.
 ///
 /// ```
 /// use auroratrail::json::Members;
@@ -254,22 +254,22 @@ pub struct Members<'a> {
 /// A value in some text.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Span {
-    /// Its first byte; of a string that is the quote, of a key the byte behind the quote.
+    /// Offset of its first byte: of a string the quote, of a key the byte after the quote.
     pub start: u32,
-    /// Behind its last byte.
+    /// Offset after its last byte.
     pub end: u32,
     /// Whether it is a string with a backslash in it.
     pub escaped: bool,
 }
 
 impl Span {
-    /// The text as it stands there.
+    /// Returns the text as it stands there.
     #[inline(always)]
     pub fn raw<'a>(&self, text: &'a str) -> &'a str {
         &text[self.start as usize..self.end as usize]
     }
 
-    /// The first byte, which tells the kind of a value.
+    /// Returns the first byte, which tells the type of a value.
     #[inline(always)]
     pub fn first(&self, text: &str) -> u8 {
         text.as_bytes()[self.start as usize]
@@ -277,12 +277,12 @@ impl Span {
 }
 
 impl<'a> Members<'a> {
-    /// Starts at the object that `text` is; nothing comes of text that is no object.
+    /// Starts at the object that `text` is. Text that is not an object has no members.
     pub fn new(text: &'a str) -> Self {
         Self::at(text, 0)
     }
 
-    /// Starts at the object at byte `at` of `text`.
+    /// Starts at the object at byte `at` of `text`. Any other value has no members.
     pub fn at(text: &'a str, at: usize) -> Self {
         let text = text.as_bytes();
         let at = match text.get(at) {
@@ -295,7 +295,7 @@ impl<'a> Members<'a> {
     // Inlined, as its result would otherwise go through memory, written and read in pieces of different
     // sizes, which the processor waits for: a tenth of the time of a query of every column.
     #[inline(always)]
-    fn step(&mut self) -> Result<(Span, Span), Fault> {
+    fn step(&mut self) -> Result<(Span, Span), SyntaxError> {
         let (end, escaped) = skip_string(self.text, self.at)?;
         let key = Span {
             start: self.at as u32 + 1,
@@ -321,14 +321,14 @@ impl Iterator for Members<'_> {
     }
 }
 
-/// The elements of an array, one after another, in text that is known to be JSON.
+/// Iterator over the elements of an array, in text that is known to be JSON.
 pub struct Elements<'a> {
     text: &'a [u8],
     at: usize,
 }
 
 impl<'a> Elements<'a> {
-    /// Starts at the array at byte `at` of `text`; nothing comes of text that is no array there.
+    /// Starts at the array at byte `at` of `text`. Any other value has no elements.
     pub fn at(text: &'a str, at: usize) -> Self {
         let text = text.as_bytes();
         let at = match text.get(at) {
@@ -353,7 +353,7 @@ impl Iterator for Elements<'_> {
 }
 
 #[inline(always)]
-fn value_span(text: &[u8], start: usize) -> Result<Span, Fault> {
+fn value_span(text: &[u8], start: usize) -> Result<Span, SyntaxError> {
     let (end, escaped) = match text.get(start) {
         Some(b'"') => skip_string(text, start)?,
         _ => (skip_value(text, start)?, false),
@@ -365,7 +365,7 @@ fn value_span(text: &[u8], start: usize) -> Result<Span, Fault> {
     })
 }
 
-/// Where the next member or element starts, or the bracket that ends the container stands.
+/// Returns the offset of the next member or element, or of the bracket that ends the container.
 #[inline(always)]
 fn after_comma(text: &[u8], at: usize) -> usize {
     let at = skip_space(text, at);

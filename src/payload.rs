@@ -1,4 +1,4 @@
-//! What sources hand down and envelopes take apart: bytes, and where they came from.
+//! Payloads: the bytes of an object and their origin, on the way from a source to the envelope.
 
 use std::io::Read;
 use std::sync::Arc;

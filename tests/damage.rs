@@ -12,18 +12,18 @@ use serde_json::Value;
 use crate::feed::{Fed, Trickle, feed, feed_body, feed_stream, value};
 use crate::made::{Random, gzip, pretty, record, subscription};
 
-/// How many records the small files have.
+/// Number of records in the small files.
 const RECORDS: usize = 30;
 
-/// A file and where its records are.
+/// A file and the places of its records.
 pub struct Form {
     pub name: &'static str,
     pub text: Vec<u8>,
-    /// Where each record, with the wrapper of its own, is.
+    /// Range of each record, with the wrapper of its own, bytes.
     pub places: Vec<Range<usize>>,
 }
 
-/// The same `count` records in each of the forms that files have.
+/// Makes the same `count` records in each of the forms that files have.
 pub fn forms(count: usize) -> Vec<Form> {
     let records: Vec<String> = (0..count).map(record).collect();
     let nice: Vec<String> = records
@@ -115,7 +115,7 @@ impl Damage {
     }
 }
 
-/// Whether `bytes` are one JSON document after another.
+/// Returns whether `bytes` are one JSON document after another.
 fn is_json(bytes: &[u8]) -> bool {
     std::str::from_utf8(bytes).is_ok()
         && serde_json::Deserializer::from_slice(bytes)
@@ -123,7 +123,8 @@ fn is_json(bytes: &[u8]) -> bool {
             .all(|document| document.is_ok())
 }
 
-/// Whether the values `wanted` are among `found`, in order; and how many more there are.
+/// Returns the ids of the values `wanted` that are not in `found` in order, and the number of values
+/// too many.
 fn missing(found: &[Value], wanted: &[Value]) -> (Vec<Value>, usize) {
     let (mut missing, mut rest) = (Vec::new(), found);
     for value in wanted {
@@ -135,7 +136,7 @@ fn missing(found: &[Value], wanted: &[Value]) -> (Vec<Value>, usize) {
     (missing, found.len().saturating_sub(wanted.len()))
 }
 
-/// What is wrong with what was found in `form` after `damage`.
+/// Returns a message if the records found in `form` after `damage` are wrong.
 fn verdict(form: &Form, damage: &Damage, damaged: &[u8], fed: &Fed) -> Option<String> {
     let originals: Vec<Value> = (0..form.places.len())
         .map(|number| value(&record(number)))
@@ -168,7 +169,7 @@ fn verdict(form: &Form, damage: &Damage, damaged: &[u8], fed: &Fed) -> Option<St
     None
 }
 
-/// Shows what is around the damage.
+/// Shows the text around the damage.
 fn around(form: &Form, damage: &Damage) -> String {
     let near = |range: Range<usize>| String::from_utf8_lossy(&form.text[range]).into_owned();
     format!(
@@ -182,7 +183,7 @@ fn around(form: &Form, damage: &Damage) -> String {
     )
 }
 
-/// Tells what goes wrong, if anything does, with this damage in `form`.
+/// Returns a message if extraction goes wrong with this damage in `form`.
 fn trouble(form: &Form, damage: &Damage, pieces: &[usize]) -> Option<String> {
     let damaged = damage.apply(&form.text);
     let fed = feed(damaged.clone());
@@ -309,8 +310,8 @@ fn several_damages_cost_no_more_than_the_records_they_touch() {
     none(&wrong);
 }
 
-/// What a decoder that gives up at the first fault gets out of damaged gzip.
-fn inflated(bytes: &[u8]) -> (Vec<u8>, bool) {
+/// Decompresses damaged gzip with a decoder that stops at the first fault.
+fn decompressed(bytes: &[u8]) -> (Vec<u8>, bool) {
     let (mut out, mut buffer) = (Vec::new(), [0; 512]);
     let mut decoder = flate2::read::MultiGzDecoder::new(bytes);
     loop {
@@ -338,7 +339,7 @@ fn a_damaged_gzip_gives_the_records_before_the_damage() {
                     _ => Damage::random(&mut random, packed.len()),
                 };
                 let damaged = damage.apply(&packed);
-                let (text, whole) = inflated(&damaged);
+                let (text, whole) = decompressed(&damaged);
                 let same = text
                     .iter()
                     .zip(&form.text)
@@ -413,7 +414,7 @@ fn an_unwrapper_is_as_good_as_new_after_any_payload() {
     }
 }
 
-/// `rounds` in a short run, twenty times that in a long one.
+/// Returns `rounds` in a short run, twenty times that in a long one.
 pub fn rounds(rounds: usize) -> usize {
     match std::env::var_os("AURORATRAIL_FUZZ_SECONDS") {
         Some(_) => rounds * 20,

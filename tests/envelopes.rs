@@ -1,5 +1,5 @@
 //! Each form in which CloudTrail events reach people, in every shape it may have: compact, pretty,
-//! several in a file, compressed. And what must never count as an event.
+//! several in a file, compressed; and forms that must never count as an event.
 
 use auroratrail::envelope::{MAX_NESTED_BYTES, MAX_WRAPPERS, RecordKind};
 use serde_json::Value;
@@ -10,7 +10,7 @@ use crate::made::{
     zstd,
 };
 
-/// The ways to write `document`: what it is called, the bytes, and how often it is in there.
+/// Writes `document` in each shape: the name of the shape, the bytes, and the number of copies.
 fn shapes(document: &str) -> Vec<(&'static str, Vec<u8>, usize)> {
     let nice = pretty(document);
     let twice = format!("{document}{document}");
@@ -127,7 +127,7 @@ fn is_other(fed: &Fed) {
     );
 }
 
-/// Whether nothing was damaged.
+/// Returns whether nothing was damaged.
 fn sound(fed: &Fed) -> bool {
     fed.rejects.is_empty() && !fed.outcome.damaged && fed.outcome.salvaged == 0
 }

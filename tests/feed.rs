@@ -98,7 +98,7 @@ pub fn feed_body(extractor: &mut Extractor, body: Body) -> Fed {
     let outcome = extractor.extract(payload(body), &mut fed);
     // UTF-16 counts as it came or as UTF-8, whichever is at hand.
     fed.outcome = Outcome {
-        inflated_bytes: 0,
+        decompressed_bytes: 0,
         ..outcome
     };
     check(&outcome, fed.records.len(), fed.rejects.len());

@@ -13,7 +13,7 @@ use crate::made::{Random, gzip, id, utf16le};
 /// Three times the window.
 const LARGE_BYTES: usize = 12 << 20;
 
-/// Keeps only what identifies the records: 12 MB of them would be compared slowly.
+/// Keeps only the ids of the records: 12 MB of records would be compared slowly.
 #[derive(Default)]
 pub struct Ids {
     pub ids: Vec<String>,
@@ -146,7 +146,7 @@ fn all_records_of_a_large_subscription_document_are_found() {
     all_are_found(4);
 }
 
-/// With so much space in it that the window's end lies somewhere among the records.
+/// Puts so much space into the text that the window's end lies somewhere among the records.
 fn pushed(form: &Form, text: &[u8], random: &mut Random) -> Vec<u8> {
     let window = 4 << 20;
     let behind = match form.name {
@@ -209,7 +209,7 @@ fn large_files_of_other_forms_are_read_through_the_window_too() {
     let length = csv.len() as u64;
     let (found, outcome) = stream(csv.into_bytes(), 70_001);
     assert_eq!(found.ids, expected);
-    assert_eq!(outcome.inflated_bytes, length);
+    assert_eq!(outcome.decompressed_bytes, length);
 
     let line = "\"e\",\"{type=IAMUser}\",\"ModifyDBCluster\"\n";
     let csv = format!(
@@ -264,4 +264,16 @@ fn a_large_table_that_cannot_be_read_to_its_end_is_damaged() {
         found.ids.len() > 60_000 && outcome.salvaged > 0,
         "{outcome:?}"
     );
+}
+
+#[test]
+fn a_reader_may_borrow_the_bytes_it_reads() {
+    let form = forms(30).swap_remove(0);
+    let packed = gzip(&form.text);
+    let mut found = Ids::default();
+    let mut reader = packed.as_slice();
+    let outcome =
+        Extractor::default().extract_stream("made".into(), Some(7), &mut reader, &mut found);
+    assert_eq!((found.ids.len(), outcome.events), (30, 30));
+    assert_eq!(outcome.decompressed_bytes, form.text.len() as u64);
 }

@@ -9,4 +9,6 @@ mod fuzz;
 mod large;
 mod layering;
 mod made;
+mod partitioned;
+mod pipeline;
 mod sql;

@@ -1,14 +1,14 @@
-//! What a JSON object is: a CloudTrail record, a wrapper around some, or something else, told by
-//! members that only it has.
+//! Classes of JSON objects: CloudTrail records, wrappers around them, and anything else, recognised by
+//! members that only they have.
 //!
-//! Every key that tells forms apart stands in this file; a new form is one line in [`RULES`].
+//! Every key that does so stands in this file; a new form is one line in [`RULES`].
 //! Keys are compared as AWS spells them: a `LookupEvents` entry has an `EventName` as a record has
 //! an `eventName`, and is not a record.
 
 use super::foreign::ForeignKind;
 use crate::json::{Member, Span};
 
-/// The sorts of CloudTrail records; the table tells them apart by `eventCategory`.
+/// A sort of CloudTrail record; `eventCategory` has it in the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RecordKind {
     /// An API call, a sign-in, or something that a service did.
@@ -28,7 +28,7 @@ pub(super) enum ObjectClass {
     Wrapper(Wrapper),
     /// Something that is known and has no records in it.
     Foreign(ForeignKind),
-    /// None of these: the wrapper around it says best what it is.
+    /// None of these. The wrapper around it decides the kind to count.
     Unknown,
 }
 
@@ -43,7 +43,7 @@ pub(super) struct Wrapper {
     pub(super) delivered_millis: Option<Span>,
 }
 
-/// The form of a wrapper's content, with the kind to count if it has no records.
+/// The form of a wrapper's content, with the kind to count unknown content as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Content {
     /// An array of records or wrappers.
@@ -71,7 +71,7 @@ pub(super) const LIST_KEYS: &[&str] = &[
     "logEvents",
 ];
 
-/// A member that nearly every record has; damaged JSON with it in it is taken for damaged records.
+/// A key that nearly every record has. Damaged JSON that contains it is taken for damaged records.
 pub(super) const RECORD_MARK: &[u8] = b"\"eventVersion\"";
 
 /// A condition on a member of an object.
@@ -109,7 +109,7 @@ use Condition::{AnyArray, Array, Has, HasAny, Is, Object, Text};
 use ForeignKind as Kind;
 use Verdict::{Foreign, Wraps};
 
-/// SNS notifications have both, the copies that people store at least one.
+/// Members of SNS notifications; copies that people store may lack one.
 const SNS: Condition = HasAny(&["TopicArn", "MessageId"]);
 
 /// Members of CloudWatch's log events beside the message, depending on the API.
@@ -185,7 +185,7 @@ pub(super) fn classify(text: &str, members: &[Member]) -> ObjectClass {
     ObjectClass::Unknown
 }
 
-/// Returns whether these members, with log events or before any of them, are those of a control message.
+/// Returns whether the document with these members is a control message of CloudWatch Logs.
 pub(super) fn is_control_message(text: &str, members: &[Member]) -> bool {
     let is_control = Is("messageType", "CONTROL_MESSAGE");
     ObjectView::new(text, members).value(is_control).is_some()

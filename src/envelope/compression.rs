@@ -1,35 +1,36 @@
-//! Compression, told apart by magic bytes: at once for what fits, as a stream for the rest.
+//! Decompression: in one go for objects that fit, as a stream for the rest.
 //!
-//! A damaged gzip stream gives what came before the damage, and goes on with the next member if
+//! A damaged gzip stream yields the text before the damage, and goes on with the next member if
 //! there is one (Firehose writes many into a file); a [`BREAK`] line keeps the two sides apart.
 
 use std::io::{Cursor, ErrorKind, Read};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::MAX_INFLATED_BYTES;
+use super::MAX_DECOMPRESSED_BYTES;
 use super::gzip::GzipMembers;
 use super::magic::{self, Compression};
 use super::text::Utf16;
 
-/// What stands in the text where bytes were lost: no JSON text has this byte unescaped.
+/// A line that marks where bytes were lost; JSON never has its first byte unescaped.
 pub(super) const BREAK: &str = "\u{2}\n";
 
-/// Compressed inside compressed inside ...: `.gz` files uploaded with `Content-Encoding: gzip` make two.
+/// Most compressions inside each other. `.gz` files uploaded with `Content-Encoding: gzip` make two.
 const MAX_LAYERS: usize = 4;
 
-/// Inflates whole buffers.
-pub(super) struct Inflater(libdeflater::Decompressor);
+/// Decompresses whole buffers.
+pub(super) struct Decompressor(libdeflater::Decompressor);
 
-impl Default for Inflater {
+impl Default for Decompressor {
     fn default() -> Self {
         Self(libdeflater::Decompressor::new())
     }
 }
 
-impl Inflater {
-    /// Inflates `bytes` into `buffer`, or hands them back if they are not compressed. `None` if that
-    /// cannot be done in one go: other formats, several members, damage, or more than `cap` bytes.
-    pub(super) fn whole<'a>(
+impl Decompressor {
+    /// Decompresses `bytes` into `buffer`, or hands them back if they are not compressed. Returns
+    /// `None` if that takes a stream: other formats, several members, damage, or more than `cap`
+    /// bytes.
+    pub(super) fn decompress<'a>(
         &mut self,
         bytes: &'a [u8],
         buffer: &'a mut Vec<u8>,
@@ -42,9 +43,9 @@ impl Inflater {
         }
     }
 
-    /// libdeflate stops after the first member and does not say where, so a second gzip header
-    /// anywhere in the data (or what looks like one, in one file of two hundred) is left to the
-    /// stream reader, which knows.
+    /// Decompresses a single member. libdeflate stops after the first and does not say where, so data
+    /// with a second gzip header in it (or three bytes like one, in one file of two hundred) is left to
+    /// the stream.
     fn gzip<'a>(&mut self, bytes: &[u8], buffer: &'a mut Vec<u8>, cap: usize) -> Option<&'a [u8]> {
         let trailer = bytes.last_chunk::<4>()?;
         let size = u32::from_le_bytes(*trailer) as usize;
@@ -53,7 +54,7 @@ impl Inflater {
             return None;
         }
         if buffer.len() < size {
-            // Never shrunk: zeroing it again for each file would cost a tenth of inflating it.
+            // Never shrunk: zeroing it again for each file would cost a tenth of decompressing it.
             buffer.resize(size, 0);
         }
         match self.0.gzip_decompress(bytes, &mut buffer[..size]) {
@@ -63,19 +64,19 @@ impl Inflater {
     }
 }
 
-/// Damage to compressed data, or to the reading of it.
+/// Damage to compressed data, or a failure to read it.
 #[derive(Debug)]
 pub(super) struct StreamFault {
     pub(super) reason: &'static str,
     pub(super) detail: String,
-    /// Bytes that had been inflated by then.
+    /// Size of the text before the fault, bytes.
     pub(super) byte: u64,
 }
 
 pub(super) type Faults = Arc<Mutex<Vec<StreamFault>>>;
 
-/// The text of a payload, read piece by piece. Damage ends it early or leaves a [`BREAK`]; reading
-/// never fails, [`Stream::faults`] tells.
+/// The text of a payload, read piece by piece. Reading never fails: damage ends the text early or
+/// leaves a [`BREAK`], and is recorded for [`Stream::take_faults`].
 pub(super) struct Stream<'r> {
     text: Box<dyn Read + 'r>,
     faults: Faults,
@@ -86,31 +87,25 @@ impl<'r> Stream<'r> {
     pub(super) fn new(reader: impl Read + 'r) -> Self {
         let faults = Faults::default();
         Self {
-            text: layer(Box::new(Patient(reader)), &faults, MAX_LAYERS),
+            text: layer(Box::new(RetryInterrupted(reader)), &faults, MAX_LAYERS),
             faults,
             read_bytes: 0,
         }
     }
 
-    /// What went wrong so far.
-    pub(super) fn faults(&self) -> Vec<StreamFault> {
+    /// Takes the faults that were recorded so far.
+    pub(super) fn take_faults(&self) -> Vec<StreamFault> {
         std::mem::take(&mut *self.faults.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Appends up to `count` bytes to `buffer`; tells whether that was the end.
+    /// Appends up to `count` bytes to `buffer`. Returns whether the stream is at its end.
     pub(super) fn fill(&mut self, buffer: &mut Vec<u8>, count: usize) -> bool {
         let result = (&mut self.text).take(count as u64).read_to_end(buffer);
-        let read = match result {
-            Ok(read) => read,
-            Err(error) => {
-                note(&self.faults, reason(None, &error), &error, self.read_bytes);
-                0
-            }
-        };
+        let read = result.unwrap_or_else(|error| self.end_at(&error));
         self.read_bytes += read as u64;
-        if self.read_bytes > MAX_INFLATED_BYTES {
+        if self.read_bytes > MAX_DECOMPRESSED_BYTES {
             let error = std::io::Error::other("the rest is not read; is it a decompression bomb?");
-            note(
+            record_fault(
                 &self.faults,
                 "inflates to too much",
                 &error,
@@ -120,23 +115,27 @@ impl<'r> Stream<'r> {
         }
         read < count
     }
+
+    /// Records a failed read, which ends the text. Returns the number of bytes read, none.
+    fn end_at(&self, error: &std::io::Error) -> usize {
+        record_fault(&self.faults, reason(None, error), error, self.read_bytes);
+        0
+    }
 }
 
 impl Read for Stream<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        let read = self.text.read(buffer).unwrap_or_else(|error| {
-            note(&self.faults, reason(None, &error), &error, self.read_bytes);
-            0
-        });
+        let result = self.text.read(buffer);
+        let read = result.unwrap_or_else(|error| self.end_at(&error));
         self.read_bytes += read as u64;
         Ok(read)
     }
 }
 
-/// Reads again when a signal interrupted it: not every decoder does.
-struct Patient<R>(R);
+/// Retries reads that a signal interrupted, as not every decoder does.
+struct RetryInterrupted<R>(R);
 
-impl<R: Read> Read for Patient<R> {
+impl<R: Read> Read for RetryInterrupted<R> {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
         loop {
             match self.0.read(buffer) {
@@ -151,7 +150,7 @@ impl<R: Read> Read for Patient<R> {
 fn layer<'r>(mut reader: Box<dyn Read + 'r>, faults: &Faults, left: usize) -> Box<dyn Read + 'r> {
     let mut head = Vec::new();
     if let Err(error) = (&mut reader).take(magic::HEAD_BYTES).read_to_end(&mut head) {
-        note(faults, reason(None, &error), &error, 0);
+        record_fault(faults, reason(None, &error), &error, 0);
     }
     let format = magic::compression(&head);
     let order = magic::byte_order(&head);
@@ -165,7 +164,7 @@ fn layer<'r>(mut reader: Box<dyn Read + 'r>, faults: &Faults, left: usize) -> Bo
     let faults = Arc::clone(faults);
     let inner: Box<dyn Read + 'r> = match format {
         Compression::Gzip => Box::new(GzipMembers::new(reader, Arc::clone(&faults))),
-        Compression::Bzip2 => Box::new(Tolerant::new(
+        Compression::Bzip2 => Box::new(EndAtFault::new(
             bzip2::read::MultiBzDecoder::new(reader),
             format,
             Arc::clone(&faults),
@@ -174,10 +173,10 @@ fn layer<'r>(mut reader: Box<dyn Read + 'r>, faults: &Faults, left: usize) -> Bo
             Ok(mut decoder) => {
                 // 128 MiB of window is what `zstd --long` writes and still bounded.
                 let _ = decoder.window_log_max(27);
-                Box::new(Tolerant::new(decoder, format, Arc::clone(&faults)))
+                Box::new(EndAtFault::new(decoder, format, Arc::clone(&faults)))
             }
             Err(error) => {
-                note(&faults, "damaged zstd", &error, 0);
+                record_fault(&faults, "damaged zstd", &error, 0);
                 Box::new(std::io::empty())
             }
         },
@@ -185,8 +184,13 @@ fn layer<'r>(mut reader: Box<dyn Read + 'r>, faults: &Faults, left: usize) -> Bo
     layer(inner, &faults, left - 1)
 }
 
-/// Leaves word of a fault.
-pub(super) fn note(faults: &Faults, reason: &'static str, error: &std::io::Error, byte: u64) {
+/// Records a fault.
+pub(super) fn record_fault(
+    faults: &Faults,
+    reason: &'static str,
+    error: &std::io::Error,
+    byte: u64,
+) {
     let fault = StreamFault {
         reason,
         detail: error.to_string(),
@@ -198,7 +202,7 @@ pub(super) fn note(faults: &Faults, reason: &'static str, error: &std::io::Error
         .push(fault);
 }
 
-/// Whether the data or the reading of it is at fault.
+/// Returns the reason for the reject: damaged data, or a failure to read them.
 pub(super) fn reason(format: Option<Compression>, error: &std::io::Error) -> &'static str {
     match (format, error.kind()) {
         (Some(Compression::Gzip), ErrorKind::UnexpectedEof) => "truncated gzip",
@@ -216,8 +220,8 @@ pub(super) fn reason(format: Option<Compression>, error: &std::io::Error) -> &'s
     }
 }
 
-/// A decoder that ends where it fails, and leaves word of it.
-struct Tolerant<R> {
+/// Turns a decoding error into end of stream and records it in `faults`.
+struct EndAtFault<R> {
     decoder: R,
     format: Compression,
     faults: Faults,
@@ -225,7 +229,7 @@ struct Tolerant<R> {
     done: bool,
 }
 
-impl<R: Read> Tolerant<R> {
+impl<R: Read> EndAtFault<R> {
     fn new(decoder: R, format: Compression, faults: Faults) -> Self {
         Self {
             decoder,
@@ -237,26 +241,18 @@ impl<R: Read> Tolerant<R> {
     }
 }
 
-impl<R: Read> Read for Tolerant<R> {
+impl<R: Read> Read for EndAtFault<R> {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
         if self.done {
             return Ok(0);
         }
-        match self.decoder.read(buffer) {
-            Err(error) if error.kind() != ErrorKind::Interrupted => {
-                self.done = true;
-                note(
-                    &self.faults,
-                    reason(Some(self.format), &error),
-                    &error,
-                    self.read_bytes,
-                );
-                Ok(0)
-            }
-            result => {
-                self.read_bytes += *result.as_ref().unwrap_or(&0) as u64;
-                result
-            }
-        }
+        let read = self.decoder.read(buffer).unwrap_or_else(|error| {
+            self.done = true;
+            let reason = reason(Some(self.format), &error);
+            record_fault(&self.faults, reason, &error, self.read_bytes);
+            0
+        });
+        self.read_bytes += read as u64;
+        Ok(read)
     }
 }

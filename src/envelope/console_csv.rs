@@ -1,22 +1,22 @@
-//! CSV files about CloudTrail events: the console's event history, which has enough to make
-//! records of, and query results, which do not.
+//! CSV files about CloudTrail events: the console's event history, which becomes records, and query
+//! results, which have too little in them.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::io::Read;
 
-/// What a CSV file's first line says that it is.
+/// The kind of a CSV file, told by its first line.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Header {
-    /// "Download as CSV" of the event history page.
+    /// The event history page's "Download as CSV".
     EventHistory,
     /// The results of a query, by Athena or CloudTrail Lake.
     QueryResults,
 }
 
-/// Looks at the first line.
+/// Recognises the file by its first line.
 pub(super) fn header(text: &str) -> Option<Header> {
-    // JSON first: a trail file is one line of a megabyte, and not to be searched for its end.
+    // A trail file is JSON, one line of a megabyte, and not to be searched for its end.
     if text.starts_with(['{', '[']) {
         return None;
     }
@@ -37,7 +37,7 @@ pub(super) fn header(text: &str) -> Option<Header> {
     (known >= 2).then_some(Header::QueryResults)
 }
 
-/// Columns of query results that tell what they are of.
+/// Columns, of which query results on CloudTrail events have at least two.
 const COLUMNS: &[&str] = &[
     "eventid",
     "eventjson",
@@ -48,8 +48,8 @@ const COLUMNS: &[&str] = &[
     "useridentity",
 ];
 
-/// Makes a record of each row: what the page shows, under the names that records have. Gives the
-/// number of bytes that were read.
+/// Makes a record of each row: the page's columns, under the names that records have. Returns the
+/// number of bytes read.
 pub(super) fn records(csv: impl Read, mut each: impl FnMut(&str)) -> u64 {
     let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(csv);
     let mut row = csv::ByteRecord::new();
@@ -74,7 +74,7 @@ fn text(bytes: &[u8]) -> Cow<'_, str> {
     String::from_utf8_lossy(bytes)
 }
 
-/// Column titles by letters alone: the page has changed its spacing and case over the years.
+/// Reduces a column title to its letters: the page has changed its spacing and case over the years.
 fn fold(name: &str) -> String {
     name.chars()
         .filter(char::is_ascii_alphanumeric)

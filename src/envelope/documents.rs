@@ -1,63 +1,69 @@
-//! Text in, JSON documents out: one after another, with or without newlines between them, and behind
+//! Text in, JSON documents out: one after another, with or without newlines between them, and after
 //! the time stamps that log tools write.
+
+use std::ops::Range;
 
 use super::classify::{RECORD_MARK, is_control_message};
 use super::compression::BREAK;
 use super::console_csv::{self, Header};
 use super::foreign::ForeignKind;
 use super::magic::{self, UTF8_MARK};
-use super::text::{NOT_UTF8, patch, utf16};
-use super::wrapper::{Found, VALIDATION};
-use super::{Extractor, Job, Level, Place, WINDOW_BYTES, kpl};
-use crate::json::{Fault, Parsed, Span, skip_space};
+use super::salvage::BrokenDocument;
+use super::text::{NOT_UTF8, decode_utf16, patch_utf8};
+use super::wrapper::VALIDATION;
+use super::{Chunk, DocumentContext, Extractor, Job, Level, ValueRef, WINDOW_BYTES, kpl};
+use crate::json::{Parsed, SyntaxError, Tape, skip_space};
 
-/// What `aws-logs-write-test` holds, which an export puts beside its files.
+/// The text of `aws-logs-write-test`, which an export puts beside its files.
 const EXPORT_MARKER: &str = "Permission Check Successful";
 
 const NOT_JSON: &str = "expected a JSON document, a log line, or a compressed one";
 
 impl Extractor {
-    /// Text that is all there.
-    pub(super) fn top(&mut self, job: &mut Job<'_>, bytes: &[u8], place: Place) {
-        if let Some(text) = utf16(bytes) {
-            return self.top_text(job, &text, place);
+    /// Extracts from a whole payload after decompression.
+    pub(super) fn extract_bytes(
+        &mut self,
+        job: &mut Job<'_>,
+        bytes: &[u8],
+        context: DocumentContext,
+    ) {
+        if let Some(text) = decode_utf16(bytes) {
+            return self.extract_text(job, &text, context);
         }
         if let Some(records) = kpl::records(bytes) {
             for record in &records {
-                self.nested_bytes(job, record, place.inside(place.otherwise));
+                self.nested_bytes(job, record, context.nested());
             }
             return;
         }
         let bytes = bytes.strip_prefix(UTF8_MARK).unwrap_or(bytes);
         match std::str::from_utf8(bytes) {
-            Ok(text) => self.top_text(job, text, place),
+            Ok(text) => self.extract_text(job, text, context),
             Err(_) => {
                 let mut patched = bytes.to_vec();
-                let end = patch(&mut patched, true);
-                let text = std::str::from_utf8(&patched[..end]).unwrap_or_default();
-                self.top_text(job, text, place);
+                self.extract_text(job, patch_utf8(&mut patched, true), context);
             }
         }
     }
 
-    fn top_text(&mut self, job: &mut Job<'_>, text: &str, place: Place) {
+    fn extract_text(&mut self, job: &mut Job<'_>, text: &str, context: DocumentContext) {
         let start = skip_space(text.as_bytes(), 0);
         if start == text.len() {
             job.outcome.empty = true;
             return;
         }
-        if self.foreign(job, text, place) {
+        if self.foreign(job, text, context) {
             return;
         }
         if is_prose(&text[start..]) {
-            prose(job, text, place.ahead(start));
+            count_prose(job, text, context.at_offset(start));
         } else {
-            self.documents(job, text, place, true);
+            self.documents(job, Chunk::whole(text, context));
         }
     }
 
-    /// Forms that are no JSON, known by how they begin. Tells whether this was one.
-    fn foreign(&mut self, job: &mut Job<'_>, text: &str, place: Place) -> bool {
+    /// Takes text in a form other than JSON. Returns whether it was in one.
+    fn foreign(&mut self, job: &mut Job<'_>, text: &str, context: DocumentContext) -> bool {
         let kind = match (
             magic::unread_file(text.as_bytes()),
             console_csv::header(text),
@@ -68,7 +74,7 @@ impl Extractor {
             (None, Some(Header::QueryResults)) => ForeignKind::QueryResultCsv,
             (None, Some(Header::EventHistory)) => {
                 console_csv::records(text.as_bytes(), |json| {
-                    self.documents(job, json, place.inside(place.otherwise), true);
+                    self.documents(job, Chunk::whole(json, context.nested()));
                 });
                 return true;
             }
@@ -78,141 +84,132 @@ impl Extractor {
         true
     }
 
-    /// Walks the documents of `text`; gives the offset up to which it is done with. That is all of
-    /// it if `complete`; else what is left has to be handed in again with more behind it.
-    pub(super) fn documents(
-        &mut self,
-        job: &mut Job<'_>,
-        text: &str,
-        place: Place,
-        complete: bool,
-    ) -> usize {
-        let mut level = self.take_level(place.depth);
+    /// Walks the documents of `chunk` and returns the number of bytes consumed. Text from there on has
+    /// to be handed in again with more after it, unless the chunk is the last.
+    pub(super) fn documents(&mut self, job: &mut Job<'_>, chunk: Chunk<'_>) -> usize {
+        let Chunk { text, context, .. } = chunk;
+        let mut level = std::mem::take(self.level(context.depth));
         let mut at = match job.damage {
-            Some(damage) if place.depth == 0 => {
-                self.go_on_salvaging(job, &mut level, (text, damage), place, complete)
+            Some(damage) if context.depth == 0 => {
+                self.resume_salvage(job, &mut level, chunk, damage)
             }
             _ => 0,
         };
         while !job.outcome.stopped {
-            let (start, fault) = match level.tape.parse(text, at) {
+            let broken = match level.tape.parse(text, at) {
                 Parsed::Nothing => {
                     at = text.len();
                     break;
                 }
-                Parsed::Document { start, end } => match after(text, start, end, complete) {
-                    None => {
-                        self.whole_document(job, &level, (text, start, end), place);
+                Parsed::Document { start, end } => match check_end(chunk, start..end) {
+                    Ok(()) => {
+                        self.whole_document(job, &level.tape, chunk, start..end);
                         at = end;
                         continue;
                     }
-                    Some(fault) => (start, fault),
+                    Err(error) => BrokenDocument { start, error },
                 },
-                Parsed::Broken { start, fault } => (start, fault),
+                Parsed::Broken { start, error } => BrokenDocument { start, error },
             };
-            at = start;
-            if fault == Fault::Incomplete && !complete {
-                self.split(job, &mut level, (text, start), place);
+            at = broken.start;
+            if broken.error == SyntaxError::Incomplete && !chunk.is_last {
+                self.split(job, &mut level.tape, chunk, at);
                 break;
             }
-            match self.broken(job, &mut level, (text, start, fault), place, complete) {
+            match self.broken(job, &mut level, chunk, broken) {
                 Some(next) => at = next,
                 None => break,
             }
         }
-        self.put_level(place.depth, level);
+        *self.level(context.depth) = level;
         at
     }
 
+    /// Takes the document at `range`, which is on `tape`.
     fn whole_document(
         &mut self,
         job: &mut Job<'_>,
-        level: &Level,
-        (text, start, end): (&str, usize, usize),
-        place: Place,
+        tape: &Tape,
+        chunk: Chunk<'_>,
+        range: Range<usize>,
     ) {
-        if place.depth == 0 {
+        let Chunk { text, context, .. } = chunk;
+        if context.depth == 0 {
             job.split = None;
         }
-        let found = Found {
-            text,
-            span: Span {
-                start: start as u32,
-                end: end as u32,
-                escaped: true,
-            },
-            members: &level.tape.root,
-            tape: Some(&level.tape),
-        };
-        let place = if found.span.first(text) == b'[' {
-            place
-        } else {
-            place.ahead(start)
-        };
-        self.document(job, found, place);
+        let start = range.start;
+        if text.as_bytes()[start] == b'[' {
+            return self.elements(job, text, tape, context);
+        }
+        let document = ValueRef::document(text, tape, range);
+        self.value(job, document, context.at_offset(start));
     }
 
-    /// The elements that are on the tape of a document without an end.
-    pub(super) fn open_document(&mut self, job: &mut Job<'_>, found: Found<'_>, place: Place) {
-        let is_control = is_control_message(found.text, found.members);
-        if let (Some(tape), false) = (found.tape, is_control) {
-            self.elements(job, found.text, tape, place);
+    /// Takes the elements that are on the tape of a document without an end.
+    pub(super) fn framed_elements(&mut self, job: &mut Job<'_>, tape: &Tape, chunk: Chunk<'_>) {
+        if !is_control_message(chunk.text, &tape.root) {
+            self.elements(job, chunk.text, tape, chunk.context);
         }
     }
 
-    /// Something that is no JSON document at `start`: gives the offset to go on at, or `None` if
-    /// more text is needed to tell.
+    /// Takes text that is not a JSON document. Returns the offset after it, or `None` if more text
+    /// is needed to tell.
     fn broken(
         &mut self,
         job: &mut Job<'_>,
         level: &mut Level,
-        (text, start, fault): (&str, usize, Fault),
-        place: Place,
-        complete: bool,
+        chunk: Chunk<'_>,
+        broken: BrokenDocument,
     ) -> Option<usize> {
-        // A string alone on a line is JSON, but nobody's; one that is not alone is a piece of something.
-        let looks_like_json = matches!(text.as_bytes()[start], b'{' | b'[');
-        if place.depth > 0 {
-            let ours = memchr::memmem::find(text.as_bytes(), RECORD_MARK).is_some();
-            if looks_like_json && ours {
-                return Some(self.damaged(job, level, (text, start, fault), place, complete));
+        let Chunk { text, context, .. } = chunk;
+        // A string alone on a line is JSON of no interest; one that is not alone is a piece of something.
+        let looks_like_json = matches!(text.as_bytes()[broken.start], b'{' | b'[');
+        if context.depth > 0 {
+            let has_records = memchr::memmem::find(text.as_bytes(), RECORD_MARK).is_some();
+            if looks_like_json && has_records {
+                return Some(self.salvage_document(job, level, chunk, broken));
             }
-            job.not_cloudtrail(place.otherwise);
+            job.not_cloudtrail(context.fallback);
             return Some(text.len());
         }
         if looks_like_json {
-            return Some(self.damaged(job, level, (text, start, fault), place, complete));
+            return Some(self.salvage_document(job, level, chunk, broken));
         }
-        self.line(job, level, (text, start), place, complete)
+        self.line(job, level, chunk, broken.start)
     }
 
-    /// A line that does not begin as JSON does.
+    /// Takes a line that does not begin as JSON does. Returns as [`Self::broken`] does.
     fn line(
         &mut self,
         job: &mut Job<'_>,
         level: &mut Level,
-        (text, start): (&str, usize),
-        place: Place,
-        complete: bool,
+        chunk: Chunk<'_>,
+        start: usize,
     ) -> Option<usize> {
+        let text = chunk.text;
         if text[start..].starts_with(BREAK) {
             return Some(start + BREAK.len());
         }
         let end = match memchr::memchr(b'\n', &text.as_bytes()[start..]) {
             Some(length) => start + length,
-            None if complete || text.len() - start > WINDOW_BYTES => text.len(),
+            None if chunk.is_last || text.len() - start > WINDOW_BYTES => text.len(),
             None => return None,
         };
         let line = &text[start..end];
         if !begins_with_time(line) {
             if line.contains('{') {
                 // The rest of a document whose begin is lost may have whole records.
-                let why = NOT_JSON;
-                let fault = Fault::Invalid { at: start, why };
                 level.tape.clear();
-                return Some(self.damaged(job, level, (text, start, fault), place, complete));
+                let broken = BrokenDocument {
+                    start,
+                    error: SyntaxError::Invalid {
+                        at: start,
+                        why: NOT_JSON,
+                    },
+                };
+                return Some(self.salvage_document(job, level, chunk, broken));
             }
-            return Some(self.not_json(job, (text, start, end), place));
+            return Some(reject_lines(job, chunk, start..end));
         }
         let Some(json) = memchr::memchr2(b'{', b'[', line.as_bytes()).map(|at| start + at) else {
             job.not_cloudtrail(ForeignKind::LogLine);
@@ -221,56 +218,57 @@ impl Extractor {
         // Live tail may print the JSON over several lines, so the document ends where it ends.
         match level.tape.parse(text, json) {
             Parsed::Document { end, .. } => {
-                self.whole_document(job, level, (text, json, end), place);
+                self.whole_document(job, &level.tape, chunk, json..end);
                 Some(end)
             }
             Parsed::Broken {
-                fault: Fault::Incomplete,
+                error: SyntaxError::Incomplete,
                 ..
-            } if !complete => None,
-            _ if memchr::memmem::find(line.as_bytes(), RECORD_MARK).is_none() => {
+            } if !chunk.is_last => None,
+            Parsed::Broken { start, error }
+                if memchr::memmem::find(line.as_bytes(), RECORD_MARK).is_some() =>
+            {
+                let broken = BrokenDocument { start, error };
+                Some(self.salvage_document(job, level, chunk, broken))
+            }
+            _ => {
                 job.not_cloudtrail(ForeignKind::LogLine);
                 Some(end)
             }
-            Parsed::Broken { start, fault } => {
-                Some(self.damaged(job, level, (text, start, fault), place, complete))
-            }
-            Parsed::Nothing => Some(end),
         }
-    }
-
-    /// Lines up to the next that could be JSON: one reject for all of them.
-    fn not_json(
-        &mut self,
-        job: &mut Job<'_>,
-        (text, start, mut end): (&str, usize, usize),
-        place: Place,
-    ) -> usize {
-        while let Some(next) = text.get(end + 1..) {
-            let line = &next[..memchr::memchr(b'\n', next.as_bytes()).unwrap_or(next.len())];
-            if next.is_empty()
-                || line.contains('{')
-                || line.trim_start().starts_with('[')
-                || line.starts_with(BREAK.trim_end())
-                || begins_with_time(line)
-            {
-                break;
-            }
-            end += 1 + line.len();
-        }
-        reject_text(job, &text[start..end], place.ahead(start));
-        end
     }
 }
 
-/// Whether there is nothing in the text that could be JSON: then it is one thing, not a thing a line.
+/// Rejects the line at `range` and those after it that cannot be JSON either, as one. Returns the
+/// offset of their end.
+fn reject_lines(job: &mut Job<'_>, chunk: Chunk<'_>, range: Range<usize>) -> usize {
+    let text = chunk.text;
+    let mut end = range.end;
+    while let Some(next) = text.get(end + 1..) {
+        let line = &next[..memchr::memchr(b'\n', next.as_bytes()).unwrap_or(next.len())];
+        if next.is_empty()
+            || line.contains('{')
+            || line.trim_start().starts_with('[')
+            || line.starts_with(BREAK.trim_end())
+            || begins_with_time(line)
+        {
+            break;
+        }
+        end += 1 + line.len();
+    }
+    let context = chunk.context.at_offset(range.start);
+    reject_text(job, &text[range.start..end], context);
+    end
+}
+
+/// Returns whether no part of the text can be JSON, so that it is one file and not a document a line.
 fn is_prose(text: &str) -> bool {
     let has = |part: &str| memchr::memmem::find(text.as_bytes(), part.as_bytes()).is_some();
     !text.starts_with(['{', '[', '"']) && !begins_with_time(text) && !has("{\"") && !has("\"event")
 }
 
-/// Texts that lie beside log files by custom are nobody's loss; any other might have been one.
-fn prose(job: &mut Job<'_>, text: &str, place: Place) {
+/// Counts text that lies beside log files by custom; rejects any other, as it may have been one.
+fn count_prose(job: &mut Job<'_>, text: &str, context: DocumentContext) {
     let name = job
         .location
         .origin
@@ -283,11 +281,11 @@ fn prose(job: &mut Job<'_>, text: &str, place: Place) {
     if beside || name.ends_with(".md") {
         job.not_cloudtrail(ForeignKind::TextBeside);
     } else {
-        reject_text(job, text, place);
+        reject_text(job, text, context);
     }
 }
 
-fn reject_text(job: &mut Job<'_>, text: &str, place: Place) {
+fn reject_text(job: &mut Job<'_>, text: &str, context: DocumentContext) {
     let bytes = text.as_bytes();
     let (reason, detail) = if bytes.contains(&NOT_UTF8) || bytes.contains(&0) {
         (
@@ -297,32 +295,32 @@ fn reject_text(job: &mut Job<'_>, text: &str, place: Place) {
     } else {
         ("not JSON", NOT_JSON)
     };
-    let location = job.location.at_byte(place.byte);
+    let location = job.location.at_byte(context.byte);
     job.reject(location, reason, detail.to_owned(), bytes);
 }
 
-/// What is wrong with how a document ends: containers end by themselves, anything else with its line.
-fn after(text: &str, start: usize, end: usize, complete: bool) -> Option<Fault> {
-    if let b'{' | b'[' = text.as_bytes()[start] {
-        return None;
+/// Checks what follows the document at `range`: containers end by themselves, anything else ends
+/// with its line.
+fn check_end(chunk: Chunk<'_>, range: Range<usize>) -> Result<(), SyntaxError> {
+    let bytes = chunk.text.as_bytes();
+    if let b'{' | b'[' = bytes[range.start] {
+        return Ok(());
     }
-    let next = end
-        + text[end..]
-            .bytes()
-            .take_while(|b| matches!(b, b' ' | b'\t' | b'\r'))
-            .count();
-    match text.as_bytes().get(next) {
-        Some(b'\n') => None,
-        None if complete => None,
-        None => Some(Fault::Incomplete),
-        Some(_) => Some(Fault::Invalid {
+    let is_blank = |byte: &&u8| matches!(byte, b' ' | b'\t' | b'\r');
+    let next = range.end + bytes[range.end..].iter().take_while(is_blank).count();
+    match bytes.get(next) {
+        Some(b'\n') => Ok(()),
+        None if chunk.is_last => Ok(()),
+        None => Err(SyntaxError::Incomplete),
+        Some(_) => Err(SyntaxError::Invalid {
             at: next,
-            why: "expected a new line behind a value that stands alone",
+            why: "expected a new line after a value that stands alone",
         }),
     }
 }
 
-/// `2026-01-31T01:02` or with a space for the `T`, as the log tools of AWS begin their lines.
+/// Returns whether a line begins as those of the log tools of AWS do: `2026-01-31T01:02`, or with a
+/// space for the `T`.
 pub(super) fn begins_with_time(line: &str) -> bool {
     let shape = b"0000-00-00T00:00";
     line.len() > shape.len()

@@ -1,9 +1,9 @@
 //! Sound input that is not CloudTrail, by kind; each kind is counted under its label.
 
-/// A kind of input that is sound and has no CloudTrail records in it.
+/// A kind of sound input without CloudTrail records in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ForeignKind {
-    /// JSON that no rule of `classify` recognises, in no wrapper that tells more.
+    /// JSON that no rule of `classify` recognises, outside wrappers.
     OtherJson,
     /// An entry of `LookupEvents` whose event is not JSON.
     LookupEntry,
@@ -21,29 +21,29 @@ pub(super) enum ForeignKind {
     LogLine,
     /// A row of a Logs Insights query that did not select `@message`.
     InsightsRow,
-    /// S3 to SNS, SQS, Lambda or EventBridge: an object was made or deleted.
+    /// S3's notification that an object was made or deleted.
     S3Notification,
-    /// S3 to a new target of notifications.
+    /// S3's test of a new target of notifications.
     S3TestNotification,
-    /// CloudTrail to SNS: there are new log files.
+    /// CloudTrail's notification of new log files.
     LogFileNotice,
     /// CloudTrail's list of a trail's log files with their hashes.
     DigestFile,
-    /// CloudWatch Logs to a subscription: is it reachable?
+    /// CloudWatch Logs' test of a subscription.
     ControlMessage,
-    /// Aurora's database activity stream.
+    /// A record of Aurora's database activity stream.
     DatabaseActivity,
-    /// Rows that a CloudTrail Lake query found, or their signature.
+    /// Rows of a CloudTrail Lake query, or their signature.
     LakeQueryResult,
     /// A record in Security Lake's schema.
     SecurityLakeRecord,
-    /// SNS to a new subscriber.
+    /// SNS's message to a new subscriber.
     SubscriptionConfirmation,
-    /// CloudTrail to a new topic.
+    /// CloudTrail's message to a new topic.
     ValidationNotice,
-    /// CloudWatch Logs to a new target of exports.
+    /// CloudWatch Logs' test of a new target of exports.
     ExportTest,
-    /// A README, a licence.
+    /// A README or licence.
     TextBeside,
     /// A Parquet file.
     Parquet,
@@ -51,7 +51,7 @@ pub(super) enum ForeignKind {
     Zip,
     /// An xz archive.
     Xz,
-    /// Compression inside compression, deeper than it is taken off.
+    /// Compression inside compression, deeper than the limit.
     CompressedTooOften,
     /// A table of query results as CSV.
     QueryResultCsv,

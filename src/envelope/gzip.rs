@@ -1,24 +1,24 @@
-//! Gzip as a stream: members one after another, whatever lies between them, and over damage.
+//! Gzip as a stream: members one after another, whatever lies between them, and past damage.
 //!
-//! flate2's own reader forgets what it inflated in the call that meets the damage, up to some
-//! hundred kilobytes; here every byte that came out counts.
+//! flate2's own reader loses the text it decompressed in the call that meets the damage, up to some
+//! hundred kilobytes; this one keeps every byte.
 
 use std::io::{BufRead, BufReader, Error, ErrorKind, Read};
 
 use flate2::{Crc, Decompress, FlushDecompress, Status};
 
-use super::compression::{BREAK, Faults, note, reason};
+use super::compression::{BREAK, Faults, reason, record_fault};
 use super::magic::{Compression, GZIP_MEMBER};
 
 /// The text of gzip members one after another.
 pub(super) struct GzipMembers<'r> {
-    reader: Peek<'r>,
+    reader: PeekReader<'r>,
     state: State,
-    inflate: Decompress,
+    decompressor: Decompress,
     crc: Crc,
     faults: Faults,
-    inflated_bytes: u64,
-    /// What is left of a [`BREAK`] to hand out.
+    decompressed_bytes: u64,
+    /// The part of a [`BREAK`] that is not yet handed out.
     pending: &'static [u8],
 }
 
@@ -30,7 +30,7 @@ enum State {
     Data,
     /// Before a member's checksum.
     Trailer,
-    /// Behind a member, whole or not.
+    /// After a member, whole or not.
     Between,
     Done,
 }
@@ -38,12 +38,12 @@ enum State {
 impl<'r> GzipMembers<'r> {
     pub(super) fn new(reader: Box<dyn Read + 'r>, faults: Faults) -> Self {
         Self {
-            reader: Peek::new(reader),
+            reader: PeekReader::new(reader),
             state: State::Header,
-            inflate: Decompress::new(false),
+            decompressor: Decompress::new(false),
             crc: Crc::new(),
             faults,
-            inflated_bytes: 0,
+            decompressed_bytes: 0,
             pending: b"",
         }
     }
@@ -74,28 +74,29 @@ impl<'r> GzipMembers<'r> {
         if flags & CHECKSUM != 0 {
             self.reader.skip(2)?;
         }
-        self.inflate.reset(false);
+        self.decompressor.reset(false);
         self.crc.reset();
         self.state = State::Data;
         Ok(())
     }
 
-    /// Inflates into `buffer`; the count is right also where the data turns out damaged.
+    /// Decompresses into `buffer`. Returns the number of bytes, which counts up to the damage if there
+    /// is any.
     fn data(&mut self, buffer: &mut [u8]) -> (usize, std::io::Result<()>) {
         let input = match self.reader.fill_buf() {
             Ok(input) => input,
             Err(error) => return (0, Err(error)),
         };
         let ended = input.is_empty();
-        let (read, written) = (self.inflate.total_in(), self.inflate.total_out());
+        let (read, written) = (self.decompressor.total_in(), self.decompressor.total_out());
         let status = self
-            .inflate
+            .decompressor
             .decompress(input, buffer, FlushDecompress::None);
-        let read = self.inflate.total_in() - read;
-        let written = (self.inflate.total_out() - written) as usize;
+        let read = self.decompressor.total_in() - read;
+        let written = (self.decompressor.total_out() - written) as usize;
         self.reader.consume(read as usize);
         self.crc.update(&buffer[..written]);
-        self.inflated_bytes += written as u64;
+        self.decompressed_bytes += written as u64;
         let result = match status {
             Ok(Status::StreamEnd) => {
                 self.state = State::Trailer;
@@ -123,7 +124,7 @@ impl<'r> GzipMembers<'r> {
         Err(Error::new(ErrorKind::InvalidData, error))
     }
 
-    /// Behind a member: the next, the end, or padding and rubbish up to either.
+    /// Passes over padding and rubbish after a member, up to the next member or the end.
     fn next_member(&mut self) -> std::io::Result<()> {
         let mut rubbish = false;
         self.state = State::Done;
@@ -141,8 +142,13 @@ impl<'r> GzipMembers<'r> {
         }
         let damaged = !self.pending.is_empty();
         if rubbish && !damaged {
-            let error = Error::other("bytes behind the end that are not gzip");
-            note(&self.faults, "damaged gzip", &error, self.inflated_bytes);
+            let error = Error::other("bytes after the end that are not gzip");
+            record_fault(
+                &self.faults,
+                "damaged gzip",
+                &error,
+                self.decompressed_bytes,
+            );
         }
         self.pending = match self.state {
             State::Header if rubbish || damaged => BREAK.as_bytes(),
@@ -151,10 +157,10 @@ impl<'r> GzipMembers<'r> {
         Ok(())
     }
 
-    /// Leaves word of the damage, and goes on behind it unless nothing more can be read.
+    /// Records the damage, and goes on after it unless no more can be read.
     fn damaged(&mut self, error: &Error) {
         let reason = reason(Some(Compression::Gzip), error);
-        note(&self.faults, reason, error, self.inflated_bytes);
+        record_fault(&self.faults, reason, error, self.decompressed_bytes);
         (self.state, self.pending) = match reason {
             "unreadable file" => (State::Done, b"".as_slice()),
             _ => (State::Between, BREAK.as_bytes()),
@@ -170,7 +176,7 @@ impl Read for GzipMembers<'_> {
         loop {
             let mut written = 0;
             let result = match self.state {
-                // What lies behind damage is looked at first: it may be rubbish of the same damage.
+                // The bytes after damage come first: they may be rubbish of the same damage.
                 State::Between => self.next_member(),
                 _ if !self.pending.is_empty() => return self.pending.read(buffer),
                 State::Header => self.header(),
@@ -193,13 +199,13 @@ impl Read for GzipMembers<'_> {
 }
 
 /// A buffered reader that can look some bytes ahead.
-struct Peek<'r> {
+struct PeekReader<'r> {
     reader: BufReader<Box<dyn Read + 'r>>,
     ahead: Vec<u8>,
     at: usize,
 }
 
-impl<'r> Peek<'r> {
+impl<'r> PeekReader<'r> {
     fn new(reader: Box<dyn Read + 'r>) -> Self {
         Self {
             reader: BufReader::with_capacity(64 << 10, reader),
@@ -208,7 +214,7 @@ impl<'r> Peek<'r> {
         }
     }
 
-    /// The next `count` bytes, fewer only at the end.
+    /// Returns the next `count` bytes, fewer only at the end.
     fn peek(&mut self, count: usize) -> std::io::Result<&[u8]> {
         let have = self.ahead.len() - self.at;
         if have < count {
@@ -249,7 +255,7 @@ impl<'r> Peek<'r> {
     }
 }
 
-impl Read for Peek<'_> {
+impl Read for PeekReader<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
         let count = self.fill_buf()?.read(buffer)?;
         self.consume(count);
@@ -257,7 +263,7 @@ impl Read for Peek<'_> {
     }
 }
 
-impl BufRead for Peek<'_> {
+impl BufRead for PeekReader<'_> {
     fn fill_buf(&mut self) -> std::io::Result<&[u8]> {
         match self.ahead.len() - self.at {
             0 => self.reader.fill_buf(),

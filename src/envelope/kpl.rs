@@ -1,4 +1,4 @@
-//! Records that the Kinesis Producer Library packed into one.
+//! Unpacks the records that the Kinesis Producer Library aggregated into one.
 //!
 //! Format: four magic bytes, a protobuf message, the MD5 of that message
 //! (<https://github.com/awslabs/amazon-kinesis-producer/blob/master/aggregation-format.md>).
@@ -10,8 +10,8 @@ use super::magic;
 
 const MD5_BYTES: usize = 16;
 
-/// The packed records, or `None` if this is no such pack: then it is an ordinary record, whatever
-/// its first bytes say, as the format's own rules have it.
+/// Returns the aggregated records, or `None` if this is an ordinary record. By the rules of the format
+/// it is one if the checksum is wrong, whatever the first bytes say.
 pub(super) fn records(bytes: &[u8]) -> Option<Vec<Vec<u8>>> {
     let rest = bytes.strip_prefix(&magic::KPL)?;
     let (message, checksum) = rest.split_at_checked(rest.len().checked_sub(MD5_BYTES)?)?;
@@ -22,7 +22,7 @@ pub(super) fn records(bytes: &[u8]) -> Option<Vec<Vec<u8>>> {
     Some(pack.records.into_iter().map(|record| record.data).collect())
 }
 
-/// The part of the message that matters here; keys are passed over.
+/// The message without its keys, which are passed over.
 #[derive(Clone, PartialEq, Message)]
 struct AggregatedRecord {
     #[prost(message, repeated, tag = "3")]

@@ -1,9 +1,9 @@
 //! Payload in, CloudTrail records and rejects out. No I/O of its own, no Arrow, no clock.
 //!
-//! What a wrapper is, is decided by its content and never by a file's name; wrappers nest (a gzip
-//! in a Firehose record in a gzip ...), down to [`MAX_WRAPPERS`]. Every form that CloudTrail events
-//! travel in has its few lines in `classify` (how it is recognised) and `wrapper` (how it is taken
-//! off); a new one goes there.
+//! Wrappers are recognised by content, never by a file's name, and nest (a gzip in a Firehose record
+//! in a gzip ...) down to [`MAX_WRAPPERS`]. A new form of JSON is a line in the table of `classify`;
+//! a new kind of content has its few lines in `wrapper`, a new compression in `magic` and
+//! `compression`.
 //!
 //! ```text
 //! bytes --compression--> text --documents--> JSON documents --classify--> records
@@ -11,10 +11,9 @@
 //!             +------- wrapper: base64, strings, arrays <---------+
 //! ```
 //!
-//! Three things can become of anything in a payload: a record goes to [`RecordSink::record`], something
-//! sound that is no CloudTrail event is counted by kind, and what should have been sound and is not
-//! becomes a reject. A damaged document gives up the records that can still be framed, counted
-//! apart as salvaged.
+//! Each part of a payload has one of three outcomes: a record goes to [`RecordSink::record`], sound
+//! input that is not a CloudTrail event is counted by kind, and damage becomes a reject. The records
+//! of a damaged document that can still be framed count apart, as salvaged.
 
 mod classify;
 mod compression;
@@ -30,6 +29,7 @@ mod windows;
 mod wrapper;
 
 use std::io::Read;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -43,25 +43,27 @@ use foreign::ForeignKind;
 
 pub use classify::RecordKind;
 
-/// Wrappers may lie this deep inside each other. The deepest that AWS makes is five (SQS, SNS, S3
-/// notice, gzip, log file).
+/// Most wrappers inside each other. The deepest that AWS makes is five (SQS, SNS, S3 notice, gzip,
+/// log file).
 pub const MAX_WRAPPERS: usize = 12;
 
-/// What nested compression may inflate to, bytes. Kinesis carries 10 MiB in a record and Lambda 6 MiB
-/// in an event, so more is a bomb.
+/// Largest size of compressed content of a wrapper once it is decompressed, bytes. Kinesis carries
+/// 10 MiB in a record and Lambda 6 MiB in an event, so more is a bomb.
 pub const MAX_NESTED_BYTES: usize = 64 << 20;
 
-/// What one object may inflate to, bytes. Larger objects are cut off there, with a reject that says so.
-pub const MAX_INFLATED_BYTES: u64 = 64 << 30;
+/// Largest size of an object once it is decompressed, bytes. Larger ones are cut off there, with a
+/// reject that says so.
+pub const MAX_DECOMPRESSED_BYTES: u64 = 64 << 30;
 
-/// Inflated objects up to this size, bytes, are taken in one piece; larger ones in windows.
+/// Largest size of a decompressed object that is taken in one piece, bytes; larger ones pass through
+/// a window.
 const WHOLE_BYTES: usize = 32 << 20;
 
 /// Size of the window through which larger objects pass, bytes.
 const WINDOW_BYTES: usize = 4 << 20;
 
-/// One document that cannot be taken apart may have this size, bytes. A CloudTrail event has 256 KB
-/// at most (1 MB in CloudTrail Lake).
+/// Largest size of a document that cannot be taken apart, bytes. A CloudTrail event has 256 KB at
+/// most (1 MB in CloudTrail Lake).
 const MAX_DOCUMENT_BYTES: usize = 64 << 20;
 
 /// A CloudTrail record, still JSON.
@@ -69,68 +71,68 @@ const MAX_DOCUMENT_BYTES: usize = 64 << 20;
 pub struct Record<'a> {
     /// The text that the spans point into; valid JSON where they point.
     pub text: &'a str,
-    /// The record in it, an object.
+    /// The record's span, an object.
     pub span: Span,
     /// The record's members.
     pub members: &'a [Member],
-    /// What sort of record it is.
+    /// The sort of record.
     pub kind: RecordKind,
-    /// The object it came from.
+    /// The path or URL of the object with the record.
     pub origin: &'a Arc<str>,
-    /// Where in the object (after decompression) it, or the document that wraps it, starts.
+    /// Offset of the record, or of the document that wraps it, in the decompressed object, bytes.
     pub byte: u64,
-    /// When AWS delivered it, microseconds since 1970 UTC, where that is known.
+    /// The time of delivery, microseconds since 1970 UTC, if it is known.
     pub delivered_micros: Option<i64>,
 }
 
 impl<'a> Record<'a> {
-    /// The record's JSON text.
+    /// Returns the record's JSON text.
     pub fn json(&self) -> &'a str {
         self.span.raw(self.text)
     }
 }
 
-/// What a [`RecordSink`] made of a record.
+/// A [`RecordSink`]'s answer to a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Taken {
-    /// It is (or would be, but for a filter) a row.
+    /// The record is (or would be, but for a filter) a row.
     Row,
-    /// It was there before.
+    /// The record was there before.
     Duplicate,
-    /// It was handed down by an earlier run, and is not counted again.
+    /// The record was handed down by an earlier run, and is not counted again.
     Skipped,
-    /// Nothing more is wanted: stop.
+    /// No more records are wanted.
     Enough,
 }
 
-/// Where records go.
+/// A receiver of records.
 pub trait RecordSink {
     /// Takes a record.
     fn record(&mut self, record: &Record<'_>) -> Taken;
-    /// Counts something that is fine but no CloudTrail event.
+    /// Counts sound input that is not a CloudTrail event.
     fn not_cloudtrail(&mut self, kind: &'static str, count: u64);
-    /// Takes something that is not usable.
+    /// Takes input that is damaged.
     fn reject(&mut self, reject: &Reject<'_>);
 }
 
-/// What was in a payload.
+/// Counts of one payload.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Outcome {
-    /// API calls and service events, out of whole documents.
+    /// API calls and service events in sound documents.
     pub events: u64,
-    /// Insights events, out of whole documents.
+    /// Insights events in sound documents.
     pub insights: u64,
-    /// Aggregated events, out of whole documents.
+    /// Aggregated events in sound documents.
     pub aggregated: u64,
-    /// Records of any kind out of damaged documents.
+    /// Records of any kind in damaged documents.
     pub salvaged: u64,
-    /// Records that the sink had seen.
+    /// Records that the sink had before.
     pub duplicates: u64,
-    /// Bytes after decompression.
-    pub inflated_bytes: u64,
-    /// Whether there was nothing in it.
+    /// Size after decompression, bytes.
+    pub decompressed_bytes: u64,
+    /// Whether the payload was empty or white space.
     pub empty: bool,
-    /// Whether anything in it was damaged.
+    /// Whether any part of the payload was damaged.
     pub damaged: bool,
     /// Stretches of text that could not be framed.
     pub damaged_stretches: u64,
@@ -139,25 +141,39 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    /// Adds all that to the counts of the whole input.
+    /// Adds the counts to those of the whole input.
     pub fn add_to(&self, stats: &Stats) {
         stats.events.fetch_add(self.events, Relaxed);
         stats.insights.fetch_add(self.insights, Relaxed);
         stats.aggregated.fetch_add(self.aggregated, Relaxed);
         stats.salvaged.fetch_add(self.salvaged, Relaxed);
         stats.duplicates.fetch_add(self.duplicates, Relaxed);
-        stats.bytes_inflated.fetch_add(self.inflated_bytes, Relaxed);
+        stats
+            .bytes_inflated
+            .fetch_add(self.decompressed_bytes, Relaxed);
         stats.empty_objects.fetch_add(self.empty.into(), Relaxed);
         stats
             .damaged_objects
             .fetch_add(self.damaged.into(), Relaxed);
     }
+
+    /// Counts what came after `before` as salvaged: it was part of something damaged.
+    fn salvage_since(&mut self, before: &Outcome) {
+        for (now, before) in [
+            (&mut self.events, before.events),
+            (&mut self.insights, before.insights),
+            (&mut self.aggregated, before.aggregated),
+        ] {
+            self.salvaged += *now - before;
+            *now = before;
+        }
+    }
 }
 
-/// Takes wrappers off. Keeps its buffers from payload to payload; one for each thread.
+/// Takes wrappers off. Keeps its buffers from payload to payload; each thread has its own.
 #[derive(Default)]
 pub struct Extractor {
-    inflater: compression::Inflater,
+    decompressor: compression::Decompressor,
     levels: Vec<Level>,
     whole: Vec<u8>,
     window: Vec<u8>,
@@ -182,31 +198,50 @@ impl Default for Level {
     }
 }
 
-/// The payload at hand.
+/// The extraction of one payload.
 struct Job<'s> {
     sink: &'s mut dyn RecordSink,
     location: InputLocation,
     outcome: Outcome,
     /// Damage that reaches beyond the window.
-    damage: Option<windows::Damage>,
+    damage: Option<windows::OpenDamage>,
     /// A document larger than the window, taken apart between elements.
-    split: Option<windows::Split>,
+    split: Option<windows::SplitDocument>,
 }
 
-/// Where in a payload we are, and what is known about it.
+/// The facts about a document that come from around it.
 #[derive(Clone, Copy)]
-struct Place {
-    /// Offset in the payload, after decompression, of the text's first byte (of the document around
-    /// it, if it is nested).
+struct DocumentContext {
+    /// Offset in the decompressed payload of the text's first byte, or of the outermost document
+    /// around nested text.
     byte: u64,
     /// Wrappers taken off so far.
     depth: usize,
     /// Whether the text is part of something damaged.
     damaged: bool,
-    /// When it was delivered, where the key or a wrapper says so.
+    /// The time of delivery, microseconds since 1970 UTC, if the key or a wrapper has it.
     delivered_micros: Option<i64>,
-    /// What to count it as if it turns out to be no CloudTrail.
-    otherwise: ForeignKind,
+    /// The kind to count a document as that turns out to be unknown.
+    fallback: ForeignKind,
+}
+
+/// A piece of text that holds JSON documents.
+#[derive(Clone, Copy)]
+struct Chunk<'a> {
+    text: &'a str,
+    /// Whether no more text follows.
+    is_last: bool,
+    context: DocumentContext,
+}
+
+/// A value in some text, with its members if it is an object.
+#[derive(Clone, Copy)]
+struct ValueRef<'a> {
+    text: &'a str,
+    span: Span,
+    members: &'a [Member],
+    /// The tape on which the value is the root.
+    tape: Option<&'a Tape>,
 }
 
 impl Extractor {
@@ -221,7 +256,7 @@ impl Extractor {
         match body {
             Body::Whole(bytes) => {
                 let mut job = Job::new(origin, sink);
-                self.whole(&mut job, &bytes, Place::top(delivered_micros));
+                self.extract_whole(&mut job, &bytes, DocumentContext::root(delivered_micros));
                 job.outcome
             }
             Body::Stream(reader) => self.extract_stream(origin, delivered_micros, reader, sink),
@@ -239,29 +274,32 @@ impl Extractor {
         sink: &mut dyn RecordSink,
     ) -> Outcome {
         let mut job = Job::new(origin, sink);
-        self.stream(&mut job, reader, Place::top(delivered_micros));
+        self.extract_reader(&mut job, reader, DocumentContext::root(delivered_micros));
         job.outcome
     }
 
-    /// Bytes that are at hand: inflated at once where that is possible, else as a stream.
-    fn whole(&mut self, job: &mut Job<'_>, bytes: &[u8], place: Place) {
+    /// Extracts from bytes at hand: at once if they decompress in one go, else as a stream.
+    fn extract_whole(&mut self, job: &mut Job<'_>, bytes: &[u8], context: DocumentContext) {
         let mut buffer = std::mem::take(&mut self.whole);
-        match self.inflater.whole(bytes, &mut buffer, WHOLE_BYTES) {
+        let decompressed = self
+            .decompressor
+            .decompress(bytes, &mut buffer, WHOLE_BYTES);
+        match decompressed {
             Some(text) if magic::compression(text).is_none() => {
-                job.outcome.inflated_bytes += text.len() as u64;
-                self.top(job, text, place);
+                job.outcome.decompressed_bytes += text.len() as u64;
+                self.extract_bytes(job, text, context);
             }
-            _ => self.stream(job, bytes, place),
+            _ => self.extract_reader(job, bytes, context),
         }
         self.whole = buffer;
     }
 
-    fn stream<'r>(&mut self, job: &mut Job<'_>, reader: impl Read + 'r, place: Place) {
+    fn extract_reader(&mut self, job: &mut Job<'_>, reader: impl Read, context: DocumentContext) {
         let mut stream = compression::Stream::new(reader);
-        self.windows(job, &mut stream, place);
-        let faults = stream.faults();
+        self.extract_windows(job, &mut stream, context);
+        let faults = stream.take_faults();
         if !faults.is_empty() {
-            job.all_is_salvage();
+            job.outcome.salvage_since(&Outcome::default());
         }
         for fault in faults {
             let location = job.location.at_byte(fault.byte);
@@ -269,45 +307,75 @@ impl Extractor {
         }
     }
 
-    fn take_level(&mut self, depth: usize) -> Level {
+    fn level(&mut self, depth: usize) -> &mut Level {
         if self.levels.len() <= depth {
             self.levels.resize_with(depth + 1, Level::default);
         }
-        std::mem::take(&mut self.levels[depth])
-    }
-
-    fn put_level(&mut self, depth: usize, level: Level) {
-        self.levels[depth] = level;
+        &mut self.levels[depth]
     }
 }
 
-impl Place {
-    /// The start of a payload.
-    fn top(delivered_micros: Option<i64>) -> Self {
+impl DocumentContext {
+    /// Creates the context of a whole payload.
+    fn root(delivered_micros: Option<i64>) -> Self {
         Self {
             byte: 0,
             depth: 0,
             damaged: false,
             delivered_micros,
-            otherwise: ForeignKind::OtherJson,
+            fallback: ForeignKind::OtherJson,
         }
     }
 
-    /// One wrapper further in, at the same byte.
-    fn inside(self, otherwise: ForeignKind) -> Self {
+    /// Returns the context one wrapper further in.
+    fn nested(self) -> Self {
         Self {
             depth: self.depth + 1,
-            otherwise,
             ..self
         }
     }
 
-    /// The same, `offset` bytes on; what is nested keeps the place of the document around it.
-    fn ahead(self, offset: usize) -> Self {
+    /// Returns the context of content that counts as `fallback` if it turns out to be unknown.
+    fn with_fallback(self, fallback: ForeignKind) -> Self {
+        Self { fallback, ..self }
+    }
+
+    /// Returns the context of text `offset` bytes on. Nested text keeps the offset of the document
+    /// around it.
+    fn at_offset(self, offset: usize) -> Self {
         let offset = if self.depth == 0 { offset as u64 } else { 0 };
         Self {
             byte: self.byte + offset,
             ..self
+        }
+    }
+}
+
+impl<'a> Chunk<'a> {
+    /// Creates a chunk of text that is all there.
+    fn whole(text: &'a str, context: DocumentContext) -> Self {
+        Self {
+            text,
+            is_last: true,
+            context,
+        }
+    }
+}
+
+impl<'a> ValueRef<'a> {
+    /// Refers to the document at `range`, whose parts are on `tape`.
+    fn document(text: &'a str, tape: &'a Tape, range: Range<usize>) -> Self {
+        let span = Span {
+            start: range.start as u32,
+            end: range.end as u32,
+            // Unless it is a string, this has no meaning.
+            escaped: true,
+        };
+        Self {
+            text,
+            span,
+            members: &tape.root,
+            tape: Some(tape),
         }
     }
 }
@@ -322,34 +390,26 @@ impl<'s> Job<'s> {
             split: None,
         }
     }
-}
 
-impl Job<'_> {
-    fn record(
-        &mut self,
-        (text, span): (&str, Span),
-        members: &[Member],
-        kind: RecordKind,
-        place: Place,
-    ) {
+    fn record(&mut self, value: ValueRef<'_>, kind: RecordKind, context: DocumentContext) {
         if self.outcome.stopped {
             return;
         }
         let taken = self.sink.record(&Record {
-            text,
-            span,
-            members,
+            text: value.text,
+            span: value.span,
+            members: value.members,
             kind,
             origin: &self.location.origin,
-            byte: place.byte,
-            delivered_micros: place.delivered_micros,
+            byte: context.byte,
+            delivered_micros: context.delivered_micros,
         });
         let outcome = &mut self.outcome;
         match taken {
             Taken::Duplicate => outcome.duplicates += 1,
             Taken::Skipped => {}
             Taken::Enough => outcome.stopped = true,
-            Taken::Row if place.damaged => outcome.salvaged += 1,
+            Taken::Row if context.damaged => outcome.salvaged += 1,
             Taken::Row => match kind {
                 RecordKind::Event => outcome.events += 1,
                 RecordKind::Insight => outcome.insights += 1,
@@ -358,7 +418,7 @@ impl Job<'_> {
         }
     }
 
-    /// Counts something sound that is not CloudTrail.
+    /// Counts sound input that is not CloudTrail.
     fn not_cloudtrail(&mut self, kind: ForeignKind) {
         self.sink.not_cloudtrail(kind.label(), 1);
     }
@@ -371,23 +431,5 @@ impl Job<'_> {
             detail,
             bytes,
         });
-    }
-
-    /// The object as a whole turned out damaged: its records are salvage.
-    fn all_is_salvage(&mut self) {
-        self.salvage_since(&Outcome::default());
-    }
-
-    /// What came since `before` was part of something damaged.
-    fn salvage_since(&mut self, before: &Outcome) {
-        let outcome = &mut self.outcome;
-        for (now, before) in [
-            (&mut outcome.events, before.events),
-            (&mut outcome.insights, before.insights),
-            (&mut outcome.aggregated, before.aggregated),
-        ] {
-            outcome.salvaged += *now - before;
-            *now = before;
-        }
     }
 }

@@ -1,145 +1,115 @@
-//! What a damaged document still gives: the records that came whole before the damage, and those
-//! that can be framed behind it. Each stretch in between is one reject.
+//! The sound parts of a damaged document: the records before the damage, and those after it that can
+//! be framed. Each stretch in between is one reject.
+
+use std::ops::Range;
 
 use super::classify::{ObjectClass, classify};
 use super::documents::begins_with_time;
 use super::text::NOT_UTF8;
-use super::windows::Damage;
-use super::wrapper::Found;
-use super::{Extractor, Job, Level, Place, WINDOW_BYTES};
-use crate::json::{Element, Fault, Parsed, Span, Tape};
+use super::windows::OpenDamage;
+use super::{Chunk, DocumentContext, Extractor, Job, Level, ValueRef, WINDOW_BYTES};
+use crate::json::{Element, Parsed, SyntaxError, Tape};
 
-/// So many lines behind damage are looked at for one that stands alone.
+/// Lines to scan after damage for one that parses on its own.
 const LINES: usize = 8;
 
-/// A piece of a damaged document.
+/// A document with a syntax error in it.
 #[derive(Clone, Copy)]
-struct Piece<'a> {
-    text: &'a str,
-    /// Where what is not yet accounted for starts.
+pub(super) struct BrokenDocument {
+    /// Offset of the first byte in the text.
+    pub(super) start: usize,
+    pub(super) error: SyntaxError,
+}
+
+/// Damaged text that is searched for records.
+struct DamagedText<'a> {
+    chunk: Chunk<'a>,
+    /// Offset of the text that is neither handed on nor rejected yet.
     from: usize,
-    /// Where the damage was found, for the first stretch.
-    fault: Option<(usize, Fault)>,
-    /// Whether nothing comes behind it.
-    complete: bool,
+    /// The document, to explain the first reject.
+    broken: Option<BrokenDocument>,
 }
 
 impl Extractor {
-    /// A document that starts at `start` and is damaged. Gives the offset to go on at.
-    pub(super) fn damaged(
+    /// Extracts from a damaged document. Returns the number of bytes of the text consumed.
+    pub(super) fn salvage_document(
         &mut self,
         job: &mut Job<'_>,
         level: &mut Level,
-        (text, start, fault): (&str, usize, Fault),
-        place: Place,
-        complete: bool,
+        chunk: Chunk<'_>,
+        broken: BrokenDocument,
     ) -> usize {
-        let found_at = match fault {
-            Fault::Invalid { at, .. } => at.min(text.len()),
-            Fault::Incomplete => text.len(),
+        let text = chunk.text;
+        let error_at = match broken.error {
+            SyntaxError::Invalid { at, .. } => at,
+            SyntaxError::Incomplete => text.len(),
         };
         forget_dubious(&mut level.tape, text);
-        let from = whole_until(&level.tape).unwrap_or(start);
-        let line = memchr::memchr(b'\n', &text.as_bytes()[start..found_at]).is_none();
-        let (end, ends) = match end_of_damage(text, from, &mut level.salvage) {
-            Some(end) => (end, true),
-            None => (text.len(), complete),
-        };
-        if place.depth == 0 {
+        let from = end_of_elements(&level.tape).unwrap_or(broken.start);
+        let end = end_of_damage(text, from, &mut level.salvage);
+        let chunk = damaged_chunk(chunk, end);
+        if chunk.context.depth == 0 {
             if let Some(split) = job.split.take() {
-                job.salvage_since(split.before());
+                job.outcome.salvage_since(split.before());
             }
-            job.damage = (!ends).then_some(Damage { line });
+            let newline = memchr::memchr(b'\n', &text.as_bytes()[broken.start..error_at]);
+            job.damage = (!chunk.is_last).then_some(OpenDamage {
+                is_line: newline.is_none(),
+            });
         }
-        let place = Place {
-            damaged: true,
-            ..place
-        };
-        self.whole_elements(job, &level.tape, (text, start), place);
-        let piece = Piece {
-            text: &text[..end],
+        self.framed_elements(job, &level.tape, Chunk { text, ..chunk });
+        let damaged = DamagedText {
+            chunk,
             from,
-            fault: Some((start, fault)),
-            complete: ends,
+            broken: Some(broken),
         };
-        let done = self.salvage(job, &mut level.salvage, piece, place);
-        if ends { end } else { done }
+        self.salvage(job, &mut level.salvage, damaged)
     }
 
-    /// Goes on with damage that began in an earlier window.
-    pub(super) fn go_on_salvaging(
+    /// Goes on with damage that began in an earlier window. Returns the number of bytes consumed.
+    pub(super) fn resume_salvage(
         &mut self,
         job: &mut Job<'_>,
         level: &mut Level,
-        (text, damage): (&str, Damage),
-        place: Place,
-        complete: bool,
+        chunk: Chunk<'_>,
+        damage: OpenDamage,
     ) -> usize {
-        let end = match damage.line {
-            true => end_of_damage(text, 0, &mut level.salvage),
+        let end = match damage.is_line {
+            true => end_of_damage(chunk.text, 0, &mut level.salvage),
             false => None,
         };
-        let (end, ends) = match end {
-            Some(end) => (end, true),
-            None => (text.len(), complete),
-        };
-        let piece = Piece {
-            text: &text[..end],
-            from: 0,
-            fault: None,
-            complete: ends,
-        };
-        if ends {
+        let chunk = damaged_chunk(chunk, end);
+        if chunk.is_last {
             job.damage = None;
         }
-        let place = Place {
-            damaged: true,
-            ..place
+        let damaged = DamagedText {
+            chunk,
+            from: 0,
+            broken: None,
         };
-        let done = self.salvage(job, &mut level.salvage, piece, place);
-        if ends { end } else { done }
+        self.salvage(job, &mut level.salvage, damaged)
     }
 
-    /// What is on the tape came whole.
-    fn whole_elements(
-        &mut self,
-        job: &mut Job<'_>,
-        tape: &Tape,
-        (text, start): (&str, usize),
-        place: Place,
-    ) {
-        let Some(array) = tape.arrays.first() else {
-            return;
-        };
-        let found = Found {
-            text,
-            span: Span {
-                start: start as u32,
-                end: array.end,
-                escaped: true,
-            },
-            members: &tape.root,
-            tape: Some(tape),
-        };
-        self.open_document(job, found, place);
-    }
-
-    /// Tries every `{` for a record or a wrapper that is whole.
+    /// Tries every `{` for a record or a wrapper that is whole. Returns the number of bytes consumed,
+    /// which is the length of the text if the chunk is the last.
     ///
-    /// A text is looked at as often as objects lie inside each other in it at most, which the
-    /// scanner limits; objects that are whole and no records are passed over.
+    /// A text is scanned at most as often as objects lie inside each other in it, which the scanner
+    /// limits; whole objects that are not records are passed over.
     fn salvage(
         &mut self,
         job: &mut Job<'_>,
         tape: &mut Tape,
-        mut piece: Piece<'_>,
-        place: Place,
+        mut damaged: DamagedText<'_>,
     ) -> usize {
-        let text = piece.text;
+        let Chunk {
+            text,
+            is_last,
+            context,
+        } = damaged.chunk;
         let rejects = job.outcome.damaged_stretches;
-        let mut at = match piece.fault {
-            Some((start, _)) if start == piece.from => start + 1,
-            _ => piece.from,
+        let mut at = match damaged.broken {
+            Some(broken) if broken.start == damaged.from => broken.start + 1,
+            _ => damaged.from,
         };
         while !job.outcome.stopped
             && let Some(open) = text
@@ -152,52 +122,50 @@ impl Extractor {
                 Parsed::Document { end, .. } => {
                     let class = classify(text, &tape.root);
                     if let ObjectClass::Record(_) | ObjectClass::Wrapper(_) = class {
-                        stretch(job, &mut piece, open, place);
-                        let found = Found {
-                            text,
-                            span: Span {
-                                start: open as u32,
-                                end: end as u32,
-                                escaped: true,
-                            },
-                            members: &tape.root,
-                            tape: Some(tape),
-                        };
-                        self.object(job, found, place.ahead(open));
-                        piece.from = end;
+                        reject_stretch(job, &mut damaged, open);
+                        let object = ValueRef::document(text, tape, open..end);
+                        self.object(job, object, context.at_offset(open));
+                        damaged.from = end;
                     }
                     at = end;
                 }
                 Parsed::Broken {
-                    fault: Fault::Incomplete,
+                    error: SyntaxError::Incomplete,
                     ..
-                } if !piece.complete && text.len() - open < WINDOW_BYTES => {
-                    stretch(job, &mut piece, open, place);
+                } if !is_last && text.len() - open < WINDOW_BYTES => {
+                    reject_stretch(job, &mut damaged, open);
                     return open;
                 }
                 _ => at = open + 1,
             }
         }
-        stretch(job, &mut piece, text.len(), place);
-        if let Some((start, fault)) = piece
-            .fault
+        reject_stretch(job, &mut damaged, text.len());
+        if let Some(broken) = damaged
+            .broken
             .filter(|_| job.outcome.damaged_stretches == rejects)
         {
             // Only punctuation is missing, say the brackets at the end.
-            reject(
-                job,
-                text,
-                (start, text.len().max(start)),
-                Some(fault),
-                place,
-            );
+            let range = broken.start..text.len();
+            reject(job, damaged.chunk, range, Some(broken.error));
         }
         text.len()
     }
 }
 
-/// A string or scalar right before the damage may be part of it: a stray quote makes a string of the
-/// begin of the next record.
+/// Marks the chunk as damaged and cuts it off at `end`, the end of the damage if there is one in it.
+fn damaged_chunk(chunk: Chunk<'_>, end: Option<usize>) -> Chunk<'_> {
+    let context = DocumentContext {
+        damaged: true,
+        ..chunk.context
+    };
+    match end {
+        Some(end) => Chunk::whole(&chunk.text[..end], context),
+        None => Chunk { context, ..chunk },
+    }
+}
+
+/// Takes a string or scalar right before the damage off the tape, as it may be part of the damage: a
+/// stray quote makes a string of the begin of the next record.
 fn forget_dubious(tape: &mut Tape, text: &str) {
     let dubious = |element: &Element| !matches!(element.value.first(text), b'{' | b'[');
     if tape.last_element().is_some_and(dubious) {
@@ -205,23 +173,23 @@ fn forget_dubious(tape: &mut Tape, text: &str) {
     }
 }
 
-/// The offset behind the elements on the tape, if there are any.
-fn whole_until(tape: &Tape) -> Option<usize> {
+/// Returns the offset after the elements on the tape, if there are any.
+fn end_of_elements(tape: &Tape) -> Option<usize> {
     let array = tape.arrays.first()?;
     (array.elements.0 < array.elements.1).then_some(array.end as usize)
 }
 
-/// Where the damage ends for certain: before a line that stands alone, be it one document or a log
-/// line, if one of the next few does. Else there is no telling.
+/// Returns the offset of the end of the damage: before one of the next few lines that parses on its
+/// own, be it a document or a log line. `None` if no such line shows it.
 fn end_of_damage(text: &str, from: usize, tape: &mut Tape) -> Option<usize> {
     memchr::memchr_iter(b'\n', &text.as_bytes()[from..])
         .take(LINES)
         .map(|newline| from + newline)
-        .find(|newline| stands_alone(text, newline + 1, tape))
+        .find(|newline| parses_alone(text, newline + 1, tape))
 }
 
-/// Whether the line at `start` is one JSON document or begins as the lines of log tools do.
-fn stands_alone(text: &str, start: usize, tape: &mut Tape) -> bool {
+/// Returns whether the line at `start` is one JSON document or begins as the lines of log tools do.
+fn parses_alone(text: &str, start: usize, tape: &mut Tape) -> bool {
     match text.as_bytes().get(start) {
         Some(b'{' | b'[') => {}
         _ => return begins_with_time(&text[start..]),
@@ -236,43 +204,38 @@ fn stands_alone(text: &str, start: usize, tape: &mut Tape) -> bool {
     }
 }
 
-/// Rejects what lies between the last sound thing and `to`, unless that is only punctuation.
-fn stretch(job: &mut Job<'_>, piece: &mut Piece<'_>, to: usize, place: Place) {
-    let bytes = &piece.text.as_bytes()[piece.from..to];
-    let punctuation = |byte: &u8| b" \t\r\n,:[]}\x02".contains(byte);
-    let Some(first) = bytes.iter().position(|byte| !punctuation(byte)) else {
+/// Rejects what lies between the last sound part and `to`, unless that is only punctuation.
+fn reject_stretch(job: &mut Job<'_>, damaged: &mut DamagedText<'_>, to: usize) {
+    let bytes = &damaged.chunk.text.as_bytes()[damaged.from..to];
+    let is_punctuation = |byte: &u8| b" \t\r\n,:[]}\x02".contains(byte);
+    let Some(first) = bytes.iter().position(|byte| !is_punctuation(byte)) else {
         return;
     };
     let last = bytes
         .iter()
-        .rposition(|byte| !punctuation(byte))
+        .rposition(|byte| !is_punctuation(byte))
         .unwrap_or(first);
-    let span = (piece.from + first, piece.from + last + 1);
-    let fault = piece.fault.take().map(|(_, fault)| fault);
-    reject(job, piece.text, span, fault, place);
+    let range = damaged.from + first..damaged.from + last + 1;
+    let error = damaged.broken.take().map(|broken| broken.error);
+    reject(job, damaged.chunk, range, error);
 }
 
-fn reject(
-    job: &mut Job<'_>,
-    text: &str,
-    (start, end): (usize, usize),
-    fault: Option<Fault>,
-    place: Place,
-) {
-    let bytes = &text.as_bytes()[start.min(text.len())..end.min(text.len())];
-    let (reason, detail) = match fault {
+fn reject(job: &mut Job<'_>, chunk: Chunk<'_>, range: Range<usize>, error: Option<SyntaxError>) {
+    let start = range.start;
+    let bytes = &chunk.text.as_bytes()[range];
+    let (reason, detail) = match error {
         _ if bytes.contains(&NOT_UTF8) => ("invalid UTF-8", "bytes that are no text".to_owned()),
-        Some(Fault::Incomplete) => (
+        Some(SyntaxError::Incomplete) => (
             "cut-off JSON",
             "the text ends inside a document; is the file complete?".to_owned(),
         ),
-        Some(Fault::Invalid { at, why }) => {
-            let byte = place.ahead(at).byte;
+        Some(SyntaxError::Invalid { at, why }) => {
+            let byte = chunk.context.at_offset(at).byte;
             ("broken JSON", format!("{why} at byte {byte}"))
         }
         None => ("broken JSON", "cannot be framed as a record".to_owned()),
     };
-    let location = job.location.at_byte(place.ahead(start).byte);
+    let location = job.location.at_byte(chunk.context.at_offset(start).byte);
     job.outcome.damaged_stretches += 1;
     job.reject(location, reason, detail, bytes);
 }

@@ -1,38 +1,39 @@
-//! What text is encoded in: UTF-8, with damage, or the UTF-16 that PowerShell's `>` writes.
+//! Encodings of text: UTF-8, perhaps damaged, and the UTF-16 that PowerShell's `>` writes.
 
 use std::io::Read;
 
 use super::magic;
 
-/// What invalid UTF-8 is overwritten with, byte for byte, so that offsets stay: it is no JSON
-/// anywhere, and the record around it becomes a reject like any other damage.
+/// The byte that stands for each byte of invalid UTF-8, so that offsets stay. JSON allows it nowhere,
+/// so the record around it becomes a reject like any other damage.
 pub(super) const NOT_UTF8: u8 = 1;
 
-/// Bytes of UTF-16 that are read at a time.
+/// Size of the reads of UTF-16, bytes.
 const CHUNK_BYTES: usize = 32 << 10;
 
-/// Overwrites what is not UTF-8; gives the length of the text. A character that the end cuts is no
-/// fault while there is more to come, and then left out.
-pub(super) fn patch(bytes: &mut [u8], last: bool) -> usize {
+/// Overwrites what is not UTF-8 with [`NOT_UTF8`] and returns the text. A character that the end cuts
+/// is left out while there is more to come.
+pub(super) fn patch_utf8(bytes: &mut [u8], last: bool) -> &str {
     let mut from = 0;
-    loop {
+    let end = loop {
         match std::str::from_utf8(&bytes[from..]) {
-            Ok(_) => return bytes.len(),
+            Ok(_) => break bytes.len(),
             Err(error) => {
                 let at = from + error.valid_up_to();
                 let length = match error.error_len() {
                     Some(length) => length,
                     None if last => bytes.len() - at,
-                    None => return at,
+                    None => break at,
                 };
                 bytes[at..at + length].fill(NOT_UTF8);
                 from = at + length;
             }
         }
-    }
+    };
+    std::str::from_utf8(&bytes[..end]).expect("all that is not UTF-8 was overwritten")
 }
 
-/// The order of the bytes in UTF-16, told by the mark that it begins with.
+/// The order of the bytes in UTF-16.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum ByteOrder {
     Little,
@@ -55,8 +56,8 @@ impl ByteOrder {
     }
 }
 
-/// UTF-16 that is all there, without its mark.
-pub(super) fn utf16(bytes: &[u8]) -> Option<String> {
+/// Decodes bytes if they are UTF-16 with a mark, which is left out.
+pub(super) fn decode_utf16(bytes: &[u8]) -> Option<String> {
     let order = magic::byte_order(bytes)?;
     let mut text = String::new();
     order.decode(&bytes[2..], &mut text);
@@ -67,7 +68,7 @@ pub(super) fn utf16(bytes: &[u8]) -> Option<String> {
 pub(super) struct Utf16<R> {
     reader: R,
     order: ByteOrder,
-    /// Read and not yet decoded: half a character at most.
+    /// Bytes that are read and not yet decoded: half a character at most.
     rest: Vec<u8>,
     text: String,
     given: usize,
@@ -84,7 +85,7 @@ impl<R: Read> Utf16<R> {
         }
     }
 
-    /// Decodes the next chunk; no text comes of it only at the end.
+    /// Decodes the next chunk; `text` stays empty only at the end.
     fn more(&mut self) -> std::io::Result<()> {
         self.text.clear();
         self.given = 0;

@@ -1,5 +1,5 @@
-//! Text that is too large for memory, through a window that slides over it: a document that is
-//! larger than the window is taken apart between elements.
+//! Text that is too large for memory, in a window that slides over it. A document that is larger than
+//! the window is taken apart between elements.
 
 use std::io::Read;
 
@@ -7,39 +7,43 @@ use super::compression::Stream;
 use super::console_csv::{self, Header};
 use super::foreign::ForeignKind;
 use super::magic::{self, UTF8_MARK};
-use super::text::patch;
-use super::wrapper::Found;
-use super::{Extractor, Job, Level, MAX_DOCUMENT_BYTES, Outcome, Place, WINDOW_BYTES};
-use crate::json::{Span, skip_space};
+use super::text::patch_utf8;
+use super::{Chunk, DocumentContext, Extractor, Job, MAX_DOCUMENT_BYTES, Outcome, WINDOW_BYTES};
+use crate::json::{Tape, skip_space};
 
 /// A damaged document that goes on beyond the window.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Damage {
-    /// It is a line, so it ends with the line; else it ends with the payload.
-    pub(super) line: bool,
+pub(super) struct OpenDamage {
+    /// Whether the document is a line, so that the damage ends with it; else it ends with the payload.
+    pub(super) is_line: bool,
 }
 
 /// A document that is larger than the window and is taken apart between elements.
 #[derive(Debug)]
-pub(super) struct Split {
-    /// Its text up to and with the `[` of the array that is open.
+pub(super) struct SplitDocument {
+    /// The document's text up to and with the `[` of the array that is open.
     head: String,
-    /// Offset in the window behind the comma behind the last whole element.
+    /// Offset in the window after the comma after the last whole element; 0 if it was not split yet.
     resume: usize,
-    /// The counts before it.
+    /// The counts before the document.
     before: Outcome,
 }
 
-impl Split {
-    /// The counts before the document.
+impl SplitDocument {
+    /// Returns the counts before the document.
     pub(super) fn before(&self) -> &Outcome {
         &self.before
     }
 }
 
 impl Extractor {
-    /// Text that comes through a window.
-    pub(super) fn windows(&mut self, job: &mut Job<'_>, stream: &mut Stream<'_>, place: Place) {
+    /// Extracts from a stream.
+    pub(super) fn extract_windows(
+        &mut self,
+        job: &mut Job<'_>,
+        stream: &mut Stream<'_>,
+        context: DocumentContext,
+    ) {
         let mut window = std::mem::take(&mut self.window);
         window.clear();
         let mut byte = 0_u64;
@@ -49,10 +53,10 @@ impl Extractor {
             // Twice as much each time for a document that has no end yet: it is parsed again.
             let room = MAX_DOCUMENT_BYTES.saturating_sub(had);
             let last = stream.fill(&mut window, had.min(room).max(WINDOW_BYTES));
-            job.outcome.inflated_bytes += (window.len() - had) as u64;
+            job.outcome.decompressed_bytes += (window.len() - had) as u64;
             if first {
                 if last {
-                    self.top(job, &window, place);
+                    self.extract_bytes(job, &window, context);
                     break;
                 }
                 window.drain(
@@ -60,31 +64,33 @@ impl Extractor {
                         .strip_prefix(UTF8_MARK)
                         .map_or(0, |_| UTF8_MARK.len()),
                 );
-                if self.large_foreign(job, &window, stream, place) {
+                if self.large_foreign(job, &window, stream, context) {
                     break;
                 }
                 first = false;
             }
-            let end = patch(&mut window, last);
-            let text = std::str::from_utf8(&window[..end]).unwrap_or_default();
-            let here = Place { byte, ..place };
-            let used = self.documents(job, text, here, last);
+            let chunk = Chunk {
+                text: patch_utf8(&mut window, last),
+                is_last: last,
+                context: DocumentContext { byte, ..context },
+            };
+            let consumed = self.documents(job, chunk);
             if last || job.outcome.stopped {
                 break;
             }
-            byte = self.slide(job, &mut window, used, byte);
+            byte += job.slide(&mut window, consumed, byte);
         }
         self.window = window;
     }
 
-    /// Large files of forms that are no JSON, of which `head` is the first window. Tells whether this
-    /// was one.
+    /// Takes a large file in a form other than JSON, of which `head` is the first window. Returns
+    /// whether it was one.
     fn large_foreign(
         &mut self,
         job: &mut Job<'_>,
         head: &[u8],
         stream: &mut Stream<'_>,
-        place: Place,
+        context: DocumentContext,
     ) -> bool {
         let line = head.split(|&byte| byte == b'\n').next().unwrap_or_default();
         let header = std::str::from_utf8(line).ok().and_then(console_csv::header);
@@ -92,11 +98,11 @@ impl Extractor {
             (Some(kind), _) => kind,
             (None, Some(Header::QueryResults)) => ForeignKind::QueryResultCsv,
             (None, Some(Header::EventHistory)) => {
-                let place = place.inside(place.otherwise);
+                let context = context.nested();
                 let bytes = console_csv::records(head.chain(stream), |json| {
-                    self.documents(job, json, place, true);
+                    self.documents(job, Chunk::whole(json, context));
                 });
-                job.outcome.inflated_bytes += bytes.saturating_sub(head.len() as u64);
+                job.outcome.decompressed_bytes += bytes.saturating_sub(head.len() as u64);
                 return true;
             }
             (None, None) => return false,
@@ -105,83 +111,84 @@ impl Extractor {
         true
     }
 
-    /// Drops what is done with from the window; gives the offset of what is left.
-    fn slide(&self, job: &mut Job<'_>, window: &mut Vec<u8>, used: usize, byte: u64) -> u64 {
-        if let Some(split) = &job.split
-            && split.resume > 0
-        {
-            let head = split.head.len();
-            window.splice(..split.resume, split.head.bytes());
-            return byte + (split.resume - head) as u64;
-        }
-        window.drain(..used);
-        if window.len() > MAX_DOCUMENT_BYTES {
-            let location = job.location.at_byte(byte + used as u64);
-            let detail = format!(
-                "one JSON value of more than {MAX_DOCUMENT_BYTES} bytes that cannot be taken apart"
-            );
-            job.reject(location, "document too large", detail, b"");
-            job.damage = Some(Damage { line: false });
-            if let Some(split) = job.split.take() {
-                job.salvage_since(split.before());
-            }
-        }
-        byte + used as u64
-    }
-
-    /// Hands on the whole elements of a document that has no end in this window, and leaves word of
-    /// where to go on: with the document's head put before the rest, as if it began there.
+    /// Hands on the whole elements of a document that has no end in this window, and notes where to
+    /// go on: with the document's head put before the rest, as if it began there.
     pub(super) fn split(
         &mut self,
         job: &mut Job<'_>,
-        level: &mut Level,
-        (text, start): (&str, usize),
-        place: Place,
+        tape: &mut Tape,
+        chunk: Chunk<'_>,
+        start: usize,
     ) {
         let before = match job.split.take() {
             Some(split) => split.before,
             None => job.outcome,
         };
-        // Until it is taken apart further, which may be in the next window.
-        job.split = Some(Split {
+        // Stays so until an element is whole, which may be in the next window.
+        job.split = Some(SplitDocument {
             head: String::new(),
             resume: 0,
             before,
         });
-        let [array] = level.tape.arrays[..] else {
-            return;
-        };
+        let text = chunk.text;
         if text.len() - start < WINDOW_BYTES {
             return;
         }
-        // A number at the very end may go on in the next window.
-        if skip_space(text.as_bytes(), array.end as usize) == text.len() {
-            level.tape.forget_last_element();
-        }
-        let array = level.tape.arrays[0];
-        if array.elements.0 == array.elements.1 || level.tape.is_closed(&array) {
+        let Some((open, resume)) = split_point(tape, text) else {
             return;
-        }
-        let behind = skip_space(text.as_bytes(), array.end as usize);
-        if text.as_bytes().get(behind) != Some(&b',') {
-            return;
-        }
-        let found = Found {
-            text,
-            span: Span {
-                start: start as u32,
-                end: array.end,
-                escaped: true,
-            },
-            members: &level.tape.root,
-            tape: Some(&level.tape),
         };
-        self.open_document(job, found, place);
-        job.split = Some(Split {
-            head: text[start..=array.start as usize].to_owned(),
-            resume: behind + 1,
+        self.framed_elements(job, tape, chunk);
+        job.split = Some(SplitDocument {
+            head: text[start..=open].to_owned(),
+            resume,
             before,
         });
+    }
+}
+
+/// Returns the offset of the `[` of the only array on the tape, and the offset after the comma after
+/// its last element that is whole for certain, unless the array is at its end.
+fn split_point(tape: &mut Tape, text: &str) -> Option<(usize, usize)> {
+    let [array] = tape.arrays[..] else {
+        return None;
+    };
+    // A number at the very end may go on in the next window.
+    if skip_space(text.as_bytes(), array.end as usize) == text.len() {
+        tape.forget_last_element();
+    }
+    let array = tape.arrays[0];
+    if tape.elements_of(&array).is_empty() || tape.is_closed(&array) {
+        return None;
+    }
+    let comma = skip_space(text.as_bytes(), array.end as usize);
+    let is_comma = text.as_bytes().get(comma) == Some(&b',');
+    is_comma.then_some((array.start as usize, comma + 1))
+}
+
+impl Job<'_> {
+    /// Drops the text that was consumed from the window, which is at `byte` of the payload. Returns the
+    /// number of bytes by which the window moved.
+    fn slide(&mut self, window: &mut Vec<u8>, consumed: usize, byte: u64) -> u64 {
+        if let Some(split) = &self.split
+            && split.resume > 0
+        {
+            let head = split.head.len();
+            window.splice(..split.resume, split.head.bytes());
+            return (split.resume - head) as u64;
+        }
+        window.drain(..consumed);
+        if window.len() > MAX_DOCUMENT_BYTES {
+            let location = self.location.at_byte(byte + consumed as u64);
+            let detail = format!(
+                "one JSON value of more than {MAX_DOCUMENT_BYTES} bytes that cannot be taken apart"
+            );
+            self.reject(location, "document too large", detail, b"");
+            self.damage = Some(OpenDamage { is_line: false });
+            if let Some(split) = self.split.take() {
+                self.outcome.salvage_since(split.before());
+            }
+        }
+        consumed as u64
     }
 }
 

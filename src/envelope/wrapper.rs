@@ -1,4 +1,4 @@
-//! Takes one wrapper off and goes on with what is in it.
+//! Takes one wrapper off and goes on with its content.
 
 use base64::Engine as _;
 use base64::alphabet;
@@ -7,38 +7,29 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use super::classify::{Content, ObjectClass, Wrapper, classify};
 use super::compression::Stream;
 use super::foreign::ForeignKind;
-use super::{Extractor, Job, MAX_NESTED_BYTES, MAX_WRAPPERS, Place, kpl, magic};
-use crate::json::{Elements, Member, Members, Span, Tape, skip_space, unescape_into};
+use super::{
+    Chunk, DocumentContext, Extractor, Job, MAX_NESTED_BYTES, MAX_WRAPPERS, ValueRef, kpl, magic,
+};
+use crate::json::{Elements, Members, Span, Tape, skip_space, unescape_into};
 
-/// Standard alphabet, padded or not: the AWS tools pad, some archivers strip it.
+/// The standard alphabet, padded or not: the AWS tools pad, some archivers strip the padding.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &alphabet::STANDARD,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// What CloudTrail says when it is given a topic, and nothing else.
+/// The begin of the message that CloudTrail sends to a new topic.
 pub(super) const VALIDATION: &str = "CloudTrail validation message";
 
-/// A value in some text, and the tape its parts are on if it is a document of its own.
-#[derive(Clone, Copy)]
-pub(super) struct Found<'a> {
-    pub(super) text: &'a str,
-    pub(super) span: Span,
-    pub(super) members: &'a [Member],
-    pub(super) tape: Option<&'a Tape>,
-}
-
 impl Extractor {
-    /// A whole document.
-    pub(super) fn document(&mut self, job: &mut Job<'_>, found: Found<'_>, place: Place) {
-        match (found.span.first(found.text), found.tape) {
-            (b'[', Some(tape)) => self.elements(job, found.text, tape, place),
-            _ => self.value(job, found, place),
-        }
-    }
-
-    /// The elements of the first array on the tape.
-    pub(super) fn elements(&mut self, job: &mut Job<'_>, text: &str, tape: &Tape, place: Place) {
+    /// Takes the elements of the first array on the tape.
+    pub(super) fn elements(
+        &mut self,
+        job: &mut Job<'_>,
+        text: &str,
+        tape: &Tape,
+        context: DocumentContext,
+    ) {
         let Some(array) = tape.arrays.first() else {
             return;
         };
@@ -46,150 +37,175 @@ impl Extractor {
             if job.outcome.stopped {
                 return;
             }
-            let found = Found {
+            let value = ValueRef {
                 text,
                 span: element.value,
                 members: tape.members_of(element),
                 tape: None,
             };
-            self.value(job, found, place.ahead(element.value.start as usize));
+            self.value(job, value, context.at_offset(element.value.start as usize));
         }
     }
 
-    /// Any value: an object by what it is, text by what is in it.
-    pub(super) fn value(&mut self, job: &mut Job<'_>, found: Found<'_>, place: Place) {
-        match found.span.first(found.text) {
-            b'{' => self.object(job, found, place),
-            b'[' => self.nested_value(job, found.span.raw(found.text), place),
-            b'"' => self.string(job, found.text, found.span, place),
-            _ => job.not_cloudtrail(place.otherwise),
+    /// Takes a value of any type.
+    pub(super) fn value(
+        &mut self,
+        job: &mut Job<'_>,
+        value: ValueRef<'_>,
+        context: DocumentContext,
+    ) {
+        match value.span.first(value.text) {
+            b'{' => self.object(job, value, context),
+            b'[' => self.nested_value(job, value.span.raw(value.text), context),
+            b'"' => self.string(job, value.text, value.span, context),
+            _ => job.not_cloudtrail(context.fallback),
         }
     }
 
-    pub(super) fn object(&mut self, job: &mut Job<'_>, found: Found<'_>, place: Place) {
-        match classify(found.text, found.members) {
+    /// Hands on the object if it is a record, goes on with its content if it is a wrapper, else counts it.
+    pub(super) fn object(
+        &mut self,
+        job: &mut Job<'_>,
+        value: ValueRef<'_>,
+        context: DocumentContext,
+    ) {
+        match classify(value.text, value.members) {
             ObjectClass::Record(kind) => {
-                job.record((found.text, found.span), found.members, kind, place);
+                job.record(value, kind, context);
             }
-            ObjectClass::Unknown => job.not_cloudtrail(place.otherwise),
+            ObjectClass::Unknown => job.not_cloudtrail(context.fallback),
             ObjectClass::Foreign(kind) => job.not_cloudtrail(kind),
-            ObjectClass::Wrapper(_) if place.depth >= MAX_WRAPPERS => {
-                too_many_wrappers(job, place);
+            ObjectClass::Wrapper(_) if context.depth >= MAX_WRAPPERS => {
+                too_many_wrappers(job, context);
             }
-            ObjectClass::Wrapper(wrapper) => self.wrapper(job, found, wrapper, place),
+            ObjectClass::Wrapper(wrapper) => self.wrapper(job, value, wrapper, context),
         }
     }
 
-    fn wrapper(&mut self, job: &mut Job<'_>, found: Found<'_>, wrapper: Wrapper, place: Place) {
-        let (text, value) = (found.text, wrapper.value);
+    fn wrapper(
+        &mut self,
+        job: &mut Job<'_>,
+        value: ValueRef<'_>,
+        wrapper: Wrapper,
+        context: DocumentContext,
+    ) {
+        let (text, content) = (value.text, wrapper.value);
         match wrapper.content {
-            Content::Array => self.array(job, found, value, place),
-            Content::Object(otherwise) => {
-                let place = Place { otherwise, ..place };
-                self.nested_value(job, value.raw(text), place);
+            Content::Array => self.array(job, value, content, context),
+            Content::Object(fallback) => {
+                let context = context.with_fallback(fallback);
+                self.nested_value(job, content.raw(text), context);
             }
-            Content::Text(otherwise) => {
-                self.string(job, text, value, Place { otherwise, ..place });
+            Content::Text(fallback) => {
+                let context = context.with_fallback(fallback);
+                self.string(job, text, content, context);
             }
             Content::LogMessage => {
                 let millis = wrapper.delivered_millis;
                 let millis = millis.and_then(|millis| millis.raw(text).parse::<i64>().ok());
                 let micros = millis.and_then(|millis| millis.checked_mul(1000));
-                let place = Place {
-                    otherwise: ForeignKind::LogMessage,
-                    delivered_micros: micros.or(place.delivered_micros),
-                    ..place
+                let context = DocumentContext {
+                    fallback: ForeignKind::LogMessage,
+                    delivered_micros: micros.or(context.delivered_micros),
+                    ..context
                 };
-                self.string(job, text, value, place);
+                self.string(job, text, content, context);
             }
-            Content::Base64 => self.base64(job, text, value, place),
-            Content::InsightsRows => self.insights_rows(job, text, value, place),
+            Content::Base64 => self.base64(job, text, content, context),
+            Content::InsightsRows => self.insights_rows(job, text, content, context),
         }
     }
 
-    fn array(&mut self, job: &mut Job<'_>, found: Found<'_>, span: Span, place: Place) {
-        match found.tape {
+    fn array(
+        &mut self,
+        job: &mut Job<'_>,
+        value: ValueRef<'_>,
+        span: Span,
+        context: DocumentContext,
+    ) {
+        match value.tape {
             Some(tape) if tape.arrays.first().is_some_and(|a| a.start == span.start) => {
-                self.elements(job, found.text, tape, place);
+                self.elements(job, value.text, tape, context);
             }
-            _ => self.nested_value(job, span.raw(found.text), place),
+            _ => self.nested_value(job, span.raw(value.text), context),
         }
     }
 
-    /// A value that is known to be JSON but is on no tape.
-    fn nested_value(&mut self, job: &mut Job<'_>, text: &str, place: Place) {
-        self.nested_text(job, text, place.inside(place.otherwise));
+    /// Takes a value that is known to be JSON but is not on a tape.
+    fn nested_value(&mut self, job: &mut Job<'_>, text: &str, context: DocumentContext) {
+        self.nested_text(job, text, context.nested());
     }
 
-    /// What is in a string.
-    fn string(&mut self, job: &mut Job<'_>, text: &str, span: Span, place: Place) {
-        let place = place.inside(place.otherwise);
+    /// Takes the content of a string.
+    fn string(&mut self, job: &mut Job<'_>, text: &str, span: Span, context: DocumentContext) {
+        let context = context.nested();
         let raw = &text[span.start as usize + 1..span.end as usize - 1];
         if !span.escaped {
-            return self.nested_text(job, raw, place);
+            return self.nested_text(job, raw, context);
         }
-        let mut level = self.take_level(place.depth);
-        let mut inner = std::mem::take(&mut level.text);
-        self.put_level(place.depth, level);
+        let mut inner = std::mem::take(&mut self.level(context.depth).text);
         inner.clear();
         unescape_into(raw, &mut inner);
-        self.nested_text(job, &inner, place);
-        self.levels[place.depth].text = inner;
+        self.nested_text(job, &inner, context);
+        self.level(context.depth).text = inner;
     }
 
-    fn nested_text(&mut self, job: &mut Job<'_>, text: &str, place: Place) {
+    fn nested_text(&mut self, job: &mut Job<'_>, text: &str, context: DocumentContext) {
         let start = skip_space(text.as_bytes(), 0);
         match text.as_bytes().get(start) {
-            Some(b'{' | b'[') if place.depth > MAX_WRAPPERS => too_many_wrappers(job, place),
+            Some(b'{' | b'[') if context.depth > MAX_WRAPPERS => too_many_wrappers(job, context),
             Some(b'{' | b'[') => {
-                self.documents(job, text, place, true);
+                self.documents(job, Chunk::whole(text, context));
             }
             Some(b'C') if text.starts_with(VALIDATION) => {
                 job.not_cloudtrail(ForeignKind::ValidationNotice);
             }
-            _ => job.not_cloudtrail(place.otherwise),
+            _ => job.not_cloudtrail(context.fallback),
         }
     }
 
-    fn base64(&mut self, job: &mut Job<'_>, text: &str, span: Span, place: Place) {
-        let place = place.inside(ForeignKind::Payload);
-        let mut level = self.take_level(place.depth);
-        let mut bytes = std::mem::take(&mut level.bytes);
-        self.put_level(place.depth, level);
+    fn base64(&mut self, job: &mut Job<'_>, text: &str, span: Span, context: DocumentContext) {
+        let context = context.nested().with_fallback(ForeignKind::Payload);
+        let mut bytes = std::mem::take(&mut self.level(context.depth).bytes);
         bytes.clear();
         let raw = &text[span.start as usize + 1..span.end as usize - 1];
         // JSON may write the alphabet's slash as `\/`.
         let raw = crate::json::unescape(raw);
         match BASE64.decode_vec(raw.as_bytes(), &mut bytes) {
-            Ok(()) => self.nested_bytes(job, &bytes, place),
-            Err(_) => job.not_cloudtrail(place.otherwise),
+            Ok(()) => self.nested_bytes(job, &bytes, context),
+            Err(_) => job.not_cloudtrail(context.fallback),
         }
-        self.levels[place.depth].bytes = bytes;
+        self.level(context.depth).bytes = bytes;
     }
 
-    /// Bytes out of a wrapper: aggregated, compressed, or text.
-    pub(super) fn nested_bytes(&mut self, job: &mut Job<'_>, bytes: &[u8], place: Place) {
-        if place.depth > MAX_WRAPPERS {
-            too_many_wrappers(job, place);
+    /// Takes bytes out of a wrapper: aggregated, compressed, or text.
+    pub(super) fn nested_bytes(
+        &mut self,
+        job: &mut Job<'_>,
+        bytes: &[u8],
+        context: DocumentContext,
+    ) {
+        if context.depth > MAX_WRAPPERS {
+            too_many_wrappers(job, context);
         } else if let Some(records) = kpl::records(bytes) {
             for record in &records {
-                self.nested_bytes(job, record, place.inside(place.otherwise));
+                self.nested_bytes(job, record, context.nested());
             }
         } else if magic::compression(bytes).is_some() {
-            self.nested_compressed(job, bytes, place.inside(place.otherwise));
+            self.nested_compressed(job, bytes, context.nested());
         } else if let Ok(text) = std::str::from_utf8(bytes) {
-            self.nested_text(job, text, place);
+            self.nested_text(job, text, context);
         } else {
-            job.not_cloudtrail(place.otherwise);
+            job.not_cloudtrail(context.fallback);
         }
     }
 
-    fn nested_compressed(&mut self, job: &mut Job<'_>, bytes: &[u8], place: Place) {
+    fn nested_compressed(&mut self, job: &mut Job<'_>, bytes: &[u8], context: DocumentContext) {
         let mut stream = Stream::new(bytes);
         let mut text = Vec::new();
         let whole = stream.fill(&mut text, MAX_NESTED_BYTES);
-        let faults = stream.faults();
-        let location = job.location.at_byte(place.byte);
+        let faults = stream.take_faults();
+        let location = job.location.at_byte(context.byte);
         for fault in &faults {
             let detail = format!("{} (inside a wrapper)", fault.detail);
             job.reject(location.clone(), fault.reason, detail, b"");
@@ -198,41 +214,44 @@ impl Extractor {
             let detail = format!("the rest of what is over {MAX_NESTED_BYTES} bytes is not read");
             job.reject(location, "inflates to too much", detail, b"");
         }
-        let place = Place {
-            damaged: place.damaged || !whole || !faults.is_empty(),
-            ..place
+        let context = DocumentContext {
+            damaged: context.damaged || !whole || !faults.is_empty(),
+            ..context
         };
         match std::str::from_utf8(&text) {
-            Ok(text) => self.nested_text(job, text, place),
-            Err(_) => job.not_cloudtrail(place.otherwise),
+            Ok(text) => self.nested_text(job, text, context),
+            Err(_) => job.not_cloudtrail(context.fallback),
         }
     }
 
-    /// `aws logs get-query-results`: only `@message` has the event.
-    fn insights_rows(&mut self, job: &mut Job<'_>, text: &str, rows: Span, place: Place) {
-        let place = Place {
-            otherwise: ForeignKind::LogMessage,
-            ..place
-        };
+    /// Takes the rows of `aws logs get-query-results`, in which only `@message` has the event.
+    fn insights_rows(
+        &mut self,
+        job: &mut Job<'_>,
+        text: &str,
+        rows: Span,
+        context: DocumentContext,
+    ) {
+        let context = context.with_fallback(ForeignKind::LogMessage);
         for row in Elements::at(text, rows.start as usize) {
             let message = Elements::at(text, row.start as usize)
                 .filter_map(|cell| cell_value(text, cell, "@message"))
                 .next();
             match message {
-                Some(message) => self.string(job, text, message, place),
+                Some(message) => self.string(job, text, message, context),
                 None => job.not_cloudtrail(ForeignKind::InsightsRow),
             }
         }
     }
 }
 
-fn too_many_wrappers(job: &mut Job<'_>, place: Place) {
-    let location = job.location.at_byte(place.byte);
+fn too_many_wrappers(job: &mut Job<'_>, context: DocumentContext) {
+    let location = job.location.at_byte(context.byte);
     let detail = format!("more than {MAX_WRAPPERS} wrappers inside each other");
     job.reject(location, "too many wrappers", detail, b"");
 }
 
-/// The value of the `{"field": ..., "value": ...}` that `cell` is, if it is the field `name`.
+/// Returns the value of the `{"field": ..., "value": ...}` that `cell` is, if it is the field `name`.
 fn cell_value(text: &str, cell: Span, name: &str) -> Option<Span> {
     let mut value = None;
     let mut named = false;

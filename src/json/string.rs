@@ -1,18 +1,18 @@
-//! Strings in JSON text: over them fast, out of them exactly.
+//! Strings in JSON text: steps over them, and resolves their escapes.
 
 use std::borrow::Cow;
 
 use wide::u8x16;
 
-use super::{Fault, invalid};
+use super::{SyntaxError, invalid};
 
-/// Bytes looked at in one step.
+/// Width of one step, bytes.
 const LANES: usize = 16;
 
-/// Steps over the string whose opening quote is at `at`; gives the offset behind the closing
-/// quote, and whether there is a backslash in it.
+/// Steps over the string whose opening quote is at `at`. Returns the offset after the closing quote,
+/// and whether there is a backslash in the string.
 #[inline(always)]
-pub(super) fn skip_string(text: &[u8], at: usize) -> Result<(usize, bool), Fault> {
+pub(super) fn skip_string(text: &[u8], at: usize) -> Result<(usize, bool), SyntaxError> {
     let mut at = at + 1;
     let mut escaped = false;
     loop {
@@ -24,12 +24,12 @@ pub(super) fn skip_string(text: &[u8], at: usize) -> Result<(usize, bool), Fault
                 at = skip_escape(text, at)?;
             }
             Some(_) => return Err(invalid(at, "control character in a string")),
-            None => return Err(Fault::Incomplete),
+            None => return Err(SyntaxError::Incomplete),
         }
     }
 }
 
-/// The offset of the next quote, backslash or control character, or the text's end.
+/// Returns the offset of the next quote, backslash or control character, or the text's end.
 #[inline(always)]
 fn next_special(text: &[u8], mut at: usize) -> usize {
     while let Some(chunk) = text.get(at..at + LANES) {
@@ -53,23 +53,23 @@ fn next_special(text: &[u8], mut at: usize) -> usize {
 }
 
 #[inline(never)]
-fn skip_escape(text: &[u8], at: usize) -> Result<usize, Fault> {
+fn skip_escape(text: &[u8], at: usize) -> Result<usize, SyntaxError> {
     match text.get(at + 1) {
         Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => Ok(at + 2),
         Some(b'u') => {
             let digits = &text[at + 2..text.len().min(at + 6)];
             match digits.iter().position(|byte| !byte.is_ascii_hexdigit()) {
                 Some(n) => Err(invalid(at + 2 + n, "expected four hexadecimal digits")),
-                None if digits.len() < 4 => Err(Fault::Incomplete),
+                None if digits.len() < 4 => Err(SyntaxError::Incomplete),
                 None => Ok(at + 6),
             }
         }
         Some(_) => Err(invalid(at + 1, "unknown escape in a string")),
-        None => Err(Fault::Incomplete),
+        None => Err(SyntaxError::Incomplete),
     }
 }
 
-/// The text between a valid string's quotes (`raw` without them), with its escapes resolved.
+/// Resolves the escapes in `raw`, the text between the quotes of a valid string.
 ///
 /// ```
 /// use auroratrail::json::unescape;
@@ -86,8 +86,8 @@ pub fn unescape(raw: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// As [`unescape`], onto the end of `out`. Tells whether every escape stood for a character; a
-/// surrogate without its other half does not, and becomes U+FFFD.
+/// Appends `raw` with its escapes resolved to `out`. Returns whether every escape stood for a
+/// character; a surrogate without its other half does not, and becomes U+FFFD.
 pub fn unescape_into(raw: &str, out: &mut String) -> bool {
     let mut exact = true;
     let mut rest = raw;
@@ -114,8 +114,8 @@ pub fn unescape_into(raw: &str, out: &mut String) -> bool {
     exact
 }
 
-/// What the digits behind `\u` (and a second escape, for a surrogate pair) stand for, and how many
-/// bytes of `rest` they take.
+/// Returns the character for the digits after `\u` (and for a second escape, of a surrogate pair), and
+/// the number of bytes of `rest` that they take.
 fn unicode_escape(rest: &str) -> (Option<char>, usize) {
     let Some(high) = hex4(rest) else {
         return (None, 0);

@@ -1,10 +1,8 @@
-//! Where things are in a document: the members of its root, and the elements of the arrays in which
-//! CloudTrail's wrappers keep their records, with the members of each.
+//! A table of the parts of a document: the members of its root, and the elements of the arrays that the
+//! caller names, with the members of each.
 
 use super::string::skip_string;
-use super::{
-    Fault, Span, after_comma, invalid, skip_colon, skip_container, skip_space, value_span,
-};
+use super::{Span, SyntaxError, invalid, skip_colon, skip_container, skip_space, value_span};
 
 /// One member of an object.
 #[derive(Clone, Copy, Debug)]
@@ -15,49 +13,48 @@ pub struct Member {
     pub value: Span,
 }
 
-/// An array of the root (or the root itself) whose elements are on the tape.
+/// An array in the root, or the root itself, whose elements are on the tape.
 #[derive(Clone, Copy, Debug)]
 pub struct Array {
     /// Offset of the `[`.
     pub start: u32,
-    /// Behind the `]`; behind the last whole element while the array has no end.
+    /// Offset after the `]`, or after the last whole element if the array has no end.
     pub end: u32,
-    /// Range of its elements on the tape.
+    /// Range of the array's elements on the tape.
     pub elements: (u32, u32),
 }
 
 /// An element of an [`Array`].
 #[derive(Clone, Copy, Debug)]
 pub struct Element {
-    /// The element's text.
+    /// The element itself.
     pub value: Span,
-    /// Range of its members on the tape; empty unless it is an object.
+    /// Range of the element's members on the tape; empty unless it is an object.
     pub members: (u32, u32),
 }
 
-/// How far [`Tape::parse`] came.
+/// The result of [`Tape::parse`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Parsed {
     /// A whole document, now on the tape.
     Document {
-        /// Its first byte.
+        /// Offset of its first byte.
         start: usize,
-        /// Behind its last byte.
+        /// Offset after its last byte.
         end: usize,
     },
-    /// Nothing but white space was left.
+    /// Only white space was left.
     Nothing,
-    /// The text ended, or made no sense, inside a document. What came whole before that is on the
-    /// tape.
+    /// A document with an error. The parts before the error are on the tape.
     Broken {
-        /// The document's first byte.
+        /// Offset of its first byte.
         start: usize,
-        /// What went wrong, and where.
-        fault: Fault,
+        /// The error.
+        error: SyntaxError,
     },
 }
 
-/// The table of one document at a time; its memory is used again for the next.
+/// The parts of one document at a time; parsing the next reuses the memory.
 #[derive(Default)]
 pub struct Tape {
     /// Keys of root members whose arrays are indexed by element.
@@ -72,13 +69,13 @@ pub struct Tape {
     pub members: Vec<Member>,
 }
 
-/// Members and elements may be this many of each in a document: three times what the densest records
-/// have in the largest file that is taken in one piece, and some hundred megabytes.
+/// Most members, and most elements, of a document: some hundred megabytes, and three times as many as
+/// dense documents of 32 MB have.
 const MAX_PARTS: usize = 4 << 20;
 
 impl Tape {
-    /// Creates a tape that indexes by element, besides a root that is an array, the arrays in the
-    /// root's members of these names. To look into other arrays, parse them.
+    /// Creates a tape that indexes, element by element, a root that is an array and the arrays that
+    /// are root members with these keys. To look into other arrays, parse them.
     pub fn new(list_keys: &'static [&'static str]) -> Self {
         Self {
             list_keys,
@@ -86,7 +83,7 @@ impl Tape {
         }
     }
 
-    /// Validates the next document of `text` from byte `at` on, and notes where its parts are.
+    /// Validates the next document of `text` from byte `at` on, and indexes its parts.
     pub fn parse(&mut self, text: &str, at: usize) -> Parsed {
         let text = text.as_bytes();
         self.clear();
@@ -99,11 +96,11 @@ impl Tape {
         };
         match end {
             Ok(end) => Parsed::Document { start, end },
-            Err(fault) => Parsed::Broken { start, fault },
+            Err(error) => Parsed::Broken { start, error },
         }
     }
 
-    fn root_object(&mut self, text: &[u8], start: usize) -> Result<usize, Fault> {
+    fn root_object(&mut self, text: &[u8], start: usize) -> Result<usize, SyntaxError> {
         let mut at = skip_space(text, start + 1);
         while let Some(b'"') = text.get(at) {
             let (key, start) = key_span(text, at)?;
@@ -127,7 +124,7 @@ impl Tape {
         end_of_object(text, at, self.root.is_empty())
     }
 
-    fn array(&mut self, text: &[u8], start: usize) -> Result<usize, Fault> {
+    fn array(&mut self, text: &[u8], start: usize) -> Result<usize, SyntaxError> {
         let first = self.elements.len() as u32;
         let index = self.arrays.len();
         self.arrays.push(Array {
@@ -153,12 +150,12 @@ impl Tape {
                     return Ok(at + 1);
                 }
                 Some(_) => return Err(invalid(at, "expected ',' or ']'")),
-                None => return Err(Fault::Incomplete),
+                None => return Err(SyntaxError::Incomplete),
             }
         }
     }
 
-    fn element(&mut self, text: &[u8], start: usize) -> Result<Span, Fault> {
+    fn element(&mut self, text: &[u8], start: usize) -> Result<Span, SyntaxError> {
         let first = self.members.len();
         let value = match text.get(start) {
             Some(b'{') => {
@@ -182,7 +179,7 @@ impl Tape {
         Ok(value)
     }
 
-    fn object(&mut self, text: &[u8], start: usize) -> Result<usize, Fault> {
+    fn object(&mut self, text: &[u8], start: usize) -> Result<usize, SyntaxError> {
         let first = self.members.len();
         let mut at = skip_space(text, start + 1);
         while let Some(b'"') = text.get(at) {
@@ -194,7 +191,7 @@ impl Tape {
         end_of_object(text, at, self.members.len() == first)
     }
 
-    /// Forgets all that is on the tape.
+    /// Takes everything off the tape.
     pub fn clear(&mut self) {
         self.root.clear();
         self.arrays.clear();
@@ -223,7 +220,7 @@ impl Tape {
         };
     }
 
-    /// Whether `array` came to its end.
+    /// Returns whether `array` has its `]`.
     pub fn is_closed(&self, array: &Array) -> bool {
         let reached = match self.elements_of(array) {
             [.., last] => last.value.end,
@@ -232,19 +229,19 @@ impl Tape {
         array.end > reached
     }
 
-    /// The elements of `array`.
+    /// Returns the elements of `array`.
     pub fn elements_of(&self, array: &Array) -> &[Element] {
         &self.elements[array.elements.0 as usize..array.elements.1 as usize]
     }
 
-    /// The members of `element`.
+    /// Returns the members of `element`.
     pub fn members_of(&self, element: &Element) -> &[Member] {
         &self.members[element.members.0 as usize..element.members.1 as usize]
     }
 }
 
 #[inline(always)]
-fn push<T>(parts: &mut Vec<T>, part: T, at: usize) -> Result<(), Fault> {
+fn push<T>(parts: &mut Vec<T>, part: T, at: usize) -> Result<(), SyntaxError> {
     if parts.len() >= MAX_PARTS {
         return Err(invalid(at, "too many members or elements"));
     }
@@ -252,9 +249,9 @@ fn push<T>(parts: &mut Vec<T>, part: T, at: usize) -> Result<(), Fault> {
     Ok(())
 }
 
-/// The key whose quote is at `at`, and where its value starts.
+/// Returns the key whose quote is at `at`, and the offset of its value.
 #[inline(always)]
-fn key_span(text: &[u8], at: usize) -> Result<(Span, usize), Fault> {
+fn key_span(text: &[u8], at: usize) -> Result<(Span, usize), SyntaxError> {
     let (end, escaped) = skip_string(text, at)?;
     let key = Span {
         start: at as u32 + 1,
@@ -265,7 +262,7 @@ fn key_span(text: &[u8], at: usize) -> Result<(Span, usize), Fault> {
 }
 
 #[inline(always)]
-fn member_value(text: &[u8], start: usize, depth: u32) -> Result<Span, Fault> {
+fn member_value(text: &[u8], start: usize, depth: u32) -> Result<Span, SyntaxError> {
     match text.get(start) {
         Some(b'{' | b'[') => Ok(Span {
             start: start as u32,
@@ -276,30 +273,30 @@ fn member_value(text: &[u8], start: usize, depth: u32) -> Result<Span, Fault> {
     }
 }
 
-/// Where the next key starts, or the `}` stands.
+/// Returns the offset of the next key or of the `}`.
 #[inline(always)]
-fn next_member(text: &[u8], at: usize) -> Result<usize, Fault> {
+fn next_member(text: &[u8], at: usize) -> Result<usize, SyntaxError> {
     let comma = skip_space(text, at);
     match text.get(comma) {
         Some(b',') => {
-            let at = after_comma(text, at);
+            let at = skip_space(text, comma + 1);
             match text.get(at) {
                 Some(b'"') => Ok(at),
                 Some(_) => Err(invalid(at, "expected a key in quotes")),
-                None => Err(Fault::Incomplete),
+                None => Err(SyntaxError::Incomplete),
             }
         }
         Some(b'}') => Ok(comma),
         Some(_) => Err(invalid(comma, "expected ',' or '}'")),
-        None => Err(Fault::Incomplete),
+        None => Err(SyntaxError::Incomplete),
     }
 }
 
-fn end_of_object(text: &[u8], at: usize, empty: bool) -> Result<usize, Fault> {
+fn end_of_object(text: &[u8], at: usize, empty: bool) -> Result<usize, SyntaxError> {
     match text.get(at) {
         Some(b'}') => Ok(at + 1),
         Some(_) if empty => Err(invalid(at, "expected a key in quotes or '}'")),
         Some(_) => Err(invalid(at, "expected ',' or '}'")),
-        None => Err(Fault::Incomplete),
+        None => Err(SyntaxError::Incomplete),
     }
 }

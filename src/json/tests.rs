@@ -12,7 +12,7 @@ fn accepts(text: &str) -> bool {
     }
 }
 
-/// What serde_json takes as one document, which is what the tape has to take.
+/// Returns whether serde_json takes the text as one document, as the tape then has to.
 fn serde_accepts(text: &str) -> bool {
     serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok()
 }
@@ -89,7 +89,7 @@ fn a_broken_document_keeps_what_came_whole() {
         parsed,
         Parsed::Broken {
             start: 0,
-            fault: Fault::Incomplete
+            error: SyntaxError::Incomplete
         }
     );
     let elements = tape.elements_of(&tape.arrays[0]);
@@ -178,7 +178,7 @@ proptest! {
         let cut = cut.index(text.len());
         if let (1.., Some(head)) = (cut, text.get(..cut)) {
             let parsed = Tape::new(&["items"]).parse(head, 0);
-            prop_assert_eq!(parsed, Parsed::Broken { start: 0, fault: Fault::Incomplete });
+            prop_assert_eq!(parsed, Parsed::Broken { start: 0, error: SyntaxError::Incomplete });
         }
     }
 

@@ -152,9 +152,9 @@ impl Gate {
             }
             match feed.end.take() {
                 Some(end) if self.has_epochs() => {
+                    // Not raised: the others first come to the ends of their payloads.
                     feed.end = Some(end);
-                    self.raise();
-                    continue;
+                    return Next::Barrier;
                 }
                 Some(End::Failed(error)) => {
                     feed.end = Some(End::Exhausted);
@@ -245,11 +245,14 @@ impl Gate {
         for (key, items) in epoch.failed.iter().chain(&epoch.partial) {
             checkpoint.set_unfinished(key, *items);
         }
+        let is_partial = !epoch.partial.is_empty();
         epoch.partial.clear();
         epoch.arrived = 0;
-        let end = match feed.end.take() {
-            None if self.execution.stop().is_cancelled() => Some(End::Stopped),
-            end => end,
+        let end = match self.execution.stop().is_cancelled() {
+            // The source is at its end, and a thread is not.
+            false if is_partial => None,
+            true if is_partial => Some(End::Stopped),
+            is_stopped => feed.end.take().or(is_stopped.then_some(End::Stopped)),
         };
         drop(feed);
         let is_last = end.is_some();
