@@ -4,21 +4,29 @@
 //!
 //! ```text
 //! source     where bytes come from          files, folders, s3://, -, sample:
-//!   |  Payload { origin, body }
+//!   |  Payload { origin, body }                                  ^ from a Checkpoint
 //! envelope   takes wrappers off             gzip, {"Records"}, CloudWatch, EventBridge, KPL, SQS ...
-//!   |  Record { text, members }, or a reject with a reason
+//!   |  Record { text, members }, or a Reject with a reason
 //! events     one pass into columns          only those that somebody asked for
 //!   |  RecordBatch
-//! query      DataFusion over batches        names as people write them
-//!   |  rows
-//! cli        what was typed, what is shown
+//! pipeline   drives the three above         threads, back-pressure, epochs, stopping
+//!   |  batches, then a Barrier with a Checkpoint
+//!   +-- query    DataFusion over batches    tables, functions, names as people write them
+//!   |     |  rows
+//!   +-- cli      commands, formats, messages
 //! ```
 //!
-//! # Where to find what
+//! The loop from source to batch exists once, in [`pipeline`]: a query's table and `scan` are two
+//! consumers of it. What belongs to one run over an input (counters, receivers of rejects, the stop
+//! token) is an [`execution::Execution`]; tables and sessions outlive it and have no such state.
+//!
+//! # Finding things
 //!
 //! | question | place |
 //! | --- | --- |
-//! | Where do bytes come from, and what need not be read? | [`source`], [`source::key`] |
+//! | Where do bytes come from, and what need not be read? | [`source`], [`source::KeyFilter`] |
+//! | How far has a source come, and how does a run go on? | [`checkpoint`] |
+//! | Why is each record counted once, though the process died? | [`pipeline`], `tests/pipeline.rs` |
 //! | What is this blob, and where are the events in it? | [`envelope`] |
 //! | What counts as an event? | `envelope/classify.rs` |
 //! | What becomes of damage? | `envelope/salvage.rs` |
@@ -26,11 +34,26 @@
 //! | What columns are there? | [`events::columns`] |
 //! | What does `actor` mean exactly? | `events/derived.rs` |
 //! | What belongs to the Aurora family? | [`events::family`] |
-//! | How does a row become its record again? | [`events::rebuild`] |
+//! | When are two records the same event? | [`events::fingerprint`](events::fingerprint()) |
+//! | How does a row become its record again? | [`events::rebuild`](events::rebuild()) |
 //! | What does WHERE save? | `query/pushdown.rs` |
 //! | How does `userIdentity.userName` find its column? | [`query::names`] |
-//! | What is counted, and where do rejects go? | [`stats`] |
+//! | What is counted, and where do rejects go? | [`stats`], [`reject`] |
 //! | Who can fix this error? | [`error`] |
+//!
+//! # Adding things
+//!
+//! | to add | write | and name it in |
+//! | --- | --- | --- |
+//! | a source | a file in `source/` with a type that implements [`source::Source`] and a function that opens it; `tests/partitioned.rs` is an example of 78 lines | [`source::Sources::new`], by its scheme; the table in `source/mod.rs` and the README |
+//! | an envelope | its rule in the table of `envelope/classify.rs`, the way to take it off in `envelope/wrapper.rs` (a file of its own if it is not JSON, as `kpl.rs`; magic bytes go to `magic.rs`), a test in `tests/envelopes.rs` | README |
+//! | a column of an API call | a line in `events/api_columns.tsv` | |
+//! | a derived column | a row in the table of `events/derived.rs` | README |
+//! | a function of SQL | a file in `query/functions/` with a UDF that has a `Documentation` | `ours` in `query/functions/mod.rs`; `SHOW FUNCTIONS` lists it |
+//! | an output format | a file in `cli/output/` with a type that implements `BatchWriter` | `Format` and `batch_writer` in `cli/output/mod.rs`; README |
+//! | a command | a file in `cli/`, its arguments in `cli/mod.rs` | README |
+//!
+//! `tests/layering.rs` has the table of which module may use which.
 //!
 //! # Two decisions
 //!
@@ -40,32 +63,25 @@
 //! members it wants, in text that it can trust. Members that nobody asked for are never looked at again.
 //!
 //! **The schema is data and it is fixed.** Nothing is inferred: no pass over the input decides a
-//! type, and no folder changes the meaning of a query. What a column cannot hold exactly is kept in
-//! `unmapped` or `nullfields`, so that a record can always be rebuilt from its row.
+//! type, and no folder changes the meaning of a query. Values that a column cannot hold exactly are
+//! kept in `unmapped` or `nullfields`, so that a record can always be rebuilt from its row.
 //!
 //! # A query, from code
 //!
 //! ```
-//! use std::sync::Arc;
 //! use auroratrail::query::{Options, Session, table::Input};
-//! use auroratrail::sample::Sample;
-//! use auroratrail::source::{Location, S3Settings, Sources};
+//! use auroratrail::source::{Sources, aws::AwsSettings};
 //! use futures::TryStreamExt;
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let sources = Sources::new(S3Settings::default())
-//!     .with_sample(|query| Ok(Sample::parse(query)?.payloads()));
-//! let input = Input {
-//!     sources,
-//!     locations: vec![Location::parse("sample:?events=1000")?],
-//!     dedup: false,
-//!     stats: Arc::default(),
-//! };
-//! let session = Session::new(input, Options { threads: 1, memory_bytes: 64 << 20 })?;
-//! let answer = session.query("SELECT count(*) AS calls FROM events WHERE is_denied").await?;
-//! assert_eq!(answer.titles, ["calls"]);
-//! let batches: Vec<_> = answer.rows.try_collect().await?;
+//! let sources = Sources::new(AwsSettings::from_env());
+//! let locations = vec![sources.parse("sample:?events=1000")?];
+//! let session = Session::new(Options { threads: 1, memory_bytes: 64 << 20 })?;
+//! session.add_events(Input { sources, locations, dedup: false })?;
+//! let result = session.query("SELECT count(*) AS calls FROM events WHERE is_denied").await?;
+//! assert_eq!(result.column_names, ["calls"]);
+//! let batches: Vec<_> = result.rows.try_collect().await?;
 //! assert_eq!(batches[0].num_rows(), 1);
 //! # Ok(())
 //! # }

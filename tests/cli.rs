@@ -188,6 +188,140 @@ fn the_query_may_be_in_a_file() {
 }
 
 #[test]
+fn several_statements_are_answered_one_after_another() {
+    let place = Place::new();
+    place.write(
+        "questions.sql",
+        "-- how many?\nSELECT count(*) AS n FROM events;\n\nSELECT eventName FROM events WHERE readOnly;",
+    );
+    assert_snapshot!(place.run(&["query", "-f", "questions.sql", "logs"]), @r"
+    n
+    ─
+    3
+
+    eventName
+    ──────────────────
+    DescribeDBClusters
+    ");
+    let csv = ["query", "-f", "questions.sql", "logs", "-o", "out.csv"];
+    assert_snapshot!(place.run(&csv), @"");
+    assert_snapshot!(place.read("out.csv"), @r"
+    n
+    3
+
+    eventName
+    DescribeDBClusters
+    ");
+    let ndjson = [
+        "query",
+        "SELECT 1 AS a; SELECT 2 AS b;",
+        "--format",
+        "ndjson",
+    ];
+    assert_snapshot!(place.run(&ndjson), @r#"
+    {"a":1}
+    {"b":2}
+    "#);
+    // All are planned before the first is answered.
+    assert_snapshot!(place.run(&["query", "SELECT 1; SELECT eventNam FROM events", "logs"]), @r"
+    ! auroratrail: no column eventNam in events; did you mean eventName?
+    exit 2
+    ");
+    let parquet = ["query", "SELECT 1; SELECT 2", "-o", "x.parquet"];
+    assert_snapshot!(place.run(&parquet), @r"
+    ! auroratrail: Parquet holds one result, and here are 2 statements; choose another --format
+    exit 2
+    ");
+    let stdin = ["query", "-f", "questions.sql", "-"];
+    assert_snapshot!(place.run_with_input(&stdin, ALICE.as_bytes()), @r"
+    ! auroratrail: standard input can be read only once, and 2 statements read it; save it to a file first
+    exit 2
+    ");
+    // A message about the input comes once, however many statements read it.
+    place.write("logs/bad.json", "{");
+    assert_snapshot!(place.run(&["query", "-f", "questions.sql", "logs", "--format", "ndjson"]), @r#"
+    {"n":3}
+    {"eventName":"DescribeDBClusters"}
+    ! auroratrail: logs/bad.json@0: cut-off JSON: the text ends inside a document; is the file complete?
+    ! auroratrail: 3 events; 1 rejected (1 cut-off JSON)
+    "#);
+}
+
+#[test]
+fn explain_leaves_standard_input_to_others() {
+    let place = Place::new();
+    let script = format!(
+        "{} query 'EXPLAIN SELECT eventName FROM events' - > plan; cat",
+        env!("CARGO_BIN_EXE_auroratrail")
+    );
+    let mut shell = Command::new("sh");
+    shell.args(["-c", &script]).current_dir(place.path());
+    shell.stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut shell = shell.spawn().unwrap();
+    let mut stdin = shell.stdin.take().unwrap();
+    stdin.write_all(b"all of it").unwrap();
+    drop(stdin);
+    let output = wait(shell, Duration::from_secs(30));
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "all of it");
+    assert!(place.read("plan").contains("EventsExec: sources=[-]"));
+}
+
+#[test]
+fn values_that_do_not_fit_are_told_with_column_and_place() {
+    let place = Place::new();
+    let odd = |port: &str, id: &str| {
+        ALICE
+            .replace(
+                r#""dBClusterIdentifier":"orders""#,
+                &format!(r#""port":{port}"#),
+            )
+            .replace("a1", id)
+    };
+    let records = [
+        odd("3306", "a"),
+        odd("\"none\"", "b"),
+        odd("{}", "c"),
+        odd("1.5", "d"),
+    ];
+    place.write("odd.ndjson", records.join("\n"));
+    let sql = "SELECT requestParameters.port, count(*) AS n FROM events GROUP BY 1";
+    assert_snapshot!(place.run(&["query", sql, "odd.ndjson", "--format", "csv"]), @r#"
+    requestParameters.port,n
+    3306,1
+    ,3
+    ! auroratrail: 4 events; 3 values do not fit requestParameters.port and are NULL there (odd.ndjson@263)
+    "#);
+    // One thread, so that the row before the limit is the same each time.
+    let limited = "SELECT requestParameters.port FROM events LIMIT 2";
+    let limited = [
+        "query",
+        limited,
+        "odd.ndjson",
+        "--format",
+        "csv",
+        "--threads",
+        "1",
+    ];
+    assert_snapshot!(place.run(&limited), @r#"
+    requestParameters.port
+    3306
+    ""
+    ! auroratrail: 2 events; 1 value does not fit requestParameters.port and is NULL there (odd.ndjson@263)
+    "#);
+    // A column that is not asked for is not looked at.
+    assert_snapshot!(place.run(&["query", "SELECT count(*) AS n FROM events", "odd.ndjson", "--format", "csv"]), @r"
+    n
+    4
+    ");
+    let scan = place.run(&["scan", "odd.ndjson"]);
+    let told = scan.lines().find(|line| line.starts_with("do not fit"));
+    assert_snapshot!(told.unwrap(), @"do not fit      3 values do not fit requestParameters.port and are NULL there (odd.ndjson@263)");
+    let json = place.run(&["scan", "odd.ndjson", "--format", "json"]);
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_snapshot!(json["type_mismatches"], @r#"[{"column":"requestParameters.port","count":3,"example":"odd.ndjson@263"}]"#);
+}
+
+#[test]
 fn without_a_source_it_is_about_the_sample_and_says_so() {
     let place = Place::new();
     let count = "SELECT count(*) AS n FROM events";
@@ -697,6 +831,31 @@ fn explain_shows_what_is_read_and_what_is_left_out_while_decoding() {
 }
 
 #[test]
+fn explain_analyze_has_the_figures_of_the_scan() {
+    let place = Place::new();
+    let sql = "EXPLAIN ANALYZE SELECT userIdentity.userName FROM events WHERE eventName = 'StopDBCluster'";
+    let shown = place.run(&["query", sql, "logs", "--format", "csv"]);
+    let scan = shown
+        .lines()
+        .find(|line| line.contains("EventsExec"))
+        .unwrap();
+    let bytes = |name: &str| fs::metadata(place.path().join(name)).unwrap().len();
+    let stored = ["logs/2026/a.json", "logs/b.json.gz", "logs/c.ndjson"].map(bytes);
+    let inflated = [ALICE.len() + 14, BOB.len() + 14, FORMULA.len() + 1];
+    for figure in [
+        "output_rows=1",
+        "objects_read=3",
+        "objects_pruned=0",
+        "records=3",
+        "rows_left_out_while_decoding=2",
+        &format!("bytes_read={}", stored.iter().sum::<u64>()),
+        &format!("bytes_inflated={}", inflated.iter().sum::<usize>()),
+    ] {
+        assert!(scan.contains(figure), "{figure}: {scan}");
+    }
+}
+
+#[test]
 fn scan_tells_what_is_in_files() {
     let place = Place::new();
     place.write(
@@ -961,6 +1120,68 @@ fn an_interrupt_ends_it_quietly_with_130() {
         assert_eq!(output.status.code(), Some(130), "{arguments:?}");
         assert_eq!(String::from_utf8_lossy(&output.stderr), "", "{arguments:?}");
     }
+}
+
+#[test]
+fn what_was_written_when_it_is_told_to_stop_ends_with_a_whole_line() {
+    let place = Place::new();
+    for (signal, format) in [
+        ("-INT", "ndjson"),
+        ("-TERM", "csv"),
+        ("-TERM", "json"),
+        ("-INT", "table"),
+        ("-INT", "markdown"),
+    ] {
+        let sql = "SELECT eventID, userIdentity FROM events";
+        let mut command = place.command(&["query", sql, "sample:?events=20000000"]);
+        command.args(["--format", format]);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let mut out = BufReader::new(child.stdout.take().unwrap());
+        let mut written = Vec::new();
+        while written.len() < 100_000 {
+            assert!(out.read_until(b'\n', &mut written).unwrap() > 0, "{format}");
+        }
+        let start = Instant::now();
+        let killed = Command::new("kill")
+            .args([signal, &child.id().to_string()])
+            .status();
+        assert!(killed.unwrap().success());
+        out.read_to_end(&mut written).unwrap();
+        let output = wait(child, Duration::from_secs(20));
+        assert!(start.elapsed() < Duration::from_secs(10), "{format}");
+        assert_eq!(output.status.code(), Some(130), "{format}");
+        assert_eq!(String::from_utf8_lossy(&output.stderr), "", "{format}");
+        let written = String::from_utf8(written).unwrap();
+        assert!(written.ends_with('\n'), "{format}");
+        let last = written.lines().last().unwrap();
+        match format {
+            "ndjson" | "json" => {
+                serde_json::from_str::<serde_json::Value>(last.trim_end_matches(',')).unwrap();
+            }
+            "markdown" => assert!(last.starts_with('|') && last.ends_with('|'), "{last}"),
+            _ => assert!(last.contains("\"type\""), "{last}"),
+        }
+    }
+}
+
+#[test]
+fn a_count_that_is_interrupted_is_not_shown() {
+    let place = Place::new();
+    let mut command = place.command(&[
+        "query",
+        "SELECT count(*) FROM events",
+        "sample:?events=20000000",
+    ]);
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let child = command.spawn().unwrap();
+    std::thread::sleep(Duration::from_millis(700));
+    let killed = Command::new("kill")
+        .args(["-TERM", &child.id().to_string()])
+        .status();
+    assert!(killed.unwrap().success());
+    let output = wait(child, Duration::from_secs(20));
+    assert_eq!(transcript(&output), "exit 130\n");
 }
 
 #[test]

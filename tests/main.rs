@@ -11,4 +11,5 @@ mod layering;
 mod made;
 mod partitioned;
 mod pipeline;
+mod sessions;
 mod sql;

@@ -217,7 +217,7 @@ fn print_text(stats: &Stats) {
         .for_each(|(name, n)| add("", format!("{:>9}  {name}", count(*n))));
     let mismatches = type_mismatches(stats);
     if !mismatches.is_empty() {
-        add("type mismatches", mismatches[0].clone());
+        add("do not fit", mismatches[0].clone());
         mismatches[1..].iter().for_each(|it| add("", it.clone()));
     }
     lines.push(String::new());

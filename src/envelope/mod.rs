@@ -101,8 +101,10 @@ pub enum Taken {
     Duplicate,
     /// The record was handed down by an earlier run, and is not counted again.
     Skipped,
-    /// No more records are wanted.
+    /// The record is a row, and no more records are wanted.
     Enough,
+    /// The record was not taken, and no more records are wanted.
+    Refused,
 }
 
 /// A receiver of records.
@@ -405,12 +407,12 @@ impl<'s> Job<'s> {
             delivered_micros: context.delivered_micros,
         });
         let outcome = &mut self.outcome;
+        outcome.stopped = matches!(taken, Taken::Enough | Taken::Refused);
         match taken {
             Taken::Duplicate => outcome.duplicates += 1,
-            Taken::Skipped => {}
-            Taken::Enough => outcome.stopped = true,
-            Taken::Row if context.damaged => outcome.salvaged += 1,
-            Taken::Row => match kind {
+            Taken::Skipped | Taken::Refused => {}
+            Taken::Row | Taken::Enough if context.damaged => outcome.salvaged += 1,
+            Taken::Row | Taken::Enough => match kind {
                 RecordKind::Event => outcome.events += 1,
                 RecordKind::Insight => outcome.insights += 1,
                 RecordKind::Aggregated => outcome.aggregated += 1,

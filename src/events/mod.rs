@@ -76,7 +76,7 @@ struct UnmappedColumns {
 }
 
 impl Decoder {
-    /// Creates a decoder of the columns in `projection` (indexes into the [catalog](columns::catalog))
+    /// Creates a decoder of the columns in `projection` (indexes into the [`columns::catalog`])
     /// and the rows that may pass `filter`, in batches of at most `batch_rows` rows. A column may be
     /// projected any number of times; it is built once.
     pub fn new(projection: &[usize], filter: RowFilter, batch_rows: usize) -> Self {

@@ -201,7 +201,7 @@ impl<W: Worker> RecordSink for Sink<'_, '_, W> {
         let mut tap = self.0.borrow_mut();
         match tap.judge() {
             Verdict::Skip => return Taken::Skipped,
-            Verdict::Drop => return Taken::Enough,
+            Verdict::Drop => return Taken::Refused,
             Verdict::Take => {}
         }
         tap.bytes += record.json().len() as u64;

@@ -2,7 +2,6 @@
 
 mod catalog;
 pub mod functions;
-pub mod json_path;
 mod messages;
 pub mod names;
 mod plan;
@@ -48,7 +47,7 @@ pub struct Options {
 /// SQL over any number of tables.
 ///
 /// Tables may be added while queries run; queries may run one after another or at the same time.
-/// What they count and reject belongs to the [`Execution`] that each is started with.
+/// What they count and reject belongs to the [`Execution`](crate::execution::Execution) that each is started with.
 pub struct Session {
     context: SessionContext,
     names: RwLock<Names>,

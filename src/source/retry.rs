@@ -14,7 +14,7 @@ use crate::payload::Payload;
 /// A source whose `Unavailable` errors are retried, with pauses that grow and vary.
 ///
 /// One without an end is retried for ever: a stream is expected to come back. A bounded one gives
-/// up with its last error after [`ATTEMPTS`] failures in a row, about two minutes.
+/// up with its last error after twelve failures in a row, about two minutes.
 pub struct Retrying<S> {
     source: S,
     pauses: ExponentialBuilder,

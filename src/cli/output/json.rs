@@ -100,6 +100,14 @@ impl BatchWriter for Json {
         }
         self.out.flush()
     }
+
+    /// Leaves an array open, so that a reader does not take it for the whole result.
+    fn interrupt(&mut self) -> io::Result<()> {
+        if self.shape == Shape::Array && self.rows > 0 {
+            self.out.write_all(b"\n")?;
+        }
+        self.out.flush()
+    }
 }
 
 /// Writes JSON, escaping as `\u` the characters that a terminal would interpret. JSON has them only

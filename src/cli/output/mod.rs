@@ -155,6 +155,12 @@ trait BatchWriter: Send {
 
     /// Ends the output and flushes it.
     fn finish(&mut self) -> io::Result<()>;
+
+    /// Ends the output after an error: writes the batches held, and the end of a line that was
+    /// begun.
+    fn interrupt(&mut self) -> io::Result<()> {
+        self.flush_held()
+    }
 }
 
 fn batch_writer(
@@ -218,7 +224,7 @@ async fn pump(
                 tokio::task::yield_now().await;
             }
             Some(Err(error)) => {
-                writer.flush_held()?;
+                writer.interrupt()?;
                 return Err(error.into());
             }
         }

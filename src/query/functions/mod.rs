@@ -1,15 +1,14 @@
 //! The functions of SQL here: the engine's and ours, in one registry.
 //!
-//! To add a function, write a file here with its [`ScalarUDF`] (or aggregate, or window function)
-//! that has a [`Documentation`](datafusion::logical_expr::Documentation), and name it in
-//! [`register`]. `SHOW FUNCTIONS` and everything else that lists functions is made from
+//! To add a function, write a file here with its [`ScalarUDF`] that has a [`Documentation`], and
+//! name it in `ours`. `SHOW FUNCTIONS` and everything else that lists functions is made from
 //! [`entries`].
+
+pub mod json_path;
 
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::{Documentation, ScalarUDF};
 use datafusion::prelude::SessionContext;
-
-use super::json_path;
 
 /// Functions that stand in rewritten statements only, which nobody calls by name.
 const INTERNAL: [&str; 1] = [json_path::JSON_GET_PATH];

@@ -8,7 +8,7 @@ use datafusion::sql::sqlparser::ast::{BinaryOperator, DataType, Expr, UnaryOpera
 
 use super::path::{CoercionType, is_json_call, parts_of, try_cast};
 use super::walk::Rewriter;
-use crate::query::json_path::is_text;
+use crate::query::functions::json_path::is_text;
 
 impl Rewriter<'_> {
     /// Casts the text operands of an expression whose operands have been rewritten.

@@ -7,7 +7,7 @@ use datafusion::sql::sqlparser::ast::{
 };
 
 use super::columns::RelationColumn;
-use crate::query::json_path::{JSON_GET_PATH, Step, encode, is_text};
+use crate::query::functions::json_path::{JSON_GET_PATH, Step, encode, is_text};
 
 /// One step of a path.
 #[derive(Clone, Debug)]

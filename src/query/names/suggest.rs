@@ -6,7 +6,7 @@ use strsim::osa_distance;
 use super::columns::{ColumnIndex, RelationColumn};
 use super::path::{Part, text_of};
 use super::scope::{Relation, Scope};
-use crate::query::json_path::is_text;
+use crate::query::functions::json_path::is_text;
 
 /// Most suggestions in a message.
 const MOST: usize = 3;

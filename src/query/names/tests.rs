@@ -14,7 +14,7 @@ use datafusion::datasource::MemTable;
 use datafusion::prelude::{SessionConfig, SessionContext};
 
 use super::*;
-use crate::query::json_path::json_get_path;
+use crate::query::functions::json_path::json_get_path;
 
 /// (path, class, is JSON, values of the three events)
 type Text = (&'static str, &'static str, bool, [Option<&'static str>; 3]);

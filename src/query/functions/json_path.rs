@@ -32,7 +32,7 @@ pub enum Step {
 /// (indexes), which can express any key.
 ///
 /// ```
-/// use auroratrail::query::json_path::{Step, encode};
+/// use auroratrail::query::functions::json_path::{Step, encode};
 ///
 /// let steps = [Step::Key("tags".into()), Step::Index(1), Step::Key("x-amz.acl".into())];
 /// assert_eq!(encode(&steps), r#"["tags",1,"x-amz.acl"]"#);
