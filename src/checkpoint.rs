@@ -1,4 +1,5 @@
-//! How far a source has been read: data without I/O, kept beside what was made of the input.
+//! Checkpoints: the positions that a source was read to. Data without I/O, kept beside the rows that
+//! they cover.
 //!
 //! ```text
 //! Checkpoint
@@ -127,7 +128,7 @@ impl Checkpoint {
         }
     }
 
-    /// Whether an object was handed out, and not cut off in its midst.
+    /// Returns whether an object was handed out, and not cut off in its midst.
     pub fn has_object(&self, folder: &str, name: &str, size_bytes: u64) -> bool {
         match self.partitions.get(folder) {
             Some(Position::Objects(objects)) => objects.contains(name, size_bytes),
@@ -174,7 +175,7 @@ impl Checkpoint {
 }
 
 impl Position {
-    /// Whether `other` lies further on in the same partition.
+    /// Returns whether `other` lies further on in the same partition.
     pub fn is_before(&self, other: &Self) -> bool {
         self.partial_cmp(other) == Some(Ordering::Less)
     }
@@ -220,7 +221,7 @@ impl Objects {
         }
     }
 
-    /// Whether an object of this name and size is among them.
+    /// Returns whether an object of this name and size is among them.
     pub fn contains(&self, name: &str, size_bytes: u64) -> bool {
         self.is_through(name) || self.besides.get(name) == Some(&size_bytes)
     }

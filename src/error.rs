@@ -99,7 +99,7 @@ impl Error {
         self
     }
 
-    /// Whether the same request may succeed later.
+    /// Returns whether the same request may succeed later.
     pub fn is_retryable(&self) -> bool {
         matches!(self.0.kind, ErrorKind::Unavailable { .. })
     }
@@ -109,7 +109,7 @@ impl Error {
         &self.0.kind
     }
 
-    /// Where it happened, when that is a place in some input.
+    /// The place in the input where it happened, if it did in one.
     pub fn location(&self) -> Option<&InputLocation> {
         self.0.location.as_ref()
     }

@@ -153,7 +153,7 @@ impl Stats {
         self.counts().event_times
     }
 
-    /// How many rejects there are, for any reason.
+    /// Returns the number of rejects, for any reason.
     pub fn rejects(&self) -> u64 {
         self.counts().rejects.values().sum()
     }

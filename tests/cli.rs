@@ -784,7 +784,7 @@ fn a_query_that_cannot_be_answered_ends_with_2_and_says_what_to_write() {
     2
     ");
     assert_snapshot!(run(""), @r"
-    ! auroratrail: there is no statement in the SQL
+    ! auroratrail: expected a SQL statement, found none
     exit 2
     ");
     assert_snapshot!(run("DROP TABLE events"), @r"

@@ -107,7 +107,7 @@ struct ScanArguments {
 
 /// Write made-up trail files, to try things on
 ///
-/// The same events as the source sample:?events=N gives, gzip'ed and under the keys that CloudTrail
+/// The same events as the source sample:?events=N gives, compressed with gzip and under the keys that CloudTrail
 /// uses. One night in them somebody takes a copy of a database; find out who.
 #[derive(Debug, Args)]
 struct SampleArguments {
@@ -128,7 +128,7 @@ struct SampleArguments {
     days: u32,
 }
 
-/// How `scan` writes.
+/// A format of `scan`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 enum ScanFormat {
     /// For people

@@ -17,7 +17,7 @@ pub(super) fn count(number: u64) -> String {
     text
 }
 
-/// What an I/O error says to people: `no such file or directory`, without its number.
+/// Returns an I/O error's message for people: `no such file or directory`, without its number.
 pub(super) fn why(error: &std::io::Error) -> String {
     let text = error.to_string();
     let text = text

@@ -64,7 +64,7 @@ impl CellBuilder {
         }
     }
 
-    /// Whether all rows of this batch are NULL so far.
+    /// Returns whether all rows of this batch are NULL so far.
     pub(super) fn is_empty(&self) -> bool {
         for_any!(self, cells => cells.rows == 0)
     }
@@ -397,7 +397,7 @@ impl<'a> Resource<'a> {
 /// Keys of a resource in CloudTrail's spelling.
 pub(super) const RESOURCE_KEYS: [&str; 3] = ["ARN", "accountId", "type"];
 
-/// Whether the value is a string that survives resolving and writing its escapes.
+/// Returns whether the value is a string that survives resolving and writing its escapes.
 pub(super) fn is_exact_string(value: Value<'_>) -> bool {
     let inner = match value.raw() {
         raw if raw.len() >= 2 && raw.starts_with('"') => &raw[1..raw.len() - 1],

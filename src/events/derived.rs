@@ -235,12 +235,12 @@ fn identity_kind<'a>(fields: &Fields<'a, '_>) -> Option<Cow<'a, str>> {
     Some(Cow::Borrowed(kind))
 }
 
-/// Whether there is an error code, or a message without one, as failed sign-ins have it.
+/// Returns whether there is an error code, or a message without one, as failed sign-ins have it.
 fn is_error(fields: &Fields<'_, '_>) -> bool {
     fields.text(Field::ErrorCode).is_some() || fields.text(Field::ErrorMessage).is_some()
 }
 
-/// Whether the error is a lack of permission: `AccessDenied` and its names in other services.
+/// Returns whether the error is a lack of permission: `AccessDenied` and its names in other services.
 fn is_denied(fields: &Fields<'_, '_>) -> bool {
     let code = fields.text(Field::ErrorCode);
     let code = code.as_deref().unwrap_or_default();

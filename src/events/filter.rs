@@ -37,12 +37,12 @@ enum Field {
 }
 
 impl RowFilter {
-    /// Whether every row passes.
+    /// Returns whether every row passes.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
 
-    /// Whether the record with these members meets all conditions.
+    /// Returns whether the record with these members meets all conditions.
     pub(super) fn passes(&self, text: &str, members: &[Member]) -> bool {
         self.text(text, members, Field::Source, self.event_sources.as_ref())
             && self.text(text, members, Field::Name, self.event_names.as_ref())

@@ -40,7 +40,7 @@ impl Node {
         self.children.is_empty()
     }
 
-    /// Whether there are paths below this one, so that an object is expected.
+    /// Returns whether there are paths below this one, so that an object is expected.
     pub(super) fn has_children(&self) -> bool {
         !self.children.is_empty()
     }

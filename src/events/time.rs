@@ -37,7 +37,7 @@ pub fn from_number(number: &str) -> Option<i64> {
     (micros.abs() < 9e18).then_some(micros as i64)
 }
 
-/// Whether `text` is in the form of an event's time in CloudTrail, so that [`canonical`] restores it. A
+/// Returns whether `text` is in the form of an event's time in CloudTrail, so that [`canonical`] restores it. A
 /// leap second is not: it is parsed as the first second of the next minute.
 pub fn is_canonical(text: &str) -> bool {
     text.len() == 20

@@ -107,7 +107,7 @@ impl KnownFields {
     }
 }
 
-/// Whether a column of this type restores the value exactly.
+/// Returns whether a column of this type restores the value exactly.
 fn is_exact(column_type: ColumnType, value: Value<'_>) -> bool {
     match column_type {
         ColumnType::Json => true,

@@ -124,7 +124,7 @@ impl Gate {
         self.raise();
     }
 
-    /// Whether threads are to come to the barrier. Cheap enough for every record.
+    /// Returns whether threads are to come to the barrier. Cheap enough for every record.
     #[inline]
     pub(super) fn is_raised(&self) -> bool {
         self.raised.load(Relaxed)

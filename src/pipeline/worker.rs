@@ -122,7 +122,7 @@ struct Tap<'a, W> {
     is_cut: bool,
 }
 
-/// What to do with an item.
+/// A decision about an item.
 enum Verdict {
     Take,
     /// It was handed down by an earlier run.

@@ -225,7 +225,7 @@ fn parse(sql: &str) -> Result<Vec<Statement>> {
     let statements = DFParser::parse_sql(sql)
         .map_err(|error| Error::query(format!("cannot read the SQL: {}", user_message(&error))))?;
     if statements.is_empty() {
-        return Err(Error::query("there is no statement in the SQL"));
+        return Err(Error::query("expected a SQL statement, found none"));
     }
     match statements.iter().all(is_query) {
         true => Ok(statements.into()),
@@ -242,7 +242,7 @@ fn write<T>(lock: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
     lock.write().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Whether the statement asks something, so that it is worth planning.
+/// Returns whether the statement asks something, so that it is worth planning.
 fn is_query(statement: &Statement) -> bool {
     match statement {
         Statement::Statement(statement) => matches!(

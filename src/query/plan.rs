@@ -65,7 +65,7 @@ impl<'a> Plan<'a> {
         self.column_names.notes()
     }
 
-    /// Whether the answer takes reading the input: `SELECT 1`, `DESCRIBE` and `EXPLAIN` do not.
+    /// Returns whether the answer takes reading the input: `SELECT 1`, `DESCRIBE` and `EXPLAIN` do not.
     pub fn reads_events(&self) -> bool {
         match &self.work {
             Work::Rows(_) => false,

@@ -1,4 +1,5 @@
-//! What a WHERE clause says that can be known before a record is decoded, or even read.
+//! Pushdown: conditions of a WHERE clause that can be checked before a record is decoded, or even
+//! read.
 //!
 //! Nothing here has to be exact: the query checks its conditions again. It must only never leave
 //! out a row that the query would keep.
@@ -12,12 +13,12 @@ use datafusion::logical_expr::{BinaryExpr, Expr, Operator};
 use crate::events::RowFilter;
 use crate::source::KeyFilter;
 
-/// Whether anything of `expr` can be used.
+/// Returns whether anything of `expr` can be used.
 pub(super) fn is_useful(expr: &Expr) -> bool {
     !row_filter(&[expr]).is_empty()
 }
 
-/// What the conditions, all of which hold, say about a row.
+/// Derives a row filter from a conjunction of predicates.
 pub(super) fn row_filter(filters: &[&Expr]) -> RowFilter {
     let mut filter = RowFilter::default();
     for expr in filters {

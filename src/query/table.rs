@@ -181,7 +181,7 @@ impl DisplayAs for EventsExec {
 }
 
 impl EventsExec {
-    /// Whether it reads standard input.
+    /// Returns whether it reads standard input.
     pub(super) fn reads_stdin(&self) -> bool {
         self.input.locations.iter().any(Location::is_stdin)
     }

@@ -1,4 +1,4 @@
-//! What people write to say where events are.
+//! Locations: the paths and URLs that name sources.
 
 use std::sync::Arc;
 
@@ -69,12 +69,12 @@ impl Location {
         }
     }
 
-    /// Whether this is standard input.
+    /// Returns whether this is standard input.
     pub fn is_stdin(&self) -> bool {
         matches!(self, Self::Url(url) if &**url == "-")
     }
 
-    /// Whether files or objects are listed here.
+    /// Returns whether files or objects are listed here.
     pub(super) fn is_objects(&self) -> bool {
         !matches!(self, Self::Url(_))
     }
@@ -120,7 +120,7 @@ impl Local {
         })
     }
 
-    /// Whether it names one file or folder, and there is none.
+    /// Returns whether it names one file or folder, and there is none.
     pub(super) fn is_absent(&self) -> bool {
         self.patterns.iter().all(|pattern| pattern.is_literal())
             && std::fs::symlink_metadata(&*self.typed).is_err()

@@ -49,7 +49,7 @@ pub use retry::Retrying;
 /// A source may read ahead as it likes; its checkpoint does not move with that.
 #[async_trait]
 pub trait Source: Send {
-    /// Whether it ends by itself.
+    /// Returns whether the source ends by itself.
     fn boundedness(&self) -> Boundedness;
 
     /// Returns the next payload; `None` at the end of a bounded source, and from then on.
@@ -67,11 +67,11 @@ pub trait Source: Send {
     /// checkpoint covers that the source was opened from.
     fn checkpoint(&self) -> Checkpoint;
 
-    /// How far the source is from the newest data, for people and metrics.
+    /// Returns the distance from the newest data, for people and metrics.
     fn progress(&self) -> Progress;
 }
 
-/// Whether a source ends by itself.
+/// The answer to whether a source ends by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Boundedness {
     /// It ends, as a folder or a pipe does.

@@ -1,4 +1,4 @@
-//! What the key of a trail's object says about the events in it, before a byte is read.
+//! Trail keys: facts about the events of an object that its key tells, before a byte is read.
 //!
 //! ```text
 //! [prefix/]AWSLogs/[o-ORG/]ACCOUNT/KIND/REGION/YYYY/MM/DD/ACCOUNT_KIND_REGION_YYYYMMDDTHHmmZ_UNIQUE.json.gz
@@ -11,24 +11,24 @@ use std::collections::BTreeSet;
 
 use chrono::{NaiveDate, NaiveDateTime};
 
-/// As much as a path tells of a trail's object or folder.
+/// The facts that a path tells about a trail's object or folder.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TrailKey {
     /// The account that the events happened in, twelve digits.
     pub account: Option<Box<str>>,
-    /// What a trail keeps in such a folder.
+    /// The kind of files in such a folder.
     pub kind: Option<Kind>,
     /// The region that delivered the object, which is its records' `awsRegion`.
     pub region: Option<Box<str>>,
     /// The year, month or day of delivery that the folders name: microseconds since 1970 UTC, the
     /// end excluded.
     pub folder_micros: Option<(i64, i64)>,
-    /// When the file was delivered by the stamp in its name, microseconds since 1970 UTC.
+    /// The time of the file's delivery by the stamp in its name, microseconds since 1970 UTC.
     pub delivered_micros: Option<i64>,
     expects: Expects,
 }
 
-/// What a trail's folder holds.
+/// The kinds of files that a trail writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// `CloudTrail`: management and data events.
@@ -52,13 +52,13 @@ enum Expects {
     Year,
     Month(i32),
     Day(i32, u32),
-    /// Nothing more: the day is known, or this is not a trail's layout.
+    /// No further part: the day is known, or this is not a trail's layout.
     #[default]
     Nothing,
 }
 
 impl TrailKey {
-    /// What a folder's path says, `None` if it runs through no `AWSLogs/`.
+    /// Parses a folder's path; `None` if it does not run through `AWSLogs/`.
     ///
     /// All that it says holds for everything below it.
     pub fn of_folder(path: &str) -> Option<Self> {
@@ -80,7 +80,7 @@ impl TrailKey {
         Some(key)
     }
 
-    /// What a file's path says: its folders first, its own name where they say nothing.
+    /// Parses a file's path: its folders first, its own name where they say nothing.
     pub fn of_object(path: &str) -> Option<Self> {
         let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
         let key = Self::of_folder(folder);
@@ -172,7 +172,7 @@ impl Kind {
     }
 }
 
-/// What a query asks for, as far as keys can tell. The default wants everything.
+/// A filter of objects by their keys. The default keeps everything.
 #[derive(Clone, Debug, Default)]
 pub struct KeyFilter {
     /// Regions, as in `us-east-1`.
@@ -188,7 +188,7 @@ pub struct KeyFilter {
 }
 
 impl KeyFilter {
-    /// Whether an object with this key, or one in a folder with this key, may hold a wanted event.
+    /// Returns whether an object with this key, or one in a folder with this key, may hold a wanted event.
     ///
     /// Events are delivered after they happen: within minutes mostly, but delivery is tried again
     /// for up to 30 days. Clocks may differ by an hour.
@@ -196,12 +196,12 @@ impl KeyFilter {
         !self.is_unread_digest(key) && self.reaches(key)
     }
 
-    /// Whether the key is a digest's and digests are not read.
+    /// Returns whether the key is a digest's and digests are not read.
     pub fn is_unread_digest(&self, key: &TrailKey) -> bool {
         key.kind == Some(Kind::Digest) && !self.read_digests
     }
 
-    /// As [`KeyFilter::may_hold`], whatever the kind of file.
+    /// Returns [`KeyFilter::may_hold`] without regard to the kind of file.
     pub(super) fn reaches(&self, key: &TrailKey) -> bool {
         allows(&self.regions, &key.region)
             && allows(&self.accounts, &key.account)
@@ -213,12 +213,12 @@ impl KeyFilter {
                 .is_none_or(|stamp| self.reaches_delivery(stamp, stamp + MINUTE_MICROS))
     }
 
-    /// Whether any key at all can be ruled out.
+    /// Returns whether any key at all can be ruled out.
     pub(super) fn can_prune(&self) -> bool {
         self.regions.is_some() || self.accounts.is_some() || self.has_time()
     }
 
-    /// Whether folders below this one may differ in whether they can hold a wanted event.
+    /// Returns whether folders below this one may differ in whether they can hold a wanted event.
     pub(super) fn can_prune_below(&self, key: &TrailKey) -> bool {
         let surely = |(start, end): (i64, i64)| {
             self.earliest().is_none_or(|earliest| start >= earliest)
@@ -266,7 +266,7 @@ fn is_organization(segment: &str) -> bool {
         .is_some_and(|id| !id.is_empty() && id.bytes().all(|b| b.is_ascii_alphanumeric()))
 }
 
-/// Whether it looks like `us-east-1` or `us-gov-west-1`.
+/// Returns whether it looks like `us-east-1` or `us-gov-west-1`.
 fn is_region(segment: &str) -> bool {
     let mut parts = segment.split('-');
     let number = parts.next_back().unwrap_or_default();
@@ -310,7 +310,7 @@ fn day_micros(year: i32, month: u32, day: u32) -> Option<i64> {
 
 const MINUTE_MICROS: i64 = 60_000_000;
 const DAY_MICROS: i64 = 24 * 60 * MINUTE_MICROS;
-/// How far ahead the clock of an event may be of the clock of its delivery.
+/// The lead that the clock of an event may have over the clock of its delivery.
 const CLOCKS_APART_MICROS: i64 = 60 * MINUTE_MICROS;
 /// Delivery is tried for 30 days, and one more for the folder's date to settle.
 const REDELIVERY_MICROS: i64 = 31 * DAY_MICROS;

@@ -198,7 +198,7 @@ impl Walk<'_> {
         }))
     }
 
-    /// What of a folder the pattern leads to, in the order that object stores list in.
+    /// Lists the entries of a folder that the pattern leads to, in the order of object stores.
     fn entries(&self, path: &Path, progress: Progress) -> io::Result<Vec<Entry>> {
         let mut entries = Vec::new();
         for entry in fs::read_dir(path)? {
@@ -284,7 +284,7 @@ fn joined(folder: &str, name: &OsStr) -> String {
     }
 }
 
-/// How many objects the walk may be ahead of whoever takes them.
+/// Objects that the walk may be ahead of their consumer.
 const AHEAD: usize = 1024;
 /// Kinds of what was seen.
 const FILE: u8 = 1;

@@ -104,7 +104,7 @@ struct Objects {
     fetched: VecDeque<Fetched>,
 }
 
-/// What is to be listed, and how.
+/// The arguments of a listing.
 struct Request {
     buckets: Arc<Buckets>,
     locations: Vec<Location>,

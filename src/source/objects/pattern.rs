@@ -30,7 +30,7 @@ enum Step {
     AnyFolders,
 }
 
-/// How much of a pattern the path to a folder has matched: the steps that may come next.
+/// The part of a pattern that the path to a folder has matched: the steps that may come next.
 ///
 /// The bit after the last step stands for "matched, take everything below".
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,22 +93,22 @@ impl Pattern {
         })
     }
 
-    /// Whether this is a path without wildcards.
+    /// Returns whether this is a path without wildcards.
     pub(in crate::source) fn is_literal(&self) -> bool {
         self.steps.is_empty()
     }
 
-    /// Whether only a folder can be meant.
+    /// Returns whether only a folder can be meant.
     pub(super) fn is_folder(&self) -> bool {
         self.folders_only
     }
 
-    /// Where matching starts: in the base.
+    /// Returns the progress in the base, where matching starts.
     pub(super) fn start(&self) -> Progress {
         self.skipping_any_folders(Progress(1))
     }
 
-    /// What comes next in the folder `name`; empty when nothing below can match.
+    /// Returns the progress in the folder `name`; empty if nothing below can match.
     pub(super) fn enter(&self, progress: Progress, name: &OsStr) -> Progress {
         let hidden = self.hide && is_hidden(name);
         let mut next = 0;
@@ -132,18 +132,18 @@ impl Pattern {
         self.skipping_any_folders(Progress(next))
     }
 
-    /// Whether a file called `name` is taken.
+    /// Returns whether a file called `name` is taken.
     pub(super) fn takes_file(&self, progress: Progress, name: &OsStr) -> bool {
         let matched = self.takes_all(self.enter(progress, name));
         matched && (!self.folders_only || self.takes_all(progress))
     }
 
-    /// Whether everything in this folder is taken.
+    /// Returns whether everything in this folder is taken.
     pub(super) fn takes_all(&self, progress: Progress) -> bool {
         progress.0 & self.end() != 0
     }
 
-    /// Whether a match may lie any number of folders down.
+    /// Returns whether a match may lie any number of folders down.
     pub(super) fn is_deep(&self, progress: Progress) -> bool {
         self.takes_all(progress)
             || self
@@ -180,7 +180,7 @@ impl Pattern {
 }
 
 impl Progress {
-    /// Whether nothing below can match.
+    /// Returns whether nothing below can match.
     pub(super) fn is_empty(self) -> bool {
         self.0 == 0
     }
@@ -219,7 +219,7 @@ impl Step {
     }
 }
 
-/// Whether the text has wildcards.
+/// Returns whether the text has wildcards.
 pub(in crate::source) fn is_glob(text: &str) -> bool {
     let mut chars = text.chars();
     while let Some(c) = chars.next() {
@@ -234,7 +234,7 @@ pub(in crate::source) fn is_glob(text: &str) -> bool {
     false
 }
 
-/// Whether a backslash takes its meaning from a wildcard, so that the text is not to be taken as it is.
+/// Returns whether a backslash takes its meaning from a wildcard, so that the text is not to be taken as it is.
 pub(in crate::source) fn is_escaped(text: &str) -> bool {
     let mut chars = text.chars();
     while let Some(c) = chars.next() {

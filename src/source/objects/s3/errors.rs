@@ -1,4 +1,4 @@
-//! What S3's errors mean to people. Neither its XML nor anything signed gets out of here.
+//! S3's errors in words for people. Neither its XML nor anything signed gets out of here.
 
 use std::error::Error as StdError;
 
@@ -28,7 +28,7 @@ pub(in crate::source) fn translate(
     .caused_by(error)
 }
 
-/// Whether the same request may succeed later: throttling, 5xx, a dropped connection.
+/// Returns whether the same request may succeed later: throttling, 5xx, a dropped connection.
 fn is_transient(error: &object_store::Error) -> bool {
     if !matches!(error, object_store::Error::Generic { .. }) {
         return false;

@@ -63,7 +63,7 @@ struct Folder {
     /// Its key, without a slash at the end; empty for the bucket.
     key: String,
     progress: Progress,
-    /// How many folders further to look for a trail's layout before listing flat.
+    /// Levels of folders to search for a trail's layout before listing flat.
     search: u32,
 }
 
@@ -116,7 +116,7 @@ impl Tree {
         }
     }
 
-    /// What is in the folder, or `otherwise` if that is nothing.
+    /// Lists the folder; `otherwise` if it is empty.
     fn folder_or(self: Arc<Self>, folder: Folder, otherwise: Listed) -> BoxStream<'static, Listed> {
         let listed = self.folder(folder);
         stream::once(async move {
@@ -200,7 +200,7 @@ impl Tree {
             .boxed()
     }
 
-    /// Whether an object somewhere below `folder` is taken.
+    /// Returns whether an object somewhere below `folder` is taken.
     fn takes(&self, folder: &str, mut progress: Progress, meta: &ObjectMeta) -> bool {
         let key = meta.location.as_ref();
         let below = match folder {
@@ -373,7 +373,7 @@ fn pumped(mut found: BoxStream<'static, Listed>) -> BoxStream<'static, Listed> {
 const AHEAD_FOLDERS: usize = 8;
 /// Objects in a page of S3's.
 const PAGE: usize = 1000;
-/// Where `AWSLogs` may be below a prefix that does not run through it.
+/// Levels below a prefix at which `AWSLogs` may be.
 const SEARCH_LEVELS: u32 = 2;
 /// More folders than this are no prefix of trails.
 const SEARCH_FOLDERS: usize = 32;

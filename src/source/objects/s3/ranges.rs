@@ -145,7 +145,7 @@ impl Ranged {
     }
 }
 
-/// Whether trying again is of no use.
+/// Returns whether trying again is of no use.
 fn is_final(error: &object_store::Error) -> bool {
     !matches!(error, object_store::Error::Generic { .. })
 }
