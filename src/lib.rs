@@ -69,7 +69,7 @@
 //! # A query, from code
 //!
 //! ```
-//! use auroratrail::query::{Options, Session, table::Input};
+//! use auroratrail::query::{SessionOptions, Session, table::Input};
 //! use auroratrail::source::{Sources, aws::AwsSettings};
 //! use futures::TryStreamExt;
 //!
@@ -77,7 +77,7 @@
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let sources = Sources::new(AwsSettings::from_env());
 //! let locations = vec![sources.parse("sample:?events=1000")?];
-//! let session = Session::new(Options { threads: 1, memory_bytes: 64 << 20 })?;
+//! let session = Session::new(SessionOptions { threads: 1, memory_bytes: 64 << 20 })?;
 //! session.add_events(Input { sources, locations, dedup: false })?;
 //! let result = session.query("SELECT count(*) AS calls FROM events WHERE is_denied").await?;
 //! assert_eq!(result.column_names, ["calls"]);

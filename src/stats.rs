@@ -45,6 +45,7 @@ pub struct Stats {
     /// Objects without a byte in them, or without a value.
     pub empty_objects: AtomicU64,
     counts: Mutex<Counts>,
+    retrying: Mutex<Option<String>>,
 }
 
 #[derive(Default)]
@@ -85,6 +86,16 @@ impl Stats {
             .iter()
             .map(|(column, (count, example))| (*column, *count, example.clone()))
             .collect()
+    }
+
+    /// Sets the failure of the source that is being retried, in words; `None` once it succeeds.
+    pub fn set_retrying(&self, message: Option<String>) {
+        *lock(&self.retrying) = message;
+    }
+
+    /// The failure of the source that is being retried.
+    pub fn retrying(&self) -> Option<String> {
+        lock(&self.retrying).clone()
     }
 
     /// Adds what one worker saw of the events' sources and times (microseconds since 1970, UTC).

@@ -3,20 +3,24 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 use arrow::array::{AsArray, RecordBatch};
+use async_trait::async_trait;
 use auroratrail::checkpoint::{Checkpoint, Position};
+use auroratrail::error::Result;
 use auroratrail::events::columns::catalog;
 use auroratrail::execution::Execution;
+use auroratrail::payload::{Body, Payload, Resume};
 use auroratrail::pipeline::{
     BatchRequest, Deliveries, Delivery, DeliveryRequest, End, Epochs, deliver,
 };
 use auroratrail::source::aws::AwsSettings;
-use auroratrail::source::{OpenContext, Sources};
+use auroratrail::source::{Boundedness, OpenContext, Progress, Source, Sources};
 use proptest::prelude::*;
 use tokio::runtime::Runtime;
 
@@ -223,6 +227,103 @@ proptest! {
         }
         prop_assert!(kept.is_empty());
     }
+}
+
+/// Streams of which the first reads fail in their midst, at another place each time.
+struct Failing {
+    streams: Vec<Arc<Vec<u8>>>,
+    checkpoint: Checkpoint,
+    next: usize,
+    failures: Arc<AtomicUsize>,
+}
+
+#[async_trait]
+impl Source for Failing {
+    fn boundedness(&self) -> Boundedness {
+        Boundedness::Bounded
+    }
+
+    async fn next(&mut self) -> Result<Option<Payload>> {
+        while self.next < self.streams.len() {
+            let name = self.next.to_string();
+            self.next += 1;
+            let unfinished = self.checkpoint.remove_unfinished(&name);
+            let folder = self.checkpoint.objects_mut("failing://")?;
+            if folder.contains(&name, 0) && unfinished.is_none() {
+                continue;
+            }
+            folder.insert(&*name, 0);
+            let bytes = Arc::clone(&self.streams[self.next - 1]);
+            let failure = self.failures.fetch_add(1, Relaxed);
+            let good = match failure % 3 {
+                2 => bytes.len(),
+                _ => bytes.len() * (failure % 7) / 7,
+            };
+            let mut at = 0;
+            let reader = FnReader(move |out: &mut [u8]| {
+                if at == good && good < bytes.len() {
+                    return Err(std::io::Error::other("connection reset"));
+                }
+                let count = out.len().min(97).min(good - at);
+                out[..count].copy_from_slice(&bytes[at..at + count]);
+                at += count;
+                Ok(count)
+            });
+            return Ok(Some(Payload {
+                resume: Some(Resume {
+                    key: name.clone(),
+                    skip_items: unfinished.unwrap_or(0),
+                }),
+                ..Payload::new(name, Body::Stream(Box::new(reader)))
+            }));
+        }
+        Ok(None)
+    }
+
+    fn checkpoint(&self) -> Checkpoint {
+        self.checkpoint.clone()
+    }
+
+    fn progress(&self) -> Progress {
+        Progress::default()
+    }
+}
+
+struct FnReader<F>(F);
+
+impl<F: FnMut(&mut [u8]) -> std::io::Result<usize>> Read for FnReader<F> {
+    fn read(&mut self, out: &mut [u8]) -> std::io::Result<usize> {
+        (self.0)(out)
+    }
+}
+
+#[test]
+fn a_stream_that_fails_in_its_midst_is_read_on_by_the_next_run() {
+    let lines = |stream: usize| {
+        let records: Vec<String> = (0..200)
+            .map(|n| record(&format!("{stream}-{n:03}")))
+            .collect();
+        Arc::new(records.join("\n").into_bytes())
+    };
+    let streams: Vec<_> = (0..4).map(lines).collect();
+    let failures = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&failures);
+    let sources = Sources::new(AwsSettings::default()).with_scheme("failing", move |_, context| {
+        Ok(Box::new(Failing {
+            streams: streams.clone(),
+            checkpoint: context.from.clone().unwrap_or_default(),
+            next: 0,
+            failures: Arc::clone(&counter),
+        }))
+    });
+    let mut store = Store::default();
+    for _ in 0..12 {
+        store.run(&sources, "failing://", &LAST);
+    }
+    assert!(failures.load(Relaxed) > 4, "streams were read again");
+    store.ids.sort();
+    let expected = (0..4).flat_map(|stream| (0..200).map(move |n| format!("{stream}-{n:03}")));
+    assert_eq!(store.ids, expected.collect::<Vec<_>>());
 }
 
 /// Cases of a property; more where somebody has the time.

@@ -7,14 +7,16 @@ use arrow::array::AsArray;
 use arrow::datatypes::Int64Type;
 use auroratrail::execution::Execution;
 use auroratrail::query::table::Input;
-use auroratrail::query::{Options, Session};
+use auroratrail::query::{Session, SessionOptions};
 use auroratrail::source::Sources;
 use auroratrail::source::aws::AwsSettings;
 use futures::TryStreamExt;
 use futures::future::join_all;
 
+use crate::partitioned::partitioned;
+
 fn session() -> Session {
-    Session::new(Options {
+    Session::new(SessionOptions {
         threads: 2,
         memory_bytes: 64 << 20,
     })
@@ -78,6 +80,34 @@ async fn tables_are_added_at_any_time_and_joined() {
     let listed = session.query("SHOW TABLES").await.unwrap();
     let listed: Vec<_> = listed.rows.try_collect().await.unwrap();
     assert_eq!(listed[0].num_rows(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_endless_source_gives_rows_and_is_refused_where_it_would_have_to_end() {
+    let sources = Sources::new(AwsSettings::default()).with_scheme("partitioned", partitioned);
+    let session = session();
+    let locations = vec![sources.parse("partitioned://").unwrap()];
+    let dedup = false;
+    session
+        .add_events(Input {
+            sources,
+            locations,
+            dedup,
+        })
+        .unwrap();
+    let result = session
+        .query("SELECT eventID FROM events LIMIT 500")
+        .await
+        .unwrap();
+    let rows: Vec<_> = result.rows.try_collect().await.unwrap();
+    assert_eq!(
+        rows.iter().map(|batch| batch.num_rows()).sum::<usize>(),
+        500
+    );
+    let refused = session
+        .query("SELECT eventName, count(*) FROM events GROUP BY 1")
+        .await;
+    assert!(refused.is_err());
 }
 
 #[tokio::test(flavor = "multi_thread")]

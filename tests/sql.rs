@@ -15,7 +15,7 @@ use arrow::datatypes::DataType;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use auroratrail::error::Error;
 use auroratrail::query::table::Input;
-use auroratrail::query::{Options, Session, translate_error};
+use auroratrail::query::{Session, SessionOptions, translate_error};
 use auroratrail::source::aws::AwsSettings;
 use auroratrail::source::{Location, Sources};
 use futures::StreamExt;
@@ -156,7 +156,7 @@ fn session(source: &str, dedup: bool) -> Session {
         locations: vec![Location::parse(source).unwrap()],
         dedup,
     };
-    let options = Options {
+    let options = SessionOptions {
         threads: 2,
         memory_bytes: 256 << 20,
     };

@@ -136,6 +136,7 @@ fn progress_text(stats: &Stats, elapsed: Duration) -> String {
     let events = load(&stats.events) + load(&stats.salvaged);
     let rate = (events as f64 / elapsed.as_secs_f64().max(0.001)) as u64;
     parts.push(format!("{} events, {}/s", count(events), count(rate)));
+    parts.extend(stats.retrying());
     parts.join(", ")
 }
 

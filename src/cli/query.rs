@@ -11,7 +11,7 @@ use super::{Opened, QueryArguments, report};
 use crate::error::{Error, Result};
 use crate::execution::Execution;
 use crate::query::table::Input;
-use crate::query::{Options, Plan, Session};
+use crate::query::{Plan, Session, SessionOptions};
 use crate::reject::RejectWriter;
 
 pub(super) async fn run(
@@ -20,7 +20,7 @@ pub(super) async fn run(
     stop: &CancellationToken,
 ) -> Result<ExitCode> {
     let (sql, opened) = understand(&arguments)?;
-    let session = Session::new(Options {
+    let session = Session::new(SessionOptions {
         threads,
         memory_bytes: (arguments.memory as usize).saturating_mul(1 << 20),
     })?;
@@ -87,7 +87,7 @@ fn understand(arguments: &QueryArguments) -> Result<(String, Opened)> {
     Ok((sql, arguments.input.open(words)?))
 }
 
-fn output_options(arguments: &QueryArguments) -> output::Options {
+fn output_options(arguments: &QueryArguments) -> output::OutputOptions {
     let path = arguments.output.as_deref();
     let format = arguments
         .format
@@ -97,7 +97,7 @@ fn output_options(arguments: &QueryArguments) -> output::Options {
         None => output::terminal_width(),
         Some(_) => None,
     };
-    output::Options {
+    output::OutputOptions {
         format,
         raw_csv: arguments.raw_csv,
         width,
@@ -107,7 +107,7 @@ fn output_options(arguments: &QueryArguments) -> output::Options {
 
 /// The answers to the statements of one command, one after another.
 struct Answers {
-    options: output::Options,
+    options: output::OutputOptions,
     out: SharedDestination,
     rejects: Option<Arc<RejectWriter>>,
     /// Rejects of the statement that had most.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use futures::FutureExt;
 use tokio::runtime::Handle;
@@ -12,7 +13,7 @@ use super::{Barrier, End};
 use crate::error::Error;
 use crate::execution::Execution;
 use crate::payload::Payload;
-use crate::source::Source;
+use crate::source::{Progress, Source};
 
 /// Takes a barrier to the consumer; `false` if there is none any more.
 pub(super) type DeliverBarrier = Box<dyn FnMut(Barrier) -> bool + Send>;
@@ -21,6 +22,8 @@ pub(super) type DeliverBarrier = Box<dyn FnMut(Barrier) -> bool + Send>;
 pub(super) struct Gate {
     execution: Arc<Execution>,
     feed: Mutex<Feed>,
+    /// The source's progress when it last handed out something, to about a second.
+    progress: Mutex<Progress>,
     /// Set while threads are to come to the barrier, and from a stop on.
     raised: AtomicBool,
     /// Wakes the thread that waits for the source.
@@ -34,6 +37,8 @@ pub(super) struct Gate {
 struct Feed {
     source: Box<dyn Source>,
     end: Option<End>,
+    /// The time at which the source's progress is due to be asked for.
+    progress_at: Instant,
 }
 
 struct Epochs {
@@ -71,7 +76,12 @@ impl Gate {
     pub(super) fn new(source: Box<dyn Source>, execution: Arc<Execution>) -> Self {
         Self {
             execution,
-            feed: Mutex::new(Feed { source, end: None }),
+            feed: Mutex::new(Feed {
+                source,
+                end: None,
+                progress_at: Instant::now(),
+            }),
+            progress: Mutex::default(),
             raised: AtomicBool::new(false),
             wake: Notify::new(),
             closed: AtomicBool::new(false),
@@ -177,6 +187,7 @@ impl Gate {
                     }
                 }),
             };
+            self.ask_progress(&mut feed);
             match outcome {
                 Some(Ok(Some(payload))) => return Next::Payload(payload),
                 Some(Ok(None)) => feed.end = Some(End::Exhausted),
@@ -184,6 +195,20 @@ impl Gate {
                 None => {}
             }
         }
+    }
+
+    fn ask_progress(&self, feed: &mut Feed) {
+        let now = Instant::now();
+        if now < feed.progress_at {
+            return;
+        }
+        feed.progress_at = now + PROGRESS_EVERY;
+        *lock(&self.progress) = feed.source.progress();
+    }
+
+    /// Returns the source's progress when it last handed out something.
+    pub(super) fn progress(&self) -> Progress {
+        lock(&self.progress).clone()
     }
 
     /// Notes that the reading of a payload failed after so many items: no checkpoint of this run
@@ -277,6 +302,9 @@ impl Gate {
         epochs.passed.notify_all();
     }
 }
+
+/// The time after which a source's progress is asked for again.
+const PROGRESS_EVERY: Duration = Duration::from_secs(1);
 
 /// Locks, also after a panic elsewhere: each change is one step.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -46,7 +46,7 @@ use crate::checkpoint::Checkpoint;
 use crate::error::{Error, Result};
 use crate::events::{Deduplicator, RowFilter};
 use crate::execution::Execution;
-use crate::source::Source;
+use crate::source::{Progress, Source};
 use gate::Gate;
 
 pub use decode::{BatchRequest, DecodeWorker};
@@ -82,6 +82,11 @@ impl Pipeline {
     /// stopped, after what was decoded has been handed down.
     pub fn run(&self, worker: &mut impl Worker) -> Result<()> {
         worker::run(&self.gate, worker)
+    }
+
+    /// Returns the source's progress when it last handed out something, to about a second.
+    pub fn progress(&self) -> Progress {
+        self.gate.progress()
     }
 
     /// Ends all threads, as nobody takes their batches any more.
@@ -148,14 +153,25 @@ pub enum End {
 }
 
 /// Batches and barriers on their way to a consumer. Dropping it ends the run at once.
-#[derive(Debug)]
 pub struct Deliveries {
+    gate: Arc<Gate>,
     deliveries: mpsc::Receiver<Delivery>,
     has_ended: bool,
     _watch: AbortOnDropHandle<()>,
 }
 
+impl std::fmt::Debug for Deliveries {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Deliveries").finish_non_exhaustive()
+    }
+}
+
 impl Deliveries {
+    /// Returns the source's progress when it last handed out something, to about a second.
+    pub fn progress(&self) -> Progress {
+        self.gate.progress()
+    }
+
     /// Waits for the next piece; `None` after the barrier that has an end.
     ///
     /// # Errors
@@ -202,6 +218,7 @@ pub fn deliver(
         let gate = Arc::clone(&gate);
         Handle::current().spawn_blocking(move || worker::run(&gate, &mut worker));
     }
+    let shown = Arc::clone(&gate);
     let interval = request.epochs.interval;
     let watch = tokio::spawn(async move {
         loop {
@@ -212,6 +229,7 @@ pub fn deliver(
         }
     });
     Deliveries {
+        gate: shown,
         deliveries,
         has_ended: false,
         _watch: AbortOnDropHandle::new(watch),

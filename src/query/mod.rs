@@ -37,7 +37,7 @@ const BATCH_ROWS: usize = 1024;
 
 /// Settings of a session.
 #[derive(Clone, Copy, Debug)]
-pub struct Options {
+pub struct SessionOptions {
     /// Threads that decode, and partitions of a query.
     pub threads: usize,
     /// Bytes that sorts, joins and aggregations may hold before they spill to disk, or fail.
@@ -59,7 +59,7 @@ impl Session {
     ///
     /// # Errors
     /// If the session cannot be set up; a bug.
-    pub fn new(options: Options) -> Result<Self> {
+    pub fn new(options: SessionOptions) -> Result<Self> {
         let pool = GreedyMemoryPool::new(options.memory_bytes);
         let top = std::num::NonZeroUsize::MIN.saturating_add(2);
         let runtime = RuntimeEnvBuilder::new()

@@ -28,7 +28,7 @@ use crate::events::Deduplicator;
 use crate::events::columns::catalog;
 use crate::execution::Execution;
 use crate::pipeline::{BatchRequest, DecodeWorker, Pipeline};
-use crate::source::{Location, OpenContext, Sources};
+use crate::source::{self, Location, OpenContext, Sources};
 
 /// Columns in a batch beyond which it gets fewer rows, so that a query of everything stays small.
 const WIDE_COLUMNS: usize = 64;
@@ -109,11 +109,19 @@ impl TableProvider for EventsTable {
             _ => WIDE_ROWS,
         };
         let filters: Vec<&Expr> = filters.iter().collect();
+        let input = &self.input;
+        let boundedness = match input.sources.boundedness(&input.locations) {
+            Ok(source::Boundedness::Bounded) => Boundedness::Bounded,
+            Ok(source::Boundedness::Unbounded) => Boundedness::Unbounded {
+                requires_infinite_memory: false,
+            },
+            Err(error) => return Err(DataFusionError::External(Box::new(error))),
+        };
         let properties = PlanProperties::new(
             EquivalenceProperties::new(schema),
             Partitioning::UnknownPartitioning(state.config().target_partitions()),
             EmissionType::Incremental,
-            Boundedness::Bounded,
+            boundedness,
         );
         Ok(Arc::new(EventsExec {
             input: Arc::clone(&self.input),

@@ -54,8 +54,9 @@ pub trait Source: Send {
 
     /// Returns the next payload; `None` at the end of a bounded source, and from then on.
     ///
-    /// Cancel-safe: a payload is handed out when this returns it, and not before. Called within a
-    /// tokio runtime, never twice at a time.
+    /// Cancel-safe: a payload is handed out when this returns it, and not before. A call is dropped
+    /// and made again at every barrier, so a request that takes long belongs into a task of the
+    /// source's own, which goes on meanwhile. Called within a tokio runtime, never twice at a time.
     ///
     /// # Errors
     /// `Unavailable` errors are retried, with growing pauses, by [`Retrying`]: the next call starts
@@ -206,7 +207,10 @@ impl Sources {
             match run {
                 [location] if !location.is_objects() => {
                     let source = self.open_url(location, context)?;
-                    sources.push(Box::new(Retrying::new(source)));
+                    sources.push(Box::new(Retrying::new(
+                        source,
+                        Arc::clone(&context.execution),
+                    )));
                 }
                 objects => sources.push(objects::open(
                     Arc::clone(&self.buckets),
@@ -220,6 +224,20 @@ impl Sources {
             1 => sources.remove(0),
             _ => Box::new(Combined::new(sources)),
         })
+    }
+
+    /// Returns whether all of `locations` end by themselves. Opens them, which connects to nothing.
+    ///
+    /// # Errors
+    /// As of [`Sources::open`].
+    pub fn boundedness(&self, locations: &[Location]) -> Result<Boundedness> {
+        for location in locations.iter().filter(|location| !location.is_objects()) {
+            let source = self.open_url(location, &OpenContext::default())?;
+            if source.boundedness() == Boundedness::Unbounded {
+                return Ok(Boundedness::Unbounded);
+            }
+        }
+        Ok(Boundedness::Bounded)
     }
 
     fn open_url(&self, location: &Location, context: &OpenContext) -> Result<Box<dyn Source>> {

@@ -1,5 +1,6 @@
 //! Retries of what is unavailable for now.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -9,6 +10,7 @@ use tokio::time::{Instant, sleep_until};
 use super::{Boundedness, Progress, Retry, Source};
 use crate::checkpoint::Checkpoint;
 use crate::error::Result;
+use crate::execution::Execution;
 use crate::payload::Payload;
 
 /// A source whose `Unavailable` errors are retried, with pauses that grow and vary.
@@ -17,6 +19,7 @@ use crate::payload::Payload;
 /// up with its last error after twelve failures in a row, about two minutes.
 pub struct Retrying<S> {
     source: S,
+    execution: Arc<Execution>,
     pauses: ExponentialBuilder,
     failing: Option<Failing>,
 }
@@ -35,10 +38,11 @@ const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(20);
 
 impl<S> Retrying<S> {
-    /// Retries `source`.
-    pub fn new(source: S) -> Self {
+    /// Retries `source`, and tells of it in the counters of `execution`.
+    pub fn new(source: S, execution: Arc<Execution>) -> Self {
         Self {
             source,
+            execution,
             pauses: ExponentialBuilder::new()
                 .with_min_delay(FIRST_PAUSE)
                 .with_max_delay(LONGEST_PAUSE)
@@ -63,7 +67,9 @@ impl Source for Retrying<Box<dyn Source>> {
             let error = match self.source.next().await {
                 Err(error) if error.is_retryable() => error,
                 outcome => {
-                    self.failing = None;
+                    if self.failing.take().is_some() {
+                        self.execution.stats.set_retrying(None);
+                    }
                     return outcome;
                 }
             };
@@ -72,6 +78,8 @@ impl Source for Retrying<Box<dyn Source>> {
                 .get_or_insert_with(|| Failing::new(self.pauses));
             failing.retry.attempts += 1;
             failing.retry.message = error.to_string();
+            let told = format!("{error}, attempt {} failed", failing.retry.attempts);
+            self.execution.stats.set_retrying(Some(told));
             let is_bounded = self.source.boundedness() == Boundedness::Bounded;
             if is_bounded && failing.retry.attempts >= ATTEMPTS {
                 return Err(error);
@@ -152,7 +160,7 @@ mod tests {
             kind,
             boundedness,
         });
-        let retrying = Retrying::new(source);
+        let retrying = Retrying::new(source, Arc::default());
         let pauses = retrying
             .pauses
             .with_min_delay(PAUSE)
@@ -186,6 +194,11 @@ mod tests {
         let retrying = source.progress().retrying.unwrap();
         assert_eq!(retrying.attempts, ATTEMPTS);
         assert!(retrying.message.contains("the rate is exceeded"));
+        let told = source.execution.stats.retrying().unwrap();
+        assert_eq!(
+            told,
+            format!("the rate is exceeded, attempt {ATTEMPTS} failed")
+        );
 
         let mut source = flaky(20, throttled, Boundedness::Unbounded);
         assert!(source.next().await.unwrap().is_none());

@@ -11,7 +11,7 @@ use arrow::array::RecordBatch;
 
 use super::cells::{CellReader, is_number, unpacked};
 use super::screen::printable;
-use super::{BatchWriter, Destination, Options};
+use super::{BatchWriter, Destination, OutputOptions};
 
 /// Writes rows as delimited text below a header.
 pub(super) struct Delimited {
@@ -33,7 +33,7 @@ impl Delimited {
     pub(super) fn try_new(
         delimiter: u8,
         column_names: &[String],
-        options: &Options,
+        options: &OutputOptions,
         out: Destination,
     ) -> io::Result<Self> {
         let mut this = Self {

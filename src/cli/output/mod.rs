@@ -86,7 +86,7 @@ impl Format {
 
 /// Settings of the output.
 #[derive(Clone, Copy, Debug)]
-pub struct Options {
+pub struct OutputOptions {
     /// The format.
     pub format: Format,
     /// Whether CSV and TSV keep cells that a spreadsheet would run as formulas unescaped.
@@ -111,7 +111,7 @@ pub struct Options {
 pub async fn write(
     mut stream: SendableRecordBatchStream,
     column_names: &[String],
-    options: &Options,
+    options: &OutputOptions,
     out: Destination,
 ) -> Result<u64> {
     let schema = stream.schema();
@@ -166,7 +166,7 @@ trait BatchWriter: Send {
 fn batch_writer(
     schema: &SchemaRef,
     names: &[String],
-    options: &Options,
+    options: &OutputOptions,
     out: Destination,
 ) -> io::Result<Box<dyn BatchWriter>> {
     Ok(match options.format {

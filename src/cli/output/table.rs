@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use super::cells::{CellReader, is_number, unpacked};
 use super::layout::{self, GAP, WidthRequest};
 use super::screen::{Cut, ELLIPSIS, Fitted, fit, fit_end, printable, split, width};
-use super::{BatchWriter, Destination, Options};
+use super::{BatchWriter, Destination, OutputOptions};
 
 /// Writes rows as a table.
 pub(super) struct Table {
@@ -51,7 +51,7 @@ impl Table {
     pub(super) fn new(
         schema: &SchemaRef,
         column_names: &[String],
-        options: &Options,
+        options: &OutputOptions,
         out: Destination,
     ) -> Self {
         let mut scratch = String::new();

@@ -79,8 +79,8 @@ const FORMATS: [Format; 8] = [
     Format::Arrow,
 ];
 
-fn options(format: Format, width: Option<usize>) -> Options {
-    Options {
+fn options(format: Format, width: Option<usize>) -> OutputOptions {
+    OutputOptions {
         format,
         raw_csv: false,
         width,
@@ -117,7 +117,7 @@ fn stream_of(
     Box::pin(RecordBatchStreamAdapter::new(schema, batches))
 }
 
-fn bytes(batch: &RecordBatch, options: &Options) -> Vec<u8> {
+fn bytes(batch: &RecordBatch, options: &OutputOptions) -> Vec<u8> {
     let screen = Screen::default();
     let stream = stream_of(batch.schema(), futures::stream::iter([Ok(batch.clone())]));
     let out = Destination::new(screen.clone(), "screen");
@@ -427,7 +427,7 @@ fn csv_quotes_and_disarms() {
     "a,b",'@x,0
     "say ""hi""",+3.2e4,7
     "#);
-    let raw = Options {
+    let raw = OutputOptions {
         raw_csv: true,
         ..options(Format::Csv, None)
     };
@@ -926,7 +926,7 @@ fn the_writing_can_be_spawned() {
 
 #[test]
 fn null_is_dimmed_where_that_is_welcome_and_takes_four_columns_all_the_same() {
-    let options = Options {
+    let options = OutputOptions {
         color: true,
         ..options(Format::Table, Some(30))
     };

@@ -17,7 +17,7 @@ pub struct TrailKey {
     /// The account that the events happened in, twelve digits.
     pub account: Option<Box<str>>,
     /// The kind of files in such a folder.
-    pub kind: Option<Kind>,
+    pub log_type: Option<LogType>,
     /// The region that delivered the object, which is its records' `awsRegion`.
     pub region: Option<Box<str>>,
     /// The year, month or day of delivery that the folders name: microseconds since 1970 UTC, the
@@ -30,7 +30,7 @@ pub struct TrailKey {
 
 /// The kinds of files that a trail writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum LogType {
     /// `CloudTrail`: management and data events.
     Events,
     /// `CloudTrail-Digest`: signatures over the other files, no events.
@@ -47,7 +47,7 @@ pub enum Kind {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 enum Expects {
     Account,
-    Kind,
+    LogType,
     Region,
     Year,
     Month(i32),
@@ -89,7 +89,7 @@ impl TrailKey {
         };
         let mut key = key.unwrap_or_default();
         key.account = key.account.or(named.account);
-        key.kind = key.kind.or(named.kind);
+        key.log_type = key.log_type.or(named.log_type);
         key.region = key.region.or(named.region);
         key.delivered_micros = named.delivered_micros;
         Some(key)
@@ -99,17 +99,17 @@ impl TrailKey {
         let stem = name.split('.').next()?;
         let mut parts = stem.split('_');
         let account = parts.next().filter(|part| is_account(part))?;
-        let kind = parts.next().and_then(Kind::parse)?;
+        let kind = parts.next().and_then(LogType::parse)?;
         let region = parts.next().filter(|part| is_region(part))?;
         let mut stamps = parts.filter_map(stamp_micros);
         let delivered_micros = match kind {
             // A trail's name stands before a digest's stamp, and may look like one.
-            Kind::Digest => stamps.next_back(),
+            LogType::Digest => stamps.next_back(),
             _ => stamps.next(),
         };
         Some(Self {
             account: Some(account.into()),
-            kind: Some(kind),
+            log_type: Some(kind),
             region: Some(region.into()),
             delivered_micros,
             ..Self::default()
@@ -124,10 +124,10 @@ impl TrailKey {
         match self.expects {
             Expects::Account if is_account(segment) => {
                 self.account = Some(segment.into());
-                Some(Expects::Kind)
+                Some(Expects::LogType)
             }
-            Expects::Kind => {
-                self.kind = Some(Kind::parse(segment)?);
+            Expects::LogType => {
+                self.log_type = Some(LogType::parse(segment)?);
                 Some(Expects::Region)
             }
             Expects::Region if is_region(segment) => {
@@ -159,7 +159,7 @@ impl TrailKey {
     }
 }
 
-impl Kind {
+impl LogType {
     fn parse(segment: &str) -> Option<Self> {
         Some(match segment {
             "CloudTrail" => Self::Events,
@@ -198,7 +198,7 @@ impl KeyFilter {
 
     /// Returns whether the key is a digest's and digests are not read.
     pub fn is_unread_digest(&self, key: &TrailKey) -> bool {
-        key.kind == Some(Kind::Digest) && !self.read_digests
+        key.log_type == Some(LogType::Digest) && !self.read_digests
     }
 
     /// Returns [`KeyFilter::may_hold`] without regard to the kind of file.
@@ -338,7 +338,7 @@ mod tests {
         for prefix in ["", "s3://bucket/", "/data/AWSLogs/old/"] {
             let key = TrailKey::of_object(&format!("{prefix}{OBJECT}")).unwrap();
             assert_eq!(key.account.as_deref(), Some("111122223333"));
-            assert_eq!(key.kind, Some(Kind::Events));
+            assert_eq!(key.log_type, Some(LogType::Events));
             assert_eq!(key.region.as_deref(), Some("eu-west-1"));
             let day = micros("2025-01-31T00:00:00");
             assert_eq!(key.folder_micros, Some((day, day + DAY_MICROS)));
@@ -364,7 +364,7 @@ mod tests {
         let name = "111122223333_CloudTrail-Digest_us-east-1_my_20200101T0000Z_trail_us-east-1_\
             20250131T235500Z_backfill.json.gz";
         let key = TrailKey::of_object(name).unwrap();
-        assert_eq!(key.kind, Some(Kind::Digest));
+        assert_eq!(key.log_type, Some(LogType::Digest));
         assert_eq!(key.delivered_micros, Some(micros("2025-01-31T23:55:00")));
         assert!(!KeyFilter::default().may_hold(&key));
         let folder = TrailKey::of_folder("AWSLogs/111122223333/CloudTrail-Digest/").unwrap();
@@ -380,7 +380,7 @@ mod tests {
     fn other_services_below_awslogs_are_not_taken_for_a_trail() {
         let key = TrailKey::of_folder("AWSLogs/111122223333/vpcflowlogs/us-east-1/2025/").unwrap();
         assert_eq!(
-            (key.kind, key.region, key.folder_micros),
+            (key.log_type, key.region, key.folder_micros),
             (None, None, None)
         );
         assert!(TrailKey::of_folder("logs/2025/01/").is_none());
