@@ -74,17 +74,7 @@ impl Store {
         };
         let locations = [sources.parse(location).unwrap()];
         let source = sources.open(&locations, &context).unwrap();
-        let event_id = catalog().index_of("eventid").unwrap();
-        let request = DeliveryRequest {
-            threads: run.threads,
-            batches: BatchRequest::all_rows(vec![event_id], run.batch_rows),
-            dedup: false,
-            epochs: Epochs {
-                interval: Duration::from_micros(run.epoch_micros),
-                bytes: run.epoch_bytes,
-            },
-        };
-        let mut deliveries: Deliveries = deliver(source, &request, &execution);
+        let mut deliveries: Deliveries = deliver(source, &request(run), &execution);
         let mut pending = Vec::new();
         for number in 0.. {
             match run.ending {
@@ -109,6 +99,19 @@ impl Store {
             }
         }
         unreachable!()
+    }
+}
+
+fn request(run: &Run) -> DeliveryRequest {
+    let event_id = catalog().index_of("eventid").unwrap();
+    DeliveryRequest {
+        threads: run.threads,
+        batches: BatchRequest::all_rows(vec![event_id], run.batch_rows),
+        dedup: false,
+        epochs: Epochs {
+            interval: Duration::from_micros(run.epoch_micros),
+            bytes: run.epoch_bytes,
+        },
     }
 }
 
@@ -324,6 +327,97 @@ fn a_stream_that_fails_in_its_midst_is_read_on_by_the_next_run() {
     store.ids.sort();
     let expected = (0..4).flat_map(|stream| (0..200).map(move |n| format!("{stream}-{n:03}")));
     assert_eq!(store.ids, expected.collect::<Vec<_>>());
+}
+
+/// A source that breaks.
+struct Broken;
+
+#[async_trait]
+impl Source for Broken {
+    fn boundedness(&self) -> Boundedness {
+        Boundedness::Bounded
+    }
+
+    async fn next(&mut self) -> Result<Option<Payload>> {
+        panic!("broken on purpose");
+    }
+
+    fn checkpoint(&self) -> Checkpoint {
+        Checkpoint::default()
+    }
+
+    fn progress(&self) -> Progress {
+        Progress::default()
+    }
+}
+
+#[test]
+fn a_thread_that_panics_ends_the_run_without_a_barrier() {
+    let runtime = Runtime::new().unwrap();
+    let ended = runtime.block_on(async {
+        let mut deliveries = deliver(Box::new(Broken), &request(&LAST), &Arc::default());
+        tokio::time::timeout(Duration::from_secs(20), deliveries.next()).await
+    });
+    let error = ended.expect("it does not hang").unwrap_err();
+    assert!(error.to_string().contains("please report"), "{error}");
+}
+
+/// One stream that cannot be resumed, slow enough for many barriers in its midst.
+struct Slow(Option<Vec<u8>>);
+
+#[async_trait]
+impl Source for Slow {
+    fn boundedness(&self) -> Boundedness {
+        Boundedness::Bounded
+    }
+
+    async fn next(&mut self) -> Result<Option<Payload>> {
+        let Some(bytes) = self.0.take() else {
+            return Ok(None);
+        };
+        let mut at = 0;
+        let reader = FnReader(move |out: &mut [u8]| {
+            std::thread::sleep(Duration::from_micros(200));
+            let count = out.len().min(997).min(bytes.len() - at);
+            out[..count].copy_from_slice(&bytes[at..at + count]);
+            at += count;
+            Ok(count)
+        });
+        Ok(Some(Payload::new("slow", Body::Stream(Box::new(reader)))))
+    }
+
+    fn checkpoint(&self) -> Checkpoint {
+        Checkpoint::default()
+    }
+
+    fn progress(&self) -> Progress {
+        Progress::default()
+    }
+}
+
+#[test]
+fn the_end_of_the_source_is_not_the_end_of_a_stream_that_it_handed_out() {
+    let records: Vec<String> = (0..500).map(|n| record(&n.to_string())).collect();
+    let bytes = Some(records.join("\n").into_bytes());
+    let runtime = Runtime::new().unwrap();
+    let (rows, barriers) = runtime.block_on(async {
+        let mut deliveries = deliver(Box::new(Slow(bytes)), &request(&LAST), &Arc::default());
+        let (mut rows, mut barriers) = (0, 0);
+        loop {
+            match deliveries.next().await.unwrap() {
+                Some(Delivery::Batch(batch)) => rows += batch.num_rows(),
+                Some(Delivery::Barrier(barrier)) => {
+                    barriers += 1;
+                    if barrier.end.is_some() {
+                        return (rows, barriers);
+                    }
+                }
+                None => panic!("the last barrier has no end"),
+            }
+        }
+    });
+    assert_eq!(rows, 500);
+    assert!(barriers > 3, "{barriers}");
 }
 
 /// Cases of a property; more where somebody has the time.

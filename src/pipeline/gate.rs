@@ -55,12 +55,24 @@ struct Epoch {
     number: u64,
     threads: usize,
     arrived: usize,
+    /// Of these, the threads that wait in the midst of a payload.
+    in_midst: usize,
     /// Payloads in whose midst threads wait, with the items handed down.
     partial: BTreeMap<String, u64>,
     /// Payloads whose reading failed in their midst: to be read again by a later run.
     failed: BTreeMap<String, u64>,
     is_over: bool,
-    deliver: DeliverBarrier,
+    /// Dropped at the end: the consumer's channel closes with the last sender.
+    deliver: Option<DeliverBarrier>,
+}
+
+/// The place of a thread that comes to the barrier.
+pub(super) enum Place<'a> {
+    /// Between two payloads.
+    Between,
+    /// In the midst of a payload; if that can be resumed, its key and the items of it that were
+    /// handed down.
+    Midst(Option<(&'a str, u64)>),
 }
 
 /// The next thing for a thread to do.
@@ -101,10 +113,11 @@ impl Gate {
                 number: 0,
                 threads,
                 arrived: 0,
+                in_midst: 0,
                 partial: BTreeMap::new(),
                 failed: BTreeMap::new(),
                 is_over: false,
-                deliver,
+                deliver: Some(deliver),
             }),
             passed: Condvar::new(),
             bytes: AtomicU64::new(0),
@@ -220,10 +233,8 @@ impl Gate {
     }
 
     /// Waits at the barrier, having handed down everything, until all threads have come.
-    ///
-    /// `partial` is the payload in whose midst the thread is, with the items of it that were handed
-    /// down. Returns whether the run goes on.
-    pub(super) fn arrive(&self, partial: Option<(&str, u64)>) -> bool {
+    /// Returns whether the run goes on.
+    pub(super) fn arrive(&self, place: Place<'_>) -> bool {
         let Some(epochs) = &self.epochs else {
             return false;
         };
@@ -231,8 +242,11 @@ impl Gate {
         if epoch.is_over {
             return false;
         }
-        if let Some((key, items)) = partial {
-            epoch.partial.insert(key.to_owned(), items);
+        if let Place::Midst(payload) = place {
+            epoch.in_midst += 1;
+            epoch
+                .partial
+                .extend(payload.map(|(key, items)| (key.to_owned(), items)));
         }
         epoch.arrived += 1;
         if epoch.arrived == epoch.threads {
@@ -270,18 +284,19 @@ impl Gate {
         for (key, items) in epoch.failed.iter().chain(&epoch.partial) {
             checkpoint.set_unfinished(key, *items);
         }
-        let is_partial = !epoch.partial.is_empty();
         epoch.partial.clear();
+        let in_midst = std::mem::take(&mut epoch.in_midst);
         epoch.arrived = 0;
         let end = match self.execution.stop().is_cancelled() {
-            // The source is at its end, and a thread is not.
-            false if is_partial => None,
-            true if is_partial => Some(End::Stopped),
+            // Even if the source is at its end, a thread is not.
+            false if in_midst > 0 => None,
+            true if in_midst > 0 => Some(End::Stopped),
             is_stopped => feed.end.take().or(is_stopped.then_some(End::Stopped)),
         };
         drop(feed);
         let is_last = end.is_some();
-        let is_taken = (epoch.deliver)(Barrier { checkpoint, end });
+        let deliver = epoch.deliver.as_mut();
+        let is_taken = deliver.is_some_and(|deliver| deliver(Barrier { checkpoint, end }));
         if is_last || !is_taken {
             return self.end(epochs, epoch);
         }
@@ -298,6 +313,7 @@ impl Gate {
     /// Ends the run for all threads.
     fn end(&self, epochs: &Epochs, epoch: &mut Epoch) {
         epoch.is_over = true;
+        epoch.deliver = None;
         self.raise();
         epochs.passed.notify_all();
     }

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::io::{self, Read};
 use std::sync::Arc;
 
-use super::gate::{Gate, Next};
+use super::gate::{Gate, Next, Place};
 use crate::envelope::{Extractor, Outcome, Record, RecordSink, Taken};
 use crate::error::Result;
 use crate::input_location::InputLocation;
@@ -42,7 +42,7 @@ fn work(gate: &Gate, worker: &mut impl Worker) -> Result<()> {
                 }
             }
             Next::Barrier => {
-                if !worker.flush() || !gate.arrive(None) {
+                if !worker.flush() || !gate.arrive(Place::Between) {
                     break;
                 }
             }
@@ -159,8 +159,8 @@ impl<W: Worker> Tap<'_, W> {
         }
         self.count_bytes();
         let done = self.items.max(self.skip_items());
-        let partial = self.resume.as_ref().map(|resume| (&*resume.key, done));
-        let goes_on = self.worker.flush() && self.gate.arrive(partial);
+        let payload = self.resume.as_ref().map(|resume| (&*resume.key, done));
+        let goes_on = self.worker.flush() && self.gate.arrive(Place::Midst(payload));
         self.is_cut = !goes_on;
         goes_on
     }
