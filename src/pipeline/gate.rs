@@ -67,6 +67,7 @@ struct Epoch {
 }
 
 /// The place of a thread that comes to the barrier.
+#[derive(Clone, Copy)]
 pub(super) enum Place<'a> {
     /// Between two payloads.
     Between,
