@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use arrow::array::{Array, AsArray, RecordBatch};
 use auroratrail::envelope::{Extractor, Outcome, Record, RecordSink, Taken};
 use auroratrail::events::columns::{ColumnClass, catalog};
-use auroratrail::events::{Decoder, RowFilter, rebuild};
+use auroratrail::events::{Decoder, RowFilter, TypeChecker, TypeMismatch, rebuild};
 use auroratrail::payload::{Body, Payload};
 use auroratrail::reject::Reject;
 use serde_json::Value;
@@ -55,6 +55,7 @@ struct Keep {
     other: Vec<(&'static str, u64)>,
     batches: Vec<RecordBatch>,
     decoder: Option<Decoder>,
+    checker: TypeChecker,
 }
 
 impl RecordSink for Keep {
@@ -73,6 +74,7 @@ impl RecordSink for Keep {
             )
         ));
         self.records.push(record.json().to_owned());
+        self.checker.check(record);
         if let Some(decoder) = &mut self.decoder
             && decoder.push(record)
         {
@@ -194,6 +196,15 @@ fn every_column_of_every_record_decodes() {
     }
     let decoder = keep.decoder.as_mut().unwrap();
     let mismatches = decoder.take_type_mismatches();
+    let by_column = |mut mismatches: Vec<TypeMismatch>| {
+        mismatches.sort_by_key(|mismatch| mismatch.column);
+        mismatches
+    };
+    assert_eq!(
+        by_column(keep.checker.take_type_mismatches()),
+        by_column(mismatches.clone())
+    );
+    assert!(mismatches.len() > 1);
     let mismatches: u64 = mismatches.iter().map(|mismatch| mismatch.count).sum();
     keep.batches.extend(decoder.finish().unwrap());
     let rows: usize = keep.batches.iter().map(RecordBatch::num_rows).sum();

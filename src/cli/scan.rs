@@ -14,19 +14,15 @@ use super::report::{count, type_mismatches};
 use super::{ScanArguments, ScanFormat};
 use crate::envelope::{Outcome, Record, Taken};
 use crate::error::{Error, Result};
-use crate::events::columns::catalog;
-use crate::events::{Deduplicator, time};
+use crate::events::{Deduplicator, TypeChecker, time};
 use crate::execution::Execution;
 use crate::json::unescape;
-use crate::pipeline::{BatchRequest, DecodeWorker, Pipeline, Worker};
+use crate::pipeline::{Pipeline, Worker};
 use crate::source::{KeyFilter, OpenContext};
 use crate::stats::Stats;
 
 /// Names of damaged and empty files that are kept to be listed.
 const LISTED_FILES: usize = 1000;
-
-/// Rows that are decoded before they are let go.
-const BATCH_ROWS: usize = 1024;
 
 pub(super) async fn run(
     arguments: ScanArguments,
@@ -87,21 +83,18 @@ struct Counter {
     execution: Arc<Execution>,
     files: Arc<Files>,
     seen: Arc<Deduplicator>,
-    /// Decodes every column, for the values that do not fit; its rows are let go.
-    decoder: DecodeWorker<fn(arrow::array::RecordBatch) -> bool>,
+    checker: TypeChecker,
     sources: BTreeMap<Box<str>, u64>,
     times: Option<(i64, i64)>,
 }
 
 impl Counter {
     fn new(execution: &Arc<Execution>, files: &Arc<Files>, seen: &Arc<Deduplicator>) -> Self {
-        let every_column = (0..catalog().columns().len()).collect();
-        let request = BatchRequest::all_rows(every_column, BATCH_ROWS);
         Self {
             execution: Arc::clone(execution),
             files: Arc::clone(files),
             seen: Arc::clone(seen),
-            decoder: DecodeWorker::new(&request, None, Arc::clone(execution), |_| true),
+            checker: TypeChecker::default(),
             sources: BTreeMap::new(),
             times: None,
         }
@@ -135,14 +128,19 @@ impl Worker for Counter {
                 _ => {}
             }
         }
-        self.decoder.record(record)
+        self.checker.check(record);
+        Taken::Row
     }
 
     fn flush(&mut self) -> bool {
         let sources = std::mem::take(&mut self.sources);
         let counts = sources.iter().map(|(source, n)| (&**source, *n));
         self.execution.stats.observe(counts, self.times.take());
-        self.decoder.flush()
+        for mismatch in self.checker.take_type_mismatches() {
+            let stats = &self.execution.stats;
+            stats.count_type_mismatches(mismatch.column, mismatch.count, mismatch.example);
+        }
+        true
     }
 
     fn finish_payload(&mut self, origin: &Arc<str>, outcome: &Outcome) {

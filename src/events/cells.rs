@@ -351,6 +351,21 @@ fn elements(value: Value<'_>) -> Option<impl Iterator<Item = Span>> {
     is_array.then(|| Elements::at(value.text, value.span.start as usize))
 }
 
+/// Returns whether [`CellBuilder::set`] would find that `value` fits a column of `column_type`.
+pub(super) fn fits(column_type: ColumnType, value: Value<'_>) -> bool {
+    value.is_null()
+        || match column_type {
+            ColumnType::Text => !value.is_container(),
+            ColumnType::Json => true,
+            ColumnType::Boolean => value.as_bool().is_some(),
+            ColumnType::Integer => value.as_integer().is_some(),
+            ColumnType::Double => value.as_double().is_some(),
+            ColumnType::Time => value.as_time().is_some(),
+            ColumnType::Texts => scalars(value).is_some(),
+            ColumnType::Resources => elements(value).is_some(),
+        }
+}
+
 /// Returns the elements of an array of scalars; an array with any other element does not fit.
 fn scalars(value: Value<'_>) -> Option<impl Iterator<Item = Value<'_>>> {
     let text = value.text;

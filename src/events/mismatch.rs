@@ -2,8 +2,13 @@
 
 use std::sync::Arc;
 
+use super::cells::fits;
+use super::columns::{Column, ColumnClass, ColumnType, catalog};
+use super::projection::{Node, Target};
+use super::value::Value;
 use crate::envelope::Record;
 use crate::input_location::InputLocation;
+use crate::json::Span;
 
 /// A column that was given values of another type; they are NULL in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,5 +56,77 @@ impl TypeMismatches {
                 .collect(),
             false => Vec::new(),
         }
+    }
+}
+
+/// Checks the values of records against the types of all columns, without building any: what a
+/// [`Decoder`](super::Decoder) of every column would count.
+pub struct TypeChecker {
+    tree: Node,
+    columns: Vec<&'static Column>,
+    type_mismatches: TypeMismatches,
+}
+
+impl Default for TypeChecker {
+    fn default() -> Self {
+        let mut checker = Self {
+            tree: Node::default(),
+            columns: Vec::new(),
+            type_mismatches: TypeMismatches::default(),
+        };
+        for column in catalog().columns() {
+            // JSON takes every value, and derived columns have none of their own.
+            let is_checked =
+                column.class != ColumnClass::Derived && column.column_type != ColumnType::Json;
+            if is_checked {
+                let target = Target::Cell(checker.columns.len());
+                checker.tree.add(&column.path, target);
+                checker.columns.push(column);
+            }
+        }
+        checker
+    }
+}
+
+impl TypeChecker {
+    /// Checks the values of a record.
+    pub fn check(&mut self, record: &Record<'_>) {
+        let Self {
+            tree,
+            columns,
+            type_mismatches,
+        } = self;
+        let mut each = |node: &Node, text, start, end, escaped| {
+            let span = Span {
+                start,
+                end,
+                escaped,
+            };
+            let value = Value { text, span };
+            for target in node.targets() {
+                let Target::Cell(index) = *target else {
+                    continue;
+                };
+                let column = columns[index];
+                let is_parent = node.has_children() && value.first() == b'{';
+                if !is_parent && !fits(column.column_type, value) {
+                    type_mismatches.count(index, &column.path, record);
+                }
+            }
+        };
+        for member in record.members {
+            if let Some((_, node)) = tree.find(record.text, member.key) {
+                let value = Value {
+                    text: record.text,
+                    span: member.value,
+                };
+                node.walk(value, &mut each);
+            }
+        }
+    }
+
+    /// Removes and returns the mismatches since the last call, by column.
+    pub fn take_type_mismatches(&mut self) -> Vec<TypeMismatch> {
+        self.type_mismatches.take()
     }
 }

@@ -41,7 +41,7 @@ use value::Value;
 pub use dedup::Deduplicator;
 pub use filter::RowFilter;
 pub use fingerprint::fingerprint;
-pub use mismatch::TypeMismatch;
+pub use mismatch::{TypeChecker, TypeMismatch};
 pub use rebuild::rebuild;
 
 /// Bytes of text at which a batch is full, however few rows it has.
