@@ -820,13 +820,13 @@ fn explain_shows_what_is_read_and_what_is_left_out_while_decoding() {
     let sql = "EXPLAIN SELECT userIdentity.userName FROM events WHERE eventName = 'StopDBCluster' AND eventTime >= '2026-05-01'";
     assert_snapshot!(place.run(&["query", sql, "logs", "--threads", "1"]), @r#"
     plan_type      plan
-    ─────────────  ───────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+    ─────────────  ───────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
     logical_plan   Projection: events.useridentity_username
                      Filter: events.eventname = Utf8("StopDBCluster") AND events.eventtime >= TimestampMicrosecond(1777593600000000, Some("UTC"))
                        TableScan: events projection=[eventtime, eventname, useridentity_username], partial_filters=[events.eventname = Utf8("StopDBCluster"), events.eventtime >= TimestampMicrosecond(1777593600000000, Some("UTC"))]
     physical_plan  FilterExec: eventname@1 = StopDBCluster AND eventtime@0 >= 1777593600000000, projection=[useridentity_username@2]
                      CooperativeExec
-                       EventsExec: sources=[logs], columns=[eventtime, eventname, useridentity_username], while_decoding=eventName in (StopDBCluster) and eventTime >= 2026-05-01T00:00:00Z
+                       EventsExec: sources=[logs], columns=[eventtime, eventname, useridentity_username], while_decoding=eventName in (StopDBCluster) and eventTime >= 2026-05-01T00:00:00Z, objects_by_key=delivered >= 2026-04-30T23:00Z
     "#);
 }
 
@@ -1266,4 +1266,67 @@ fn wait(mut child: Child, patience: Duration) -> Output {
         stdout: read(child.stdout.as_mut().map(|it| it as &mut dyn Read)),
         stderr: read(child.stderr.as_mut().map(|it| it as &mut dyn Read)),
     }
+}
+
+#[test]
+fn the_answer_does_not_depend_on_the_names_of_files() {
+    let place = Place::new();
+    let event = |service: &str, region: &str, account: &str, time: &str, id: &str| {
+        format!(
+            r#"{{"eventVersion":"1.08","eventSource":"{service}.amazonaws.com","eventName":"X","awsRegion":"{region}","recipientAccountId":"{account}","eventTime":"{time}","eventID":"{id}"}}"#
+        )
+    };
+    let (here, other) = ("111122223333", "777788889999");
+    let records = [
+        event("rds", "eu-west-3", here, "2026-07-14T08:15:00Z", "rds"),
+        event("iam", "us-east-1", here, "2026-07-14T08:16:00Z", "iam"),
+        event("rds", "us-east-1", other, "2026-01-02T08:16:00Z", "other"),
+    ];
+    let document = format!(r#"{{"Records":[{}]}}"#, records.join(","));
+    let name = "111122223333_CloudTrail_eu-west-3_20260714T0820Z_AbCd.json";
+    let folder = "trail/AWSLogs/111122223333/CloudTrail/eu-west-3/2026/07/14";
+    fs::create_dir_all(place.path().join(folder)).unwrap();
+    fs::create_dir_all(place.path().join("flat")).unwrap();
+    let in_trail = format!("{folder}/{name}");
+    for file in [&*in_trail, &format!("flat/{name}"), "flat/renamed.json"] {
+        place.write(file, &document);
+    }
+    let ids = |condition: &str, source: &str| {
+        let sql = format!("SELECT eventID FROM events WHERE {condition} ORDER BY 1");
+        place.run(&["query", &sql, source, "--format", "csv"])
+    };
+    for condition in [
+        "awsRegion = 'us-east-1'",
+        "recipientAccountId = '777788889999'",
+        "eventTime < '2026-02-01'",
+        "awsRegion = 'us-east-1' AND eventSource = 'rds.amazonaws.com'",
+    ] {
+        let renamed = ids(condition, "flat/renamed.json");
+        assert!(renamed.contains("other"), "{condition}: {renamed}");
+        assert_eq!(
+            ids(condition, &format!("flat/{name}")),
+            renamed,
+            "{condition}"
+        );
+        assert_eq!(ids(condition, "flat/*eu-west-3*"), renamed, "{condition}");
+        assert_eq!(
+            ids(condition, &in_trail),
+            renamed,
+            "{condition}, named itself"
+        );
+    }
+    // In a trail's own folders the key saves reading, and that is told; but not by the region of
+    // services that may be global.
+    assert_snapshot!(ids("awsRegion = 'us-east-1' AND eventID = 'iam'", "trail"), @r"
+    eventID
+    iam
+    ");
+    assert_snapshot!(ids("awsRegion = 'us-east-1' AND eventSource = 'rds.amazonaws.com'", "trail"), @r"
+    eventID
+    ! auroratrail: 0 events; 1 folder left out by its key
+    ");
+    let sql = "EXPLAIN SELECT eventID FROM aurora_events WHERE awsRegion = 'us-east-1' AND eventTime >= '2026-07-14'";
+    let plan = place.run(&["query", sql, "trail"]);
+    let keys = "objects_by_key=region in (us-east-1) and delivered >= 2026-07-13T23:00Z";
+    assert!(plan.contains(keys), "{plan}");
 }

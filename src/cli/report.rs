@@ -49,6 +49,16 @@ pub(super) fn summary(stats: &Stats) -> Option<String> {
     };
     add(stats.salvaged.load(Relaxed), "salvaged from damaged files");
     add(stats.duplicates.load(Relaxed), "duplicates left out");
+    let pruned = |number: u64, thing: &str| match number {
+        1 => format!("{thing} left out by its key"),
+        _ => format!("{thing}s left out by their keys"),
+    };
+    let (objects, folders) = (
+        stats.objects_pruned.load(Relaxed),
+        stats.folders_pruned.load(Relaxed),
+    );
+    add(objects, &pruned(objects, "object"));
+    add(folders, &pruned(folders, "folder"));
     let other = stats.not_cloudtrail_by_kind();
     let rejects = stats.rejects_by_reason();
     let sum = |kinds: &[(&str, u64)]| kinds.iter().map(|(_, number)| number).sum();

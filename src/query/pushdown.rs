@@ -11,6 +11,7 @@ use datafusion::common::ScalarValue;
 use datafusion::logical_expr::{BinaryExpr, Expr, Operator};
 
 use crate::events::RowFilter;
+use crate::events::family::AURORA_SOURCES;
 use crate::source::KeyFilter;
 
 /// Returns whether anything of `expr` can be used.
@@ -28,9 +29,19 @@ pub(super) fn row_filter(filters: &[&Expr]) -> RowFilter {
 }
 
 /// Derives a filter of the objects that may hold such a row.
+///
+/// Regions count only if the services do, and all of these are known to be regional: events of
+/// global services (IAM, sign-in, CloudFront ...) have `us-east-1` as their region and have been
+/// delivered under others, see
+/// <https://docs.aws.amazon.com/awscloudtrail/latest/userguide/cloudtrail-concepts.html>.
 pub(super) fn key_filter(filter: &RowFilter) -> KeyFilter {
+    let is_regional = |source: &String| AURORA_SOURCES.contains(&&**source);
+    let sources = filter.event_sources.as_ref();
     KeyFilter {
-        regions: filter.regions.clone(),
+        regions: filter
+            .regions
+            .clone()
+            .filter(|_| sources.is_some_and(|sources| sources.iter().all(is_regional))),
         accounts: filter.accounts.clone(),
         from_micros: filter.from_micros,
         until_micros: filter.until_micros,

@@ -181,6 +181,10 @@ impl DisplayAs for EventsExec {
         if !self.request.filter.is_empty() {
             write!(f, ", while_decoding={}", self.request.filter)?;
         }
+        let keys = pushdown::key_filter(&self.request.filter);
+        if keys.can_prune() {
+            write!(f, ", objects_by_key={keys}")?;
+        }
         if let Some(limit) = self.request.limit {
             write!(f, ", limit={limit}")?;
         }

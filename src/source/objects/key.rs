@@ -9,7 +9,7 @@
 
 use std::collections::BTreeSet;
 
-use chrono::{NaiveDate, NaiveDateTime};
+use chrono::{DateTime, NaiveDate, NaiveDateTime};
 
 /// The facts that a path tells about a trail's object or folder.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -25,6 +25,9 @@ pub struct TrailKey {
     pub folder_micros: Option<(i64, i64)>,
     /// The time of the file's delivery by the stamp in its name, microseconds since 1970 UTC.
     pub delivered_micros: Option<i64>,
+    /// Whether this may leave the object out: its folders, and not its name alone, are a trail's.
+    /// Files are renamed, merged and copied about; whole trees of dated folders are not.
+    may_prune: bool,
     expects: Expects,
 }
 
@@ -71,6 +74,7 @@ impl TrailKey {
             })
             .find(|rest| rest.first().is_none_or(|segment| is_account(segment)))?;
         let mut key = Self {
+            may_prune: true,
             expects: Expects::Account,
             ..Self::default()
         };
@@ -80,19 +84,20 @@ impl TrailKey {
         Some(key)
     }
 
-    /// Parses a file's path: its folders first, its own name where they say nothing.
+    /// Parses a file's path: its folders; its own name where they are not a trail's.
     pub fn of_object(path: &str) -> Option<Self> {
         let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
         let key = Self::of_folder(folder);
         let Some(named) = Self::of_name(name) else {
             return key;
         };
-        let mut key = key.unwrap_or_default();
-        key.account = key.account.or(named.account);
-        key.log_type = key.log_type.or(named.log_type);
-        key.region = key.region.or(named.region);
-        key.delivered_micros = named.delivered_micros;
-        Some(key)
+        match key {
+            Some(key) => Some(Self {
+                delivered_micros: named.delivered_micros,
+                ..key
+            }),
+            None => Some(named),
+        }
     }
 
     fn of_name(name: &str) -> Option<Self> {
@@ -173,6 +178,9 @@ impl LogType {
 }
 
 /// A filter of objects by their keys. The default keeps everything.
+///
+/// A key leaves an object out only where it cannot be wrong: an object that was named itself is
+/// read, and so is one whose name alone, and not its folders, is a trail's.
 #[derive(Clone, Debug, Default)]
 pub struct KeyFilter {
     /// Regions, as in `us-east-1`.
@@ -198,11 +206,14 @@ impl KeyFilter {
 
     /// Returns whether the key is a digest's and digests are not read.
     pub fn is_unread_digest(&self, key: &TrailKey) -> bool {
-        key.log_type == Some(LogType::Digest) && !self.read_digests
+        key.may_prune && key.log_type == Some(LogType::Digest) && !self.read_digests
     }
 
     /// Returns [`KeyFilter::may_hold`] without regard to the kind of file.
     pub(super) fn reaches(&self, key: &TrailKey) -> bool {
+        if !key.may_prune {
+            return true;
+        }
         allows(&self.regions, &key.region)
             && allows(&self.accounts, &key.account)
             && key
@@ -210,11 +221,12 @@ impl KeyFilter {
                 .is_none_or(|(start, end)| self.reaches_delivery(start, end - 1))
             && key
                 .delivered_micros
+                .filter(|_| key.folder_micros.is_some())
                 .is_none_or(|stamp| self.reaches_delivery(stamp, stamp + MINUTE_MICROS))
     }
 
     /// Returns whether any key at all can be ruled out.
-    pub(super) fn can_prune(&self) -> bool {
+    pub fn can_prune(&self) -> bool {
         self.regions.is_some() || self.accounts.is_some() || self.has_time()
     }
 
@@ -246,6 +258,27 @@ impl KeyFilter {
 
     fn latest(&self) -> Option<i64> {
         Some(self.until_micros?.saturating_add(REDELIVERY_MICROS))
+    }
+}
+
+impl std::fmt::Display for KeyFilter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut parts = Vec::new();
+        for (name, wanted) in [("region", &self.regions), ("account", &self.accounts)] {
+            if let Some(wanted) = wanted {
+                let wanted: Vec<&str> = wanted.iter().map(String::as_str).collect();
+                parts.push(format!("{name} in ({})", wanted.join(", ")));
+            }
+        }
+        for (sign, micros) in [(">=", self.earliest()), ("<=", self.latest())] {
+            if let Some(time) = micros.and_then(DateTime::from_timestamp_micros) {
+                parts.push(format!(
+                    "delivered {sign} {}",
+                    time.format("%Y-%m-%dT%H:%MZ")
+                ));
+            }
+        }
+        f.write_str(&parts.join(" and "))
     }
 }
 
@@ -366,6 +399,12 @@ mod tests {
         let key = TrailKey::of_object(name).unwrap();
         assert_eq!(key.log_type, Some(LogType::Digest));
         assert_eq!(key.delivered_micros, Some(micros("2025-01-31T23:55:00")));
+        assert!(
+            KeyFilter::default().may_hold(&key),
+            "its name alone leaves nothing out"
+        );
+        let folders = "AWSLogs/111122223333/CloudTrail-Digest/us-east-1/2025/01/31/";
+        let key = TrailKey::of_object(&format!("{folders}{name}")).unwrap();
         assert!(!KeyFilter::default().may_hold(&key));
         let folder = TrailKey::of_folder("AWSLogs/111122223333/CloudTrail-Digest/").unwrap();
         assert!(!KeyFilter::default().may_hold(&folder));
@@ -511,7 +550,7 @@ mod tests {
             delay in -3_600i64..30 * 86_400,
             margin in 0i64..1_000_000,
         ) {
-            let delivered = chrono::DateTime::from_timestamp(event + delay, 0).unwrap();
+            let delivered = DateTime::from_timestamp(event + delay, 0).unwrap();
             let path = format!(
                 "AWSLogs/111122223333/CloudTrail/us-east-1/{}/111122223333_CloudTrail_us-east-1_{}_u.json.gz",
                 delivered.format("%Y/%m/%d"),

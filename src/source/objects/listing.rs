@@ -27,6 +27,8 @@ pub(super) struct Object {
     pub size_bytes: u64,
     /// The facts about its events that its path or key tells.
     pub key: Option<TrailKey>,
+    /// Whether it was named itself, and not found in a folder.
+    pub(super) is_named: bool,
     /// Whether the listing that gave it gives all objects of its folder.
     pub(super) is_folder_whole: bool,
     pub(super) handle: Handle,

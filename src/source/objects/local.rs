@@ -114,6 +114,7 @@ impl Walk<'_> {
             origin: self.typed.into(),
             size_bytes: if is_file { metadata.len() } else { 0 },
             key: TrailKey::of_object(self.typed),
+            is_named: true,
             is_folder_whole: false,
             handle: if is_file {
                 let path = path.to_owned();
@@ -193,6 +194,7 @@ impl Walk<'_> {
             origin: origin.into(),
             size_bytes,
             key,
+            is_named: false,
             is_folder_whole: self.pattern.takes_all(progress),
             handle: Handle::File { path, resolved },
         }))

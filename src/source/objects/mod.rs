@@ -314,7 +314,7 @@ async fn list(request: Request, listed: mpsc::Sender<Object>) {
 
 fn is_left_out(object: &Object, context: &OpenContext) -> bool {
     let stats = &context.execution.stats;
-    if let Some(key) = &object.key {
+    if let Some(key) = object.key.as_ref().filter(|_| !object.is_named) {
         if !context.keys.reaches(key) {
             stats.objects_pruned.fetch_add(1, Relaxed);
             return true;

@@ -106,6 +106,7 @@ impl Tree {
         match self.store.head(&path).await {
             Ok(meta) => Ok(Some(match self.object(meta) {
                 Listed::Object(object) => Listed::Object(Object {
+                    is_named: true,
                     is_folder_whole: false,
                     ..object
                 }),
@@ -323,6 +324,7 @@ impl Tree {
             key: TrailKey::of_object(meta.location.as_ref()),
             origin: origin.into(),
             size_bytes: meta.size,
+            is_named: false,
             is_folder_whole: self.pattern.is_literal(),
             handle: Handle::S3 {
                 store: Arc::clone(&self.store),
