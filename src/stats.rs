@@ -24,6 +24,8 @@ pub struct Stats {
     pub objects_pruned: AtomicU64,
     /// Folders not even listed, for the same reason.
     pub folders_pruned: AtomicU64,
+    /// Files and folders left out because their names begin with `.` or `_`.
+    pub hidden_left_out: AtomicU64,
     /// Objects taken up for reading.
     pub objects_read: AtomicU64,
     /// Bytes read, as stored.

@@ -899,6 +899,7 @@ fn scan_tells_what_is_in_files() {
       "events": 4,
       "files": 5,
       "first_event": "2026-05-03T09:00:00Z",
+      "hidden_left_out": 0,
       "insights": 0,
       "last_event": "2026-05-03T10:00:00Z",
       "not_cloudtrail": {

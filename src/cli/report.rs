@@ -59,6 +59,7 @@ pub(super) fn summary(stats: &Stats) -> Option<String> {
     );
     add(objects, &pruned(objects, "object"));
     add(folders, &pruned(folders, "folder"));
+    add(stats.hidden_left_out.load(Relaxed), HIDDEN);
     let other = stats.not_cloudtrail_by_kind();
     let rejects = stats.rejects_by_reason();
     let sum = |kinds: &[(&str, u64)]| kinds.iter().map(|(_, number)| number).sum();
@@ -106,6 +107,9 @@ pub(super) fn type_mismatches(stats: &Stats) -> Vec<String> {
     }
     parts
 }
+
+/// Words for files and folders that are left out by their names.
+pub(super) const HIDDEN: &str = "hidden (.x, _x) left out";
 
 /// Columns whose mismatches are told one by one.
 const LISTED_COLUMNS: usize = 3;

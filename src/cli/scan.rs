@@ -10,7 +10,7 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use super::progress::Progress;
-use super::report::{count, type_mismatches};
+use super::report::{HIDDEN, count, type_mismatches};
 use super::{ScanArguments, ScanFormat};
 use crate::envelope::{Outcome, Record, Taken};
 use crate::error::{Error, Result};
@@ -180,6 +180,12 @@ fn print_text(stats: &Stats) {
             HumanBytes(load(&stats.bytes_inflated)),
         ),
     );
+    if load(&stats.hidden_left_out) > 0 {
+        add(
+            "",
+            format!("{} {HIDDEN}", count(load(&stats.hidden_left_out))),
+        );
+    }
     for (title, number) in [
         ("events", &stats.events),
         ("insights", &stats.insights),
@@ -233,6 +239,7 @@ fn as_json(stats: &Stats, files: &Files) -> serde_json::Value {
         "files": load(&stats.objects_read),
         "empty_files": names(&files.empty),
         "damaged_files": names(&files.damaged),
+        "hidden_left_out": load(&stats.hidden_left_out),
         "bytes_stored": load(&stats.bytes_read),
         "bytes_inflated": load(&stats.bytes_inflated),
         "events": load(&stats.events),

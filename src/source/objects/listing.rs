@@ -59,6 +59,8 @@ pub(super) enum Listed {
     Again,
     /// A folder that the key filter rules out.
     PrunedFolder,
+    /// A file or folder whose name begins with `.` or `_`, below a folder that is read.
+    Hidden,
     Unreadable {
         origin: Arc<str>,
         error: Error,

@@ -207,6 +207,9 @@ impl Walk<'_> {
             let entry = entry?;
             let name = entry.file_name();
             if self.pattern.enter(progress, &name).is_empty() {
+                if self.pattern.hides(progress, &name) && self.send(Listed::Hidden).is_break() {
+                    break;
+                }
                 continue;
             }
             let listed = Entry::of(name, entry.file_type()?, &entry.path(), || entry.metadata());

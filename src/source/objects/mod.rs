@@ -87,6 +87,7 @@ pub(super) async fn complaint(buckets: &Arc<Buckets>, location: &Location) -> Op
             Listed::Unreadable { origin, error } => {
                 complaint.get_or_insert_with(|| format!("{origin}: {error}"));
             }
+            Listed::Hidden => {}
             Listed::Object(_) | Listed::Again | Listed::PrunedFolder => return None,
         }
     }
@@ -280,7 +281,7 @@ async fn list(request: Request, listed: mpsc::Sender<Object>) {
     let mut has_some = vec![false; locations.len()];
     let mut outcomes = listing(buckets, locations.clone(), context.keys.clone(), visited);
     while let Some((at, outcome)) = outcomes.next().await {
-        has_some[at] = true;
+        has_some[at] |= !matches!(outcome, Listed::Hidden);
         match outcome {
             Listed::Object(object) => {
                 if is_left_out(&object, &context) {
@@ -295,6 +296,9 @@ async fn list(request: Request, listed: mpsc::Sender<Object>) {
             Listed::Unreadable { origin, error } => unreadable(execution, &origin, &error),
             Listed::PrunedFolder => {
                 stats.folders_pruned.fetch_add(1, Relaxed);
+            }
+            Listed::Hidden => {
+                stats.hidden_left_out.fetch_add(1, Relaxed);
             }
             Listed::Again => {}
         }

@@ -132,6 +132,14 @@ impl Pattern {
         self.skipping_any_folders(Progress(next))
     }
 
+    /// Returns whether `name` is left out of this folder only because it is hidden.
+    pub(super) fn hides(&self, progress: Progress, name: &OsStr) -> bool {
+        self.hide
+            && is_hidden(name)
+            && self.takes_all(progress)
+            && self.enter(progress, name).is_empty()
+    }
+
     /// Returns whether a file called `name` is taken.
     pub(super) fn takes_file(&self, progress: Progress, name: &OsStr) -> bool {
         let matched = self.takes_all(self.enter(progress, name));

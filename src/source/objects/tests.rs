@@ -220,6 +220,10 @@ fn hidden_and_unfinished_files_are_left_out_unless_named() {
     assert_eq!(read_below(&folder, &["*"]), ["a"]);
     assert_eq!(read_below(&folder, &["_d"]), ["_d/e"]);
     assert_eq!(read_below(&folder, &[".b", "_*"]), [".b", "_c", "_d/e"]);
+    let reading = local(&[&at(&folder, "")]);
+    reading.all();
+    let stats = &reading.execution.stats;
+    assert_eq!(stats.hidden_left_out.load(Relaxed), 4, ".b, _c, _d, x/.y");
 }
 
 #[test]
