@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-use indicatif::{HumanBytes, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{HumanBytes, ProgressBar, ProgressDrawTarget, ProgressStyle, TermLike};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::report::count;
@@ -105,10 +105,73 @@ impl<W: Write> Write for ClearStatusLine<W> {
     }
 }
 
+/// Standard error, a little narrower than it is.
+///
+/// The bar fills its line. With the cursor at the very end, the `^C` that a terminal echoes would
+/// begin another line, and the bar be left behind when that one is cleared.
+#[derive(Debug)]
+struct NarrowTerminal;
+
+/// Columns for an echoed `^C`, and the one that the cursor is in.
+const ECHO_COLUMNS: u16 = 3;
+
+impl NarrowTerminal {
+    fn write(text: &str) -> std::io::Result<()> {
+        std::io::stderr().lock().write_all(text.as_bytes())
+    }
+
+    fn move_cursor(count: usize, direction: char) -> std::io::Result<()> {
+        match count {
+            0 => Ok(()),
+            count => Self::write(&format!("\u{1b}[{count}{direction}")),
+        }
+    }
+}
+
+impl TermLike for NarrowTerminal {
+    fn width(&self) -> u16 {
+        let size = terminal_size::terminal_size_of(std::io::stderr());
+        let columns = size.map_or(80, |(width, _)| width.0);
+        columns.saturating_sub(ECHO_COLUMNS)
+    }
+
+    fn move_cursor_up(&self, count: usize) -> std::io::Result<()> {
+        Self::move_cursor(count, 'A')
+    }
+
+    fn move_cursor_down(&self, count: usize) -> std::io::Result<()> {
+        Self::move_cursor(count, 'B')
+    }
+
+    fn move_cursor_right(&self, count: usize) -> std::io::Result<()> {
+        Self::move_cursor(count, 'C')
+    }
+
+    fn move_cursor_left(&self, count: usize) -> std::io::Result<()> {
+        Self::move_cursor(count, 'D')
+    }
+
+    fn write_line(&self, text: &str) -> std::io::Result<()> {
+        Self::write(&format!("{text}\n"))
+    }
+
+    fn write_str(&self, text: &str) -> std::io::Result<()> {
+        Self::write(text)
+    }
+
+    fn clear_line(&self) -> std::io::Result<()> {
+        Self::write("\r\u{1b}[2K")
+    }
+
+    fn flush(&self) -> std::io::Result<()> {
+        std::io::stderr().flush()
+    }
+}
+
 async fn watch(line: ProgressBar, execution: Arc<Execution>) {
     let start = Instant::now();
     tokio::time::sleep(QUIET).await;
-    line.set_draw_target(ProgressDrawTarget::stderr());
+    line.set_draw_target(ProgressDrawTarget::term_like(Box::new(NarrowTerminal)));
     while !line.is_finished() {
         line.set_message(progress_text(&execution.stats, start.elapsed()));
         line.tick();
