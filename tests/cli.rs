@@ -159,6 +159,17 @@ fn standard_input_is_read_once() {
 }
 
 #[test]
+fn standard_input_named_twice_is_read_once() {
+    let place = Place::new();
+    let sql = "SELECT count(*) AS n FROM events";
+    let arguments = ["query", sql, "-", "logs/2026", "-", "--format", "csv"];
+    assert_snapshot!(place.run_with_input(&arguments, BOB.as_bytes()), @r"
+    n
+    2
+    ");
+}
+
+#[test]
 fn the_query_may_be_in_a_file() {
     let place = Place::new();
     place.write("question.sql", "-- who stops clusters?\nSELECT userIdentity.userName\nFROM events\nWHERE eventName = 'StopDBCluster';\n");

@@ -20,7 +20,7 @@ mod retry;
 mod sample;
 mod stdin;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -169,25 +169,22 @@ impl Sources {
     /// Config, if no location has an object that can be listed: the fault of each of them. Errors
     /// of opening other sources come as they are.
     pub async fn check(&self, locations: &[Location]) -> Result<()> {
+        let (objects, urls): (Vec<&Location>, Vec<&Location>) =
+            locations.iter().partition(|location| location.is_objects());
+        for url in &urls {
+            drop(self.open_url(url, &OpenContext::default())?);
+        }
         let mut complaints = Vec::new();
-        let mut is_readable = false;
-        for location in locations {
-            if location.is_objects() {
-                match is_readable {
-                    true => None,
-                    false => objects::complaint(&self.buckets, location).await,
-                }
-                .map_or_else(|| is_readable = true, |it| complaints.push(it));
-            } else {
-                let context = OpenContext::default();
-                drop(self.open_url(location, &context)?);
-                is_readable = true;
+        for location in objects.iter().take_while(|_| urls.is_empty()) {
+            match objects::complaint(&self.buckets, location).await {
+                Some(complaint) => complaints.push(complaint),
+                None => return Ok(()),
             }
         }
-        match complaints.as_slice() {
-            _ if is_readable => Ok(()),
-            [] => Err(Error::config("nothing to read: no location is given")),
-            complaints => Err(Error::config(format!(
+        match (urls.as_slice(), complaints.as_slice()) {
+            ([_, ..], _) => Ok(()),
+            ([], []) => Err(Error::config("nothing to read: no location is given")),
+            ([], complaints) => Err(Error::config(format!(
                 "nothing to read: {}",
                 complaints.join("; ")
             ))),
@@ -202,10 +199,14 @@ impl Sources {
     pub fn open(&self, locations: &[Location], context: &OpenContext) -> Result<Box<dyn Source>> {
         let mut sources: Vec<Box<dyn Source>> = Vec::new();
         let visited = objects::VisitedPaths::default();
+        let mut urls = BTreeSet::new();
         let same = |a: &Location, b: &Location| a.is_objects() && b.is_objects();
         for run in locations.chunk_by(same) {
             match run {
                 [location] if !location.is_objects() => {
+                    if !urls.insert(location.to_string()) {
+                        continue;
+                    }
                     let source = self.open_url(location, context)?;
                     sources.push(Box::new(Retrying::new(
                         source,
