@@ -580,6 +580,341 @@ fn a_file_is_not_touched_by_a_query_that_cannot_be() {
     }
 }
 
+/// Returns the names in a folder, hidden ones too.
+fn names(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).unwrap();
+    let mut names: Vec<String> = entries
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn a_file_that_is_read_is_not_written() {
+    let place = Place::new();
+    let trail = format!("{ALICE}\n{BOB}\n");
+    place.write("mine.ndjson", &trail);
+    place.write("q.sql", "SELECT record FROM events");
+    fs::create_dir_all(place.path().join("logs/deep/er")).unwrap();
+    place.write("logs/deep/er/mine.json", &trail);
+    place.write("outside.csv", &trail);
+    place.write("old.csv", "old");
+    let at = |name: &str| place.path().join(name);
+    let link = |to: &str, name: &str| std::os::unix::fs::symlink(to, at(name)).unwrap();
+    link("mine.ndjson", "link.ndjson");
+    link("logs/deep", "folder");
+    link("../outside.csv", "logs/link.json");
+    link("later.csv", "dangling.csv");
+    fs::hard_link(at("mine.ndjson"), at("hard.ndjson")).unwrap();
+    let before = (names(place.path()), names(&at("logs")));
+    let sql = "SELECT record FROM events";
+    for (arguments, told) in [
+        (
+            "mine.ndjson -o mine.ndjson",
+            "`-o mine.ndjson` is a source as well, mine.ndjson",
+        ),
+        (
+            "mine.ndjson -o ./logs/../mine.ndjson",
+            "is a source as well",
+        ),
+        ("mine.ndjson -o link.ndjson", "is a source as well"),
+        ("link.ndjson -o mine.ndjson", "is a source as well"),
+        ("mine.ndjson -o hard.ndjson", "is a source as well"),
+        ("later.csv logs -o dangling.csv", "is a source as well"),
+        (
+            "logs -o logs/b.json.gz --format json",
+            "is read as a source, logs/b.json.gz",
+        ),
+        (
+            "logs -o logs/deep/er/mine.json",
+            "is read as a source, logs/deep/er/mine.json",
+        ),
+        (
+            "logs -o folder/er/mine.json",
+            "is read as a source, logs/deep/er/mine.json",
+        ),
+        (
+            "folder/ -o logs/deep/er/mine.json",
+            "is read as a source, folder/er/mine.json",
+        ),
+        ("logs -o outside.csv", "is read as a source, logs/link.json"),
+        (
+            "logs/*.ndjson *.ndjson -o hard.ndjson",
+            "is read as a source",
+        ),
+        (
+            "logs/**/*.json -o logs/deep/er/mine.json",
+            "is read as a source",
+        ),
+        (
+            "mine.ndjson --rejects mine.ndjson",
+            "`--rejects mine.ndjson` is a source as well",
+        ),
+        (
+            "logs --rejects logs/c.ndjson",
+            "is read as a source, logs/c.ndjson",
+        ),
+        (
+            "logs -o new.csv --rejects new.csv",
+            "`-o new.csv` and `--rejects new.csv` are the same file",
+        ),
+        ("logs -o old.csv --rejects ./old.csv", "are the same file"),
+        (
+            "logs -o later.csv --rejects dangling.csv",
+            "are the same file",
+        ),
+    ] {
+        let words: Vec<&str> = arguments.split(' ').collect();
+        let output = place.run(&[&["query", sql], &words[..]].concat());
+        assert!(output.contains(told), "{arguments}: {output}");
+        assert!(
+            output.ends_with("write to another file\nexit 2\n"),
+            "{arguments}: {output}"
+        );
+    }
+    assert_snapshot!(place.run(&["query", "-f", "q.sql", "logs", "-o", "q.sql", "--format", "csv"]), @r"
+    ! auroratrail: `-o q.sql` is the file of the query, q.sql; write to another file
+    exit 2
+    ");
+    assert_snapshot!(place.run(&["query", "-f", "q.sql", "logs", "--rejects", "q.sql"]), @r"
+    ! auroratrail: `--rejects q.sql` is the file of the query, q.sql; write to another file
+    exit 2
+    ");
+    assert_snapshot!(place.run(&["scan", "logs", "--rejects", "outside.csv"]), @r"
+    ! auroratrail: `--rejects outside.csv` is read as a source, logs/link.json; write to another file
+    exit 2
+    ");
+    let open = |name: &str| {
+        fs::OpenOptions::new()
+            .read(true)
+            .append(true)
+            .open(at(name))
+            .unwrap()
+    };
+    let from_stdin = |arguments: &[&str]| {
+        transcript(
+            &place
+                .command(arguments)
+                .stdin(open("mine.ndjson"))
+                .output()
+                .unwrap(),
+        )
+    };
+    assert_snapshot!(from_stdin(&["query", sql, "-", "-o", "hard.ndjson"]), @r"
+    ! auroratrail: `-o hard.ndjson` is what standard input reads; write to another file
+    exit 2
+    ");
+    let mut appending = place.command(&["query", sql, "mine.ndjson", "--format", "ndjson"]);
+    assert_snapshot!(transcript(&appending.stdout(open("mine.ndjson")).output().unwrap()), @r"
+    ! auroratrail: the file of standard output is a source as well, mine.ndjson; write to another file
+    exit 2
+    ");
+    assert_eq!((names(place.path()), names(&at("logs"))), before);
+    for name in ["mine.ndjson", "logs/deep/er/mine.json", "outside.csv"] {
+        assert_eq!(place.read(name), trail, "{name}");
+    }
+    assert_eq!(place.read("old.csv"), "old");
+    assert_eq!(place.read("q.sql"), "SELECT record FROM events");
+    // Devices may be read and written as often as one likes.
+    let null = [
+        "query",
+        sql,
+        "/dev/null",
+        "-o",
+        "/dev/null",
+        "--rejects",
+        "/dev/null",
+    ];
+    assert_eq!(place.run(&null), "");
+}
+
+#[test]
+fn a_result_takes_its_place_when_it_is_whole() {
+    use std::os::unix::fs::PermissionsExt;
+    let place = Place::new();
+    let at = |name: &str| place.path().join(name);
+    let mode = |name: &str| fs::metadata(at(name)).unwrap().permissions().mode() & 0o777;
+    place.write("old.csv", "old");
+    place.write("old.rejects", "old");
+    place.write("logs/bad.json", "{\n");
+    let before = (names(place.path()), names(&at("logs")));
+    let failing = "SELECT CAST(eventID AS int) FROM events";
+    let all = [
+        "query",
+        failing,
+        "logs",
+        "-o",
+        "old.csv",
+        "--rejects",
+        "old.rejects",
+    ];
+    assert!(place.run(&all).ends_with("exit 2\n"));
+    let new = [
+        "query",
+        failing,
+        "logs",
+        "-o",
+        "logs/new.csv",
+        "--rejects",
+        "logs/new",
+    ];
+    assert!(place.run(&new).ends_with("exit 2\n"));
+    assert_eq!((names(place.path()), names(&at("logs"))), before);
+    assert_eq!(
+        (place.read("old.csv"), place.read("old.rejects")),
+        ("old".into(), "old".into())
+    );
+    // Below a source: not read by the run that writes it, and refused from then on.
+    let sql = "SELECT eventID FROM events ORDER BY 1 LIMIT 1";
+    let below = [
+        "query",
+        sql,
+        "logs",
+        "-o",
+        "logs/new.csv",
+        "--rejects",
+        "logs/new",
+    ];
+    let told = "! auroratrail: logs/bad.json@0: cut-off JSON: the text ends inside a document; is the file complete?\n! auroratrail: 3 events; 1 rejected (1 cut-off JSON)\n";
+    assert_eq!(place.run(&below), told);
+    assert_eq!(place.read("logs/new.csv"), "eventID\na1\n");
+    assert!(place.read("logs/new").contains("cut-off JSON"));
+    assert!(
+        place
+            .run(&below)
+            .contains("`--rejects logs/new` is read as a source, logs/new;")
+    );
+    for name in ["new", "new.csv", "bad.json"] {
+        fs::remove_file(at("logs").join(name)).unwrap();
+    }
+    // Names that are hidden are not, if a source names them.
+    let hidden = |place: &Place| {
+        let all = "SELECT count(*) AS n FROM events";
+        place.run(&[
+            "query",
+            all,
+            "logs",
+            "logs/.*",
+            "-o",
+            "logs/n.csv",
+            "--rejects",
+            "logs/r",
+        ])
+    };
+    assert_eq!(
+        hidden(&place),
+        "! auroratrail: logs/.*: no such file: no file is there; hidden ones (.x, _x) are read only when named\n! auroratrail: 3 events; 1 rejected (1 no such file)\n"
+    );
+    assert_eq!(place.read("logs/n.csv"), "n\n3\n");
+    assert_snapshot!(place.run(&["query", sql, "logs/{.*,_*}", "-o", "n.csv"]), @r"
+    ! auroratrail: files that are being written have names that begin with `.` or `_`, and `logs/{.*,_*}` would read them; leave one of these out of the sources
+    exit 2
+    ");
+    fs::remove_file(at("logs/n.csv")).unwrap();
+    fs::remove_file(at("logs/r")).unwrap();
+    // Permissions stay; links stay links.
+    fs::set_permissions(at("old.csv"), fs::Permissions::from_mode(0o640)).unwrap();
+    fs::create_dir(at("elsewhere")).unwrap();
+    place.write("elsewhere/real.csv", "old");
+    std::os::unix::fs::symlink("elsewhere/real.csv", at("link.csv")).unwrap();
+    std::os::unix::fs::symlink("elsewhere/later.csv", at("dangling.csv")).unwrap();
+    for name in ["old.csv", "link.csv", "dangling.csv", "fresh.csv"] {
+        assert_eq!(place.run(&["query", sql, "logs", "-o", name]), "", "{name}");
+        assert_eq!(place.read(name), "eventID\na1\n", "{name}");
+    }
+    assert_eq!(mode("old.csv"), 0o640);
+    fs::write(at("by-hand"), "").unwrap();
+    assert_eq!(mode("fresh.csv"), mode("by-hand"));
+    assert!(fs::symlink_metadata(at("link.csv")).unwrap().is_symlink());
+    assert_eq!(names(&at("elsewhere")), ["later.csv", "real.csv"]);
+    assert_snapshot!(place.run(&["query", sql, "logs", "-o", "elsewhere", "--format", "csv"]), @r"
+    ! auroratrail: cannot create elsewhere: is a directory
+    exit 2
+    ");
+    assert!(
+        names(place.path())
+            .iter()
+            .all(|name| !name.contains("auroratrail"))
+    );
+}
+
+#[test]
+fn what_is_no_regular_file_is_written_to_directly() {
+    let place = Place::new();
+    let sql = "SELECT eventID FROM events ORDER BY 1 LIMIT 1";
+    let csv = ["query", sql, "logs", "--format", "csv", "-o"];
+    assert_snapshot!(place.run(&[&csv[..], &["/dev/stdout"]].concat()), @r"
+    eventID
+    a1
+    ");
+    assert_eq!(place.run(&[&csv[..], &["/dev/null"]].concat()), "");
+    let made = Command::new("mkfifo")
+        .arg("fifo")
+        .current_dir(place.path())
+        .status();
+    assert!(made.unwrap().success());
+    let mut command = place.command(&[&csv[..], &["fifo"]].concat());
+    let child = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    assert_eq!(place.read("fifo"), "eventID\na1\n");
+    assert_eq!(transcript(&wait(child, Duration::from_secs(30))), "");
+    // `>>` adds to a file, also by its name in /dev.
+    place.write("log.txt", "kept\n");
+    let log = fs::OpenOptions::new()
+        .append(true)
+        .open(place.path().join("log.txt"))
+        .unwrap();
+    let mut command = place.command(&[&csv[..], &["/dev/stdout"]].concat());
+    assert!(command.stdout(log).status().unwrap().success());
+    assert_eq!(place.read("log.txt"), "kept\neventID\na1\n");
+}
+
+#[test]
+fn an_interrupted_result_leaves_the_former_one() {
+    let place = Place::new();
+    place.write("x.csv", "old");
+    place.write("x.rejects", "old");
+    let before = names(place.path());
+    let sql = "SELECT record FROM events";
+    // The second one reads a pipe that gives nothing.
+    for source in ["sample:?events=20000000", "-"] {
+        let arguments = [
+            "query",
+            sql,
+            source,
+            "-o",
+            "x.csv",
+            "--rejects",
+            "x.rejects",
+        ];
+        let mut command = place.command(&arguments);
+        command.stdin(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let stdin = child.stdin.take();
+        let start = Instant::now();
+        while names(place.path()) == before && start.elapsed() < Duration::from_secs(20) {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        std::thread::sleep(Duration::from_millis(200));
+        assert_eq!(names(place.path()).len(), before.len() + 2, "{source}");
+        let pid = child.id().to_string();
+        let killed = Command::new("kill").args(["-INT", &pid]).status();
+        assert!(killed.unwrap().success());
+        let output = wait(child, Duration::from_secs(20));
+        drop(stdin);
+        assert_eq!(output.status.code(), Some(130), "{source}");
+        assert_eq!(names(place.path()), before, "{source}");
+        assert_eq!(
+            (place.read("x.csv"), place.read("x.rejects")),
+            ("old".into(), "old".into())
+        );
+    }
+}
+
 #[test]
 fn copies_count_once_if_asked() {
     let place = Place::new();

@@ -3,7 +3,9 @@
 //! Exit status: 0 done; 1 done, but something was rejected and `--strict` was given; 2 could not;
 //! 130 interrupted.
 
+mod identity;
 pub mod output;
+mod overwrite;
 mod progress;
 mod query;
 mod report;
@@ -25,7 +27,7 @@ use crate::reject::RejectWriter;
 use crate::sample::Sample;
 use crate::source::aws::AwsSettings;
 use crate::source::{Location, Sources};
-use output::Format;
+use output::{Format, Target, TemporaryFiles};
 
 /// Ask SQL of the CloudTrail events of Amazon Aurora
 ///
@@ -187,11 +189,11 @@ pub fn run(arguments: Arguments) -> Result<ExitCode> {
         .build()
         .map_err(|error| Error::io(format!("cannot start threads: {}", report::why(&error))))?;
     let done = runtime.block_on(async {
-        let stop = CancellationToken::new();
-        let _signals = AbortOnDropHandle::new(tokio::spawn(obey_signals(stop.clone())));
+        let interruption = Interruption::default();
+        let _signals = AbortOnDropHandle::new(tokio::spawn(obey_signals(interruption.clone())));
         match arguments.command {
-            Command::Query(query) => Box::pin(query::run(query, threads, &stop)).await,
-            Command::Scan(scan) => scan::run(scan, threads, &stop).await,
+            Command::Query(query) => Box::pin(query::run(query, threads, &interruption)).await,
+            Command::Scan(scan) => scan::run(scan, threads, &interruption).await,
             Command::Sample(sample) => sample::run(&sample),
         }
     });
@@ -203,15 +205,25 @@ pub fn run(arguments: Arguments) -> Result<ExitCode> {
     }
 }
 
-/// Cancels `stop` at the first Ctrl-C or SIGTERM. Ends the process at the second, or when the work
+/// The early end of a command.
+#[derive(Clone, Default)]
+struct Interruption {
+    /// Cancelled when the work is to stop.
+    stop: CancellationToken,
+    /// Files to remove if the work does not end by itself.
+    temporary: TemporaryFiles,
+}
+
+/// Cancels the work at the first Ctrl-C or SIGTERM. Ends the process at the second, or when the work
 /// takes too long to stop: a thread may be stuck in a write to a pipe that nobody reads.
-async fn obey_signals(stop: CancellationToken) {
+async fn obey_signals(interruption: Interruption) {
     let Some(mut signals) = Signals::new() else {
         return;
     };
     signals.next().await;
-    stop.cancel();
+    interruption.stop.cancel();
     let _ = tokio::time::timeout(GRACE, signals.next()).await;
+    interruption.temporary.remove();
     std::process::exit(INTERRUPTED.into());
 }
 
@@ -261,6 +273,12 @@ struct Opened {
     by_default: bool,
 }
 
+/// The file of rejects.
+struct RejectFile {
+    writer: Arc<RejectWriter>,
+    target: Target,
+}
+
 impl InputArguments {
     /// Parses the words that name sources. Nothing is looked for yet.
     fn open<'a>(&self, words: impl IntoIterator<Item = &'a String>) -> Result<Opened> {
@@ -280,8 +298,12 @@ impl InputArguments {
         })
     }
 
-    /// Checks that there is anything to read, and creates the file of rejects.
-    async fn begin(&self, opened: &Opened) -> Result<Option<Arc<RejectWriter>>> {
+    /// Checks that there is anything to read, and begins the file of rejects.
+    async fn begin(
+        &self,
+        opened: &Opened,
+        temporary: &TemporaryFiles,
+    ) -> Result<Option<RejectFile>> {
         opened.sources.check(&opened.locations).await?;
         if opened.by_default {
             let events = Sample::parse("")?.events();
@@ -301,21 +323,23 @@ impl InputArguments {
         let Some(path) = &self.rejects else {
             return Ok(None);
         };
-        let file = std::fs::File::create(path).map_err(|error| {
-            let (path, why) = (path.display(), report::why(&error));
-            Error::io(format!("cannot create {path}: {why}")).caused_by(error)
-        })?;
+        let (target, file) = Target::open(path, temporary)?;
         let out = std::io::BufWriter::new(file);
-        Ok(Some(Arc::new(RejectWriter::new(out))))
+        Ok(Some(RejectFile {
+            writer: Arc::new(RejectWriter::new(out)),
+            target,
+        }))
     }
 
     /// Ends the file of rejects; returns the exit status of a command that was done.
-    fn finish(&self, rejects: u64, writer: Option<&Arc<RejectWriter>>) -> Result<ExitCode> {
-        if let Some(writer) = writer {
+    fn finish(&self, rejects: u64, file: Option<RejectFile>) -> Result<ExitCode> {
+        if let Some(RejectFile { writer, target }) = file {
             writer.finish().map_err(|error| {
                 Error::io(format!("cannot write the rejects: {}", report::why(&error)))
                     .caused_by(error)
             })?;
+            drop(writer);
+            target.commit()?;
         }
         let strict = self.strict && rejects > 0;
         Ok(ExitCode::from(u8::from(strict)))

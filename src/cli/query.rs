@@ -6,8 +6,9 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 use super::output::{self, Destination, Format, SharedDestination};
+use super::overwrite::{NamedFiles, Output};
 use super::progress::Progress;
-use super::{Opened, QueryArguments, report};
+use super::{Interruption, Opened, QueryArguments, report};
 use crate::error::{Error, Result};
 use crate::execution::Execution;
 use crate::query::table::Input;
@@ -17,7 +18,7 @@ use crate::reject::RejectWriter;
 pub(super) async fn run(
     arguments: QueryArguments,
     threads: usize,
-    stop: &CancellationToken,
+    interruption: &Interruption,
 ) -> Result<ExitCode> {
     let (sql, opened) = understand(&arguments)?;
     let session = Session::new(SessionOptions {
@@ -48,15 +49,27 @@ pub(super) async fn run(
             plans.len()
         )));
     }
+    let path = arguments.output.as_deref();
+    let files = NamedFiles {
+        opened: &opened,
+        query: arguments.file.as_deref(),
+        output: match path.filter(|path| !output::is_standard_output(path)) {
+            Some(path) => Output::File(path),
+            None => Output::StandardOutput,
+        },
+        rejects: arguments.input.rejects.as_deref(),
+    };
+    let Interruption { stop, temporary } = interruption;
+    let temporary = files.check(temporary).await?;
     let rejects = match reading {
         0 => None,
-        _ => arguments.input.begin(&opened).await?,
+        _ => arguments.input.begin(&opened, &temporary).await?,
     };
-    let out = output::destination(arguments.output.as_deref(), options.format)?;
+    let (out, target) = output::destination(path, options.format, &temporary)?;
     let mut answers = Answers {
         options,
         out: SharedDestination::new(out),
-        rejects: rejects.clone(),
+        rejects: rejects.as_ref().map(|file| Arc::clone(&file.writer)),
         rejected: 0,
         has_read: false,
         told: None,
@@ -67,7 +80,11 @@ pub(super) async fn run(
         }
         answers.answer(plan, stop).await?;
     }
-    arguments.input.finish(answers.rejected, rejects.as_ref())
+    let rejected = answers.finish()?;
+    if let Some(target) = target {
+        target.commit()?;
+    }
+    arguments.input.finish(rejected, rejects)
 }
 
 /// The SQL, and the input that the words name.
@@ -132,6 +149,17 @@ impl Answers {
                 std::io::ErrorKind::BrokenPipe => Ok(()),
                 _ => Err(Error::io(format!("cannot write: {}", report::why(&error)))),
             })
+    }
+
+    /// Closes the output; returns the number of rejects.
+    fn finish(self) -> Result<u64> {
+        use std::io::Write;
+        match self.out.writer().flush() {
+            Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+                Err(Error::io(format!("cannot write: {}", report::why(&error))))
+            }
+            _ => Ok(self.rejected),
+        }
     }
 
     async fn answer(&mut self, plan: Plan<'_>, stop: &CancellationToken) -> Result<()> {

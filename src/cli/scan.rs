@@ -7,11 +7,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use indicatif::HumanBytes;
 use serde_json::json;
-use tokio_util::sync::CancellationToken;
 
+use super::overwrite::{NamedFiles, Output};
 use super::progress::Progress;
 use super::report::{HIDDEN, count, type_mismatches};
-use super::{ScanArguments, ScanFormat};
+use super::{Interruption, ScanArguments, ScanFormat};
 use crate::envelope::{Outcome, Record, Taken};
 use crate::error::{Error, Result};
 use crate::events::{Deduplicator, TypeChecker, time};
@@ -27,14 +27,22 @@ const LISTED_FILES: usize = 1000;
 pub(super) async fn run(
     arguments: ScanArguments,
     threads: usize,
-    stop: &CancellationToken,
+    interruption: &Interruption,
 ) -> Result<ExitCode> {
     let opened = arguments.input.open(&arguments.sources)?;
-    let rejects = arguments.input.begin(&opened).await?;
+    let files = NamedFiles {
+        opened: &opened,
+        query: None,
+        output: Output::AtTheEnd,
+        rejects: arguments.input.rejects.as_deref(),
+    };
+    let Interruption { stop, temporary } = interruption;
+    let temporary = files.check(temporary).await?;
+    let rejects = arguments.input.begin(&opened, &temporary).await?;
     let progress = Progress::new();
     let mut execution = Execution::new(stop.clone()).with_reject_sink(progress.messages());
-    if let Some(writer) = &rejects {
-        execution = execution.with_reject_sink(Arc::clone(writer));
+    if let Some(file) = &rejects {
+        execution = execution.with_reject_sink(Arc::clone(&file.writer));
     }
     let execution = Arc::new(execution);
     progress.watch(&execution);
@@ -68,7 +76,7 @@ pub(super) async fn run(
         ScanFormat::Text => print_text(stats),
         ScanFormat::Json => print(&format!("{:#}\n", as_json(stats, &files))),
     }
-    arguments.input.finish(stats.rejects(), rejects.as_ref())
+    arguments.input.finish(stats.rejects(), rejects)
 }
 
 /// Files that are worth naming.

@@ -74,6 +74,15 @@ impl Location {
         matches!(self, Self::Url(url) if &**url == "-")
     }
 
+    /// Returns whether a wildcard names local files that begin with `prefix`, `.` or `_`, which are
+    /// left out otherwise.
+    pub fn names_hidden(&self, prefix: char) -> bool {
+        match self {
+            Self::Local(local) => local.patterns.iter().any(|it| it.names_hidden(prefix)),
+            Self::S3(_) | Self::Url(_) => false,
+        }
+    }
+
     /// Returns whether files or objects are listed here.
     pub(super) fn is_objects(&self) -> bool {
         !matches!(self, Self::Url(_))

@@ -21,10 +21,12 @@ mod sample;
 mod stdin;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures::stream::BoxStream;
 
 use crate::checkpoint::{Checkpoint, PartitionId};
 use crate::error::{Error, Result};
@@ -225,6 +227,12 @@ impl Sources {
             1 => sources.remove(0),
             _ => Box::new(Combined::new(sources)),
         })
+    }
+
+    /// Lists the files of this machine that reading `locations` may read: the names that messages
+    /// show, and the paths. Each is listed once. Runs within a tokio runtime.
+    pub fn local_files(&self, locations: &[Location]) -> BoxStream<'static, (Arc<str>, PathBuf)> {
+        objects::local_files(&self.buckets, locations)
     }
 
     /// Returns whether all of `locations` end by themselves. Opens them, which connects to nothing.

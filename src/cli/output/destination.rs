@@ -1,11 +1,10 @@
 //! Destinations of a result: a file or the standard output, under the name that errors show.
 
-use std::fs::File;
 use std::io::{self, BufWriter, IsTerminal, Write};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::{Format, why};
+use super::{Format, Target, TemporaryFiles};
 use crate::error::{Error, Result};
 
 /// A writer and its name. [`destination`] adds a buffer.
@@ -86,37 +85,42 @@ impl Write for Shared {
     }
 }
 
-/// Opens and truncates the file at `path`; without a path, or for `-`, opens the standard output.
-///
-/// Call it between planning and running the query: the file's former content is lost afterwards.
+/// Opens a target at `path`, to be committed after the last write; without a path, or for `-`, opens
+/// the standard output.
 ///
 /// # Errors
 ///
 /// Fails if a binary format would go to a terminal, or if the file cannot be created.
-pub fn destination(path: Option<&Path>, format: Format) -> Result<Destination> {
-    match path {
-        Some(path) if path.as_os_str() != "-" => {
+pub fn destination(
+    path: Option<&Path>,
+    format: Format,
+    temporary: &TemporaryFiles,
+) -> Result<(Destination, Option<Target>)> {
+    match path.filter(|path| !is_standard_output(path)) {
+        Some(path) => {
+            let (target, file) = Target::open(path, temporary)?;
+            let out = BufWriter::with_capacity(BUFFER_BYTES, file);
             let name = path.display().to_string();
-            let file = File::create(path)
-                .map_err(|error| Error::io(format!("cannot create {name}: {}", why(&error))))?;
-            Ok(Destination::new(
-                BufWriter::with_capacity(BUFFER_BYTES, file),
-                name,
-            ))
+            Ok((Destination::new(out, name), Some(target)))
         }
-        _ => {
+        None => {
             let out = io::stdout();
             if format.is_binary() && out.is_terminal() {
                 return Err(Error::config(format!(
                     "{format:?} is not readable on a terminal; write it to a file with -o FILE, or pipe it"
                 )));
             }
-            Ok(Destination::new(
-                BufWriter::with_capacity(BUFFER_BYTES, out),
-                "standard output",
-            ))
+            let out = BufWriter::with_capacity(BUFFER_BYTES, out);
+            Ok((Destination::new(out, "standard output"), None))
         }
     }
+}
+
+/// Returns whether `path` is a name of the standard output.
+pub fn is_standard_output(path: &Path) -> bool {
+    ["-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"]
+        .iter()
+        .any(|name| path == Path::new(name))
 }
 
 /// Returns the width of the standard output in columns, or `None` if it is not a terminal.

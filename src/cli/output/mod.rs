@@ -19,6 +19,7 @@ mod layout;
 mod markdown;
 mod screen;
 mod table;
+mod target;
 
 use std::collections::{HashMap, HashSet};
 use std::io;
@@ -32,7 +33,10 @@ use datafusion::execution::SendableRecordBatchStream;
 use futures::StreamExt;
 use tokio::time::{Instant, timeout_at};
 
-pub use destination::{Destination, SharedDestination, destination, terminal_width};
+pub use destination::{
+    Destination, SharedDestination, destination, is_standard_output, terminal_width,
+};
+pub use target::{Target, TemporaryFiles};
 
 use super::report::why;
 use crate::error::{Error, Result};

@@ -872,7 +872,8 @@ fn an_error_of_ours_within_the_query_stays_what_it_is() {
 #[test]
 fn a_full_disk_is_an_error_that_names_the_file() {
     for format in FORMATS {
-        let out = destination(Some(Path::new("/dev/full")), format).unwrap();
+        let path = Some(Path::new("/dev/full"));
+        let (out, _) = destination(path, format, &TemporaryFiles::default()).unwrap();
         let stream = stream_of(calls().schema(), futures::stream::iter([Ok(calls())]));
         let written = block_on(write(
             stream,
@@ -890,7 +891,8 @@ fn a_full_disk_is_an_error_that_names_the_file() {
 
 #[test]
 fn a_file_that_cannot_be_created_is_named() {
-    let error = destination(Some(Path::new("/no/such/folder/x.csv")), Format::Csv)
+    let path = Some(Path::new("/no/such/folder/x.csv"));
+    let error = destination(path, Format::Csv, &TemporaryFiles::default())
         .err()
         .unwrap();
     assert!(

@@ -16,11 +16,13 @@ mod s3;
 mod tests;
 
 use std::collections::{HashSet, VecDeque};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use async_trait::async_trait;
 use futures::StreamExt;
+use futures::stream::BoxStream;
 use tokio::runtime;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_util::task::AbortOnDropHandle;
@@ -92,6 +94,28 @@ pub(super) async fn complaint(buckets: &Arc<Buckets>, location: &Location) -> Op
         }
     }
     Some(complaint.unwrap_or_else(|| format!("{location}: {}", nothing_at(location))))
+}
+
+/// Lists the local ones among `locations`, giving names and paths.
+pub(super) fn local_files(
+    buckets: &Arc<Buckets>,
+    locations: &[Location],
+) -> BoxStream<'static, (Arc<str>, PathBuf)> {
+    let is_local = |location: &&Location| matches!(location, Location::Local(_));
+    listing(
+        Arc::clone(buckets),
+        locations.iter().filter(is_local).cloned().collect(),
+        KeyFilter::default(),
+        VisitedPaths::default(),
+    )
+    .filter_map(async |(_, listed)| match listed {
+        Listed::Object(Object { origin, handle, .. }) => match handle {
+            Handle::File { path, .. } | Handle::Pipe(path) => Some((origin, path)),
+            Handle::S3 { .. } => None,
+        },
+        Listed::Again | Listed::PrunedFolder | Listed::Unreadable { .. } => None,
+    })
+    .boxed()
 }
 
 /// Files and objects as a source.

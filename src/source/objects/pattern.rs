@@ -98,6 +98,12 @@ impl Pattern {
         self.steps.is_empty()
     }
 
+    /// Returns whether a wildcard is for names that begin with `prefix`.
+    pub(in crate::source) fn names_hidden(&self, prefix: char) -> bool {
+        let mut steps = self.steps.iter();
+        steps.any(|step| matches!(step, Step::Glob(text, _) if text.starts_with(prefix)))
+    }
+
     /// Returns whether only a folder can be meant.
     pub(super) fn is_folder(&self) -> bool {
         self.folders_only
