@@ -8,6 +8,7 @@
 mod captures;
 mod cells;
 pub mod columns;
+mod decimal;
 mod dedup;
 mod derived;
 pub mod family;

@@ -1,5 +1,8 @@
 //! The decoder, record by record.
 
+use arrow::array::AsArray;
+use arrow::datatypes::{Int64Type, TimestampMicrosecondType};
+
 use super::*;
 use crate::envelope::RecordKind;
 use crate::input_location::InputLocation;
@@ -59,5 +62,39 @@ fn type_mismatches_are_counted_by_column_with_an_example() {
     assert_eq!(
         decoder.take_type_mismatches(),
         [mismatch("readOnly", 1, 100)]
+    );
+}
+
+#[test]
+fn an_odd_number_or_time_costs_no_more_than_its_cell() {
+    let index = |name| catalog().index_of(name).unwrap();
+    let projection = [index("requestparameters_port"), index("eventtime")];
+    let mut decoder = Decoder::new(&projection, RowFilter::default(), 10);
+    let text = r#"{"Records":[
+        {"eventTime":"2026-07-14T08:15Z","requestParameters":{"port":5432.0}},
+        {"eventTime":1784016930123456,"requestParameters":{"port":"5.432e3"}},
+        {"eventTime":"9999-12-31T23:59:59Z","requestParameters":{"port":5432.5}}
+    ]}"#;
+    push_all(&mut decoder, text);
+    let mismatches: Vec<_> = decoder
+        .take_type_mismatches()
+        .into_iter()
+        .map(|mismatch| (mismatch.column, mismatch.count))
+        .collect();
+    assert_eq!(
+        mismatches,
+        [("requestParameters.port", 1), ("eventTime", 1)]
+    );
+    let batch = decoder.finish().unwrap().unwrap();
+    let ports = batch.column(0).as_primitive::<Int64Type>();
+    assert_eq!(
+        ports.iter().collect::<Vec<_>>(),
+        [Some(5432), Some(5432), None]
+    );
+    let times = batch.column(1).as_primitive::<TimestampMicrosecondType>();
+    let minute = 1_784_016_900_000_000;
+    assert_eq!(
+        times.iter().collect::<Vec<_>>(),
+        [Some(minute), Some(minute + 30_123_456), None]
     );
 }
