@@ -18,6 +18,7 @@ mod keys;
 mod mismatch;
 mod projection;
 mod rebuild;
+pub mod response;
 pub mod time;
 mod unmapped;
 mod value;

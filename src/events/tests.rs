@@ -98,3 +98,43 @@ fn an_odd_number_or_time_costs_no_more_than_its_cell() {
         [Some(minute), Some(minute + 30_123_456), None]
     );
 }
+
+#[test]
+fn a_wrapped_result_fills_the_columns_of_a_direct_one() {
+    let names = [
+        "responseelements_dbproxyname",
+        "responseelements_dbsubnetgroupname",
+        "responseelements_dbsubnetgroup_dbsubnetgroupname",
+        "responseelements_engine",
+        "engine",
+    ];
+    let projection = names.map(|name| catalog().index_of(name).unwrap());
+    let mut decoder = Decoder::new(&projection, RowFilter::default(), 10);
+    let text = r#"{"Records":[
+        {"responseElements":{"dBProxyName":"p"}},
+        {"responseElements":{"dBProxy":{"dBProxyName":"p"}}},
+        {"responseElements":{ "DBPROXY" : {"dbproxyname":"p"} }},
+        {"responseElements":{"dBCluster":{"engine":"aurora-mysql"}}},
+        {"responseElements":{"dBSubnetGroup":{"dBSubnetGroupName":"g"}}},
+        {"responseElements":{"dBSubnetGroup":{"dBSubnetGroupName":"g"},"engine":"mysql"}},
+        {"responseElements":{"dBProxy":{"dBProxyName":"p"},"status":"x"}},
+        {"responseElements":{"other":{"dBProxyName":"p"}}},
+        {"requestParameters":{"dBProxy":{"dBProxyName":"p"}}}
+    ]}"#;
+    push_all(&mut decoder, text);
+    assert_eq!(decoder.take_type_mismatches(), []);
+    let batch = decoder.finish().unwrap().unwrap();
+    let column = |index: usize| {
+        let texts = batch.column(index).as_string::<i32>();
+        texts
+            .iter()
+            .map(|text| text.unwrap_or("-"))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(column(0), ["p", "p", "p", "-", "-", "-", "-", "-", "-"]);
+    assert_eq!(column(1), ["-", "-", "-", "-", "g", "-", "-", "-", "-"]);
+    assert_eq!(column(2), ["-", "-", "-", "-", "g", "g", "-", "-", "-"]);
+    let engines = ["-", "-", "-", "aurora-mysql", "-", "mysql", "-", "-", "-"];
+    assert_eq!(column(3), engines);
+    assert_eq!(column(4), engines);
+}
