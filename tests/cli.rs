@@ -332,6 +332,32 @@ fn values_that_do_not_fit_are_told_with_column_and_place() {
     assert_snapshot!(json["type_mismatches"], @r#"[{"column":"requestParameters.port","count":3,"example":"odd.ndjson@263"}]"#);
 }
 
+/// Both spellings of a response answer to both paths, in columns and in JSON that has no column.
+#[test]
+fn a_wrapped_result_answers_to_the_path_of_a_direct_one() {
+    let place = Place::new();
+    let event = |id: &str, response: &str| {
+        format!(
+            r#"{{"eventSource":"rds.amazonaws.com","eventName":"CreateDBProxy","eventID":"{id}","responseElements":{response}}}"#
+        ) + "\n"
+    };
+    let result = r#"{"dBProxyName":"orders","auth":[{"userName":"app"}],"more":{"a":1}}"#;
+    let wrapped = format!(r#"{{"dBProxy":{result}}}"#);
+    place.write(
+        "proxies.ndjson",
+        event("direct", result) + &event("wrapped", &wrapped),
+    );
+    let sql = "SELECT eventID, responseElements.dBProxyName, responseElements.dBProxy.dBProxyName, \
+               responseElements.dbproxy.auth[1].userName, responseElements.more.a, \
+               responseElements.dBProxy.more.a FROM events \
+               WHERE responseElements.dBProxy.dBProxyName = 'orders' ORDER BY 1";
+    assert_snapshot!(place.run(&["query", sql, "proxies.ndjson", "--format", "csv"]), @"
+    eventID,responseElements.dBProxyName,responseElements.dBProxy.dBProxyName,responseElements.dbproxy.auth[1].userName,responseElements.more.a,responseElements.dBProxy.more.a
+    direct,orders,orders,app,1,1
+    wrapped,orders,orders,app,1,1
+    ");
+}
+
 #[test]
 fn without_a_source_it_is_about_the_sample_and_says_so() {
     let place = Place::new();

@@ -8,6 +8,7 @@
 mod captures;
 mod cells;
 pub mod columns;
+mod decimal;
 mod dedup;
 mod derived;
 pub mod family;
@@ -17,6 +18,7 @@ mod keys;
 mod mismatch;
 mod projection;
 mod rebuild;
+pub mod response;
 pub mod time;
 mod unmapped;
 mod value;

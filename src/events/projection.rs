@@ -1,6 +1,7 @@
 //! The paths of a projection as a tree of keys, and the walk of a record along it.
 
 use super::keys::Keys;
+use super::response::{RESPONSE, wrapped_result};
 use super::value::Value;
 use crate::json::{Members, Span};
 
@@ -20,6 +21,8 @@ pub(super) struct Node {
     /// Nodes by the numbers of their keys.
     children: Vec<Node>,
     targets: Vec<Target>,
+    /// Whether values of this key are responses, of which the result may be wrapped.
+    is_response: bool,
 }
 
 impl Node {
@@ -29,7 +32,10 @@ impl Node {
         for key in path.split('.') {
             let number = node.keys.add(key);
             if number == node.children.len() {
-                node.children.push(Node::default());
+                node.children.push(Node {
+                    is_response: key == RESPONSE,
+                    ..Node::default()
+                });
             }
             node = &mut node.children[number];
         }
@@ -67,11 +73,17 @@ impl Node {
     }
 
     /// Calls `each` for `value` and every value below it that is in the tree. If keys of an object differ
-    /// only in case, the first one wins.
+    /// only in case, the first one wins. The members of a wrapped result count as the response's own.
     pub(super) fn walk<'a>(&self, value: Value<'a>, each: &mut impl Visit<'a>) {
         visit(self, value, each);
         if !self.children.is_empty() && value.first() == b'{' {
             self.walk_object(value, each);
+            let text = value.text;
+            if self.is_response
+                && let Some(span) = wrapped_result(text, value.span.start as usize)
+            {
+                self.walk_object(Value { text, span }, each);
+            }
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use super::decimal::Decimal;
 use super::time;
 use crate::json::{Span, unescape};
 
@@ -67,8 +68,11 @@ impl<'a> Value<'a> {
         }
     }
 
+    /// Returns an integer cell; `5432.0` and `5.432e3` are integers.
     pub(super) fn as_integer(self) -> Option<i64> {
-        self.as_text()?.parse().ok()
+        let text = self.as_text()?;
+        let plain = text.parse().ok();
+        plain.or_else(|| Decimal::parse(&text)?.integer())
     }
 
     pub(super) fn as_double(self) -> Option<f64> {

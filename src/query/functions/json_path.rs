@@ -8,6 +8,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use crate::events::response::{is_result, wrapped_result};
 use crate::json::{Elements, Members, Span, skip_space, skip_value, unescape};
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, StringBuilder};
 use datafusion::arrow::datatypes::DataType;
@@ -26,10 +27,13 @@ pub enum Step {
     Key(String),
     /// An element of an array, counted from 1.
     Index(u64),
+    /// The result of an RDS operation in the root, whether the response wraps it or not, and whether the
+    /// next step names it or not. Stands first.
+    Result,
 }
 
 /// Encodes steps as the function's second argument: a JSON array of strings (keys) and numbers
-/// (indexes), which can express any key.
+/// (indexes), which can express any key, after a null for [`Step::Result`].
 ///
 /// ```
 /// use auroratrail::query::functions::json_path::{Step, encode};
@@ -41,6 +45,7 @@ pub fn encode(steps: &[Step]) -> String {
     let values = steps.iter().map(|step| match step {
         Step::Key(key) => serde_json::Value::from(key.as_str()),
         Step::Index(index) => serde_json::Value::from(*index),
+        Step::Result => serde_json::Value::Null,
     });
     serde_json::Value::Array(values.collect()).to_string()
 }
@@ -53,6 +58,7 @@ pub fn decode(path: &str) -> Option<Vec<Step>> {
     let step = |value| match value {
         serde_json::Value::String(key) => Some(Step::Key(key)),
         serde_json::Value::Number(index) => index.as_u64().map(Step::Index),
+        serde_json::Value::Null => Some(Step::Result),
         _ => None,
     };
     values.into_iter().map(step).collect()
@@ -62,25 +68,54 @@ pub fn decode(path: &str) -> Option<Vec<Step>> {
 ///
 /// Returns `None` if the value is missing or null, or if `text` is not valid JSON as a whole.
 pub fn find<'a>(text: &'a str, steps: &[Step]) -> Option<Cow<'a, str>> {
-    let mut at = skip_space(text.as_bytes(), 0);
-    let end = skip_value(text.as_bytes(), at).ok()?;
+    let start = skip_space(text.as_bytes(), 0);
+    let end = skip_value(text.as_bytes(), start).ok()?;
     if skip_space(text.as_bytes(), end) != text.len() {
         return None;
     }
-    let mut value = &text[at..end];
-    for step in steps {
-        let span = match step {
-            Step::Key(key) => member(text, at, key)?,
-            Step::Index(index) => element(text, at, *index)?,
-        };
-        at = span.start as usize;
-        value = span.raw(text);
-    }
+    let root = Span {
+        start: start as u32,
+        end: end as u32,
+        escaped: true,
+    };
+    let span = match steps {
+        [Step::Result, steps @ ..] => follow_result(text, root, steps)?,
+        _ => follow(text, root, steps)?,
+    };
+    let value = span.raw(text);
     match value.as_bytes().first()? {
         b'"' => Some(unescape(&value[1..value.len() - 1])),
         b'n' => None,
         _ => Some(Cow::Borrowed(value)),
     }
+}
+
+/// Returns the value at `steps` below `value`.
+fn follow(text: &str, value: Span, steps: &[Step]) -> Option<Span> {
+    steps.iter().try_fold(value, |value, step| {
+        let at = value.start as usize;
+        match step {
+            Step::Key(key) => member(text, at, key),
+            Step::Index(index) => element(text, at, *index),
+            Step::Result => None,
+        }
+    })
+}
+
+/// Returns the value at `steps` below the response `root`, in either spelling.
+fn follow_result(text: &str, root: Span, steps: &[Step]) -> Option<Span> {
+    let at = root.start as usize;
+    let as_spelled = follow(text, root, steps);
+    let wrapped = || follow(text, wrapped_result(text, at)?, steps);
+    let direct = || match steps {
+        [Step::Key(name), rest @ ..]
+            if !rest.is_empty() && is_result(name) && member(text, at, name).is_none() =>
+        {
+            follow(text, root, rest)
+        }
+        _ => None,
+    };
+    as_spelled.or_else(wrapped).or_else(direct)
 }
 
 /// Returns the value of `key` in the object at `at`. The exact spelling wins over the first one in
@@ -264,8 +299,43 @@ mod tests {
     }
 
     #[test]
+    fn a_result_is_found_wrapped_or_not() {
+        let wrapped = r#"{"dBProxy":{"a":{"b":1},"dBProxyName":"p"}}"#;
+        let direct = r#"{"a":{"b":1},"dBProxyName":"p"}"#;
+        for text in [wrapped, direct] {
+            for path in [
+                vec![Step::Result, key("a"), key("b")],
+                vec![Step::Result, key("dbproxy"), key("a"), key("b")],
+            ] {
+                assert_eq!(find(text, &path).unwrap(), "1", "{text} {path:?}");
+            }
+            assert_eq!(find(text, &[Step::Result, key("x"), key("a")]), None);
+        }
+        assert_eq!(find(wrapped, &[key("a")]), None);
+        assert_eq!(find(direct, &[key("dBProxy"), key("a")]), None);
+        // Another member, or a result in a result, is not a wrapper.
+        let instance = r#"{"a":1,"dBSubnetGroup":{"b":2}}"#;
+        let group = key("dBSubnetGroup");
+        assert_eq!(
+            find(instance, &[Step::Result, group.clone(), key("a")]),
+            None
+        );
+        assert_eq!(find(instance, &[Step::Result, key("b")]), None);
+        assert_eq!(
+            find(instance, &[Step::Result, group, key("b")]).unwrap(),
+            "2"
+        );
+    }
+
+    #[test]
     fn a_path_survives_its_encoding() {
-        let path = vec![key("it's"), Step::Index(3), key("a\"b.c[1]"), key("")];
+        let path = vec![
+            Step::Result,
+            key("it's"),
+            Step::Index(3),
+            key("a\"b.c[1]"),
+            key(""),
+        ];
         assert_eq!(decode(&encode(&path)), Some(path));
         assert_eq!(decode(".a.b"), None);
         assert_eq!(decode("[-1]"), None);

@@ -7,6 +7,7 @@ use datafusion::sql::sqlparser::ast::{
 };
 
 use super::columns::RelationColumn;
+use crate::events::response::{RESPONSE, is_result};
 use crate::query::functions::json_path::{JSON_GET_PATH, Step, encode, is_text};
 
 /// One step of a path.
@@ -96,6 +97,16 @@ pub(super) fn text_of(parts: &[Part]) -> Option<String> {
         }
     }
     Some(text)
+}
+
+/// Returns the path of the same value in a response that does not wrap its result, if `path` is below a
+/// result's name: `responseElements.dBProxyName` for `responseElements.dBProxy.dBProxyName`.
+pub(super) fn without_result(path: &[Part]) -> Option<Vec<Part>> {
+    let [root, result, _, ..] = path else {
+        return None;
+    };
+    let is_response = root.name()?.value.eq_ignore_ascii_case(RESPONSE);
+    (is_response && is_result(&result.name()?.value)).then(|| [&path[..1], &path[2..]].concat())
 }
 
 /// Returns the name that the planner reads: lower case unless quoted.
@@ -220,7 +231,10 @@ fn access_untyped(mut expr: Expr, column: &RelationColumn, rest: &[Part]) -> Fie
 }
 
 fn json(expr: Expr, path: &str, rest: &[Part]) -> FieldAccess {
-    let mut steps = Vec::with_capacity(rest.len());
+    let mut steps = Vec::with_capacity(rest.len() + 1);
+    if path.eq_ignore_ascii_case(RESPONSE) {
+        steps.push(Step::Result);
+    }
     for part in rest {
         steps.push(match part {
             Part::Name(ident) => Step::Key(ident.value.clone()),
@@ -237,6 +251,7 @@ fn json(expr: Expr, path: &str, rest: &[Part]) -> FieldAccess {
         match step {
             Step::Key(key) => full.push_str(&format!(".{key}")),
             Step::Index(index) => full.push_str(&format!("[{index}]")),
+            Step::Result => {}
         }
     }
     let found = RelationColumn {

@@ -1,9 +1,10 @@
 //! Resolves names among the relations and aliases of one SELECT.
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use super::columns::{ColumnIndex, RelationColumn};
-use super::path::{FieldAccess, Part, access_field, column_expr, text_of};
+use super::path::{FieldAccess, Part, access_field, column_expr, text_of, without_result};
 use datafusion::sql::sqlparser::ast::{Expr, Ident};
 
 /// A relation of a FROM clause.
@@ -165,6 +166,16 @@ impl Scope {
 /// Resolves a path among a relation's columns: its longest prefix that is a column, and the rest
 /// below that column.
 fn find_path(columns: &Arc<ColumnIndex>, qualifier: &[String], path: &[Part]) -> Resolution {
+    let has_column = |path: &[Part], lengths: RangeInclusive<usize>| {
+        let mut texts = lengths.filter_map(|length| text_of(&path[..length]));
+        texts.any(|text| columns.find(&text).is_some())
+    };
+    if let Some(direct) = without_result(path)
+        && !has_column(path, 2..=path.len())
+        && has_column(&direct, 2..=direct.len())
+    {
+        return find_path(columns, qualifier, &direct);
+    }
     let mut refused = None;
     for length in (1..=path.len()).rev() {
         let Some(column) = text_of(&path[..length]).and_then(|text| columns.find(&text)) else {

@@ -113,7 +113,7 @@ pub(super) fn local_files(
             Handle::File { path, .. } | Handle::Pipe(path) => Some((origin, path)),
             Handle::S3 { .. } => None,
         },
-        Listed::Again | Listed::PrunedFolder | Listed::Unreadable { .. } => None,
+        Listed::Again | Listed::Hidden | Listed::PrunedFolder | Listed::Unreadable { .. } => None,
     })
     .boxed()
 }
