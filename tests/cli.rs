@@ -199,6 +199,133 @@ fn the_query_may_be_in_a_file() {
 }
 
 #[test]
+fn a_query_file_may_have_any_unicode_encoding() {
+    let place = Place::new();
+    let sql = "SELECT count(*) AS n FROM events WHERE awsRegion <> 'ü'\r\n";
+    let units = || sql.encode_utf16();
+    let little: Vec<u8> = units().flat_map(u16::to_le_bytes).collect();
+    let big: Vec<u8> = units().flat_map(u16::to_be_bytes).collect();
+    place.write("marked.sql", [b"\xef\xbb\xbf", sql.as_bytes()].concat());
+    place.write("little.sql", [b"\xff\xfe", &little[..]].concat());
+    place.write("big.sql", [b"\xfe\xff", &big[..]].concat());
+    place.write("unmarked.sql", little);
+    for name in ["marked.sql", "little.sql", "big.sql", "unmarked.sql"] {
+        assert_eq!(
+            place.run(&["query", "-f", name, "logs"]),
+            "n\n─\n3\n",
+            "{name}"
+        );
+    }
+    let marked = [b"\xef\xbb\xbf", sql.as_bytes()].concat();
+    assert_eq!(
+        place.run_with_input(&["query", "-f", "-", "logs"], &marked),
+        "n\n─\n3\n"
+    );
+    assert_eq!(
+        place.run_with_input(&["query", "logs", "-f", "/dev/stdin"], &marked),
+        "n\n─\n3\n"
+    );
+    assert_snapshot!(place.run_with_input(&["query", "-f", "-", "-"], &marked), @r"
+    ! auroratrail: standard input cannot be both the query and a source; save one of them to a file first
+    exit 2
+    ");
+    place.write("latin.sql", b"SELECT 1\n-- caf\xe9");
+    assert_snapshot!(place.run(&["query", "-f", "latin.sql"]), @r"
+    ! auroratrail: cannot read latin.sql: expected UTF-8, found the byte 0xe9 at line 2, column 7; save it as UTF-8
+    exit 2
+    ");
+}
+
+#[test]
+fn words_in_the_wrong_place_are_noticed() {
+    let place = Place::new();
+    place.write("q.sql", "SELECT 1 AS one");
+    for file in [
+        "logs",
+        "logs/c.ndjson",
+        "no/such/file",
+        "s3://trail/x",
+        "sample:",
+        "missing.json",
+    ] {
+        let told = place.run(&["query", file, "SELECT 1\n AS one"]);
+        let expected = format!(
+            "! auroratrail: the query comes before the sources; expected `auroratrail query \"SELECT 1 AS one\" {file}`\nexit 2\n"
+        );
+        assert_eq!(told, expected);
+    }
+    assert_snapshot!(place.run(&["query", "logs"]), @r#"
+    ! auroratrail: `logs` is a source, not a query; expected `auroratrail query "SELECT ..." logs`
+    exit 2
+    "#);
+    assert_snapshot!(place.run(&["query", "q.sql", "logs"]), @r"
+    ! auroratrail: `q.sql` is a source, not a query; -f q.sql reads one from it
+    exit 2
+    ");
+    assert_snapshot!(place.run(&["query", "-", "logs"]), @r"
+    ! auroratrail: `-` is a source, not a query; -f - reads one from standard input
+    exit 2
+    ");
+    assert_snapshot!(place.run(&["query", "-f", "q.sql", "SELECT 1 FROM events", "logs"]), @r"
+    ! auroratrail: `SELECT 1 FROM events` is a query, not a source; `auroratrail query` takes one query, as its first word or with -f
+    exit 2
+    ");
+    assert_snapshot!(place.run(&["scan", "SELECT 1 FROM events"]), @r"
+    ! auroratrail: `SELECT 1 FROM events` is a query, not a source; `auroratrail query` takes one query, as its first word or with -f
+    exit 2
+    ");
+    assert_snapshot!(place.run(&["query", "-f", "SELECT 1 FROM events", "logs"]), @r"
+    ! auroratrail: cannot read SELECT 1 FROM events: no such file or directory; -f takes a file, and a query itself is given without -f
+    exit 2
+    ");
+    assert_snapshot!(place.run(&["query", "SELECT 1", "logs", "–strict"]), @r"
+    ! auroratrail: `–strict` begins with – (U+2013), not with -; expected --strict
+    exit 2
+    ");
+    // A file may be called like a query.
+    place.write("select me", ALICE);
+    assert_snapshot!(place.run(&["query", "SELECT eventID FROM events", "select me"]), @r"
+    eventID
+    ───────
+    a1
+    ");
+}
+
+#[test]
+fn characters_that_cannot_be_seen_do_no_harm() {
+    let place = Place::new();
+    let count = "\u{feff}SELECT\u{200b} count(*) AS n FROM\u{2060} events";
+    assert_snapshot!(place.run(&["query", count, "logs"]), @r"
+    n
+    ─
+    3
+    ");
+    assert_snapshot!(place.run(&["query", count, "logs\u{200b}", "-o", "x.csv\r"]), @r"
+    ! auroratrail: note: `x.csv` was given with invisible characters, which are left out
+    ! auroratrail: note: `logs` was given with invisible characters, which are left out
+    ");
+    assert_eq!(place.read("x.csv"), "n\n3\n");
+    let quoted = "SELECT count(*) AS n FROM events WHERE eventName = 'Stop\u{200b}DBCluster'";
+    assert_snapshot!(place.run(&["query", quoted, "logs"]), @r"
+    n
+    ─
+    0
+    ! auroratrail: note: the quoted text has an invisible character (U+200B) at line 1, column 57
+    ");
+    place.write("odd\u{200b}.json", ALICE);
+    assert_snapshot!(place.run(&["query", count, "odd\u{200b}.json"]), @r"
+    n
+    ─
+    1
+    ");
+    let typographic = "SELECT count(*) FROM events WHERE eventName = ‘StopDBCluster’";
+    assert_snapshot!(place.run(&["query", typographic, "logs"]), @r"
+    ! auroratrail: cannot read the SQL: expected an expression, found ‘ at line 1, column 47; ‘ (U+2018) at line 1, column 47 is typographic; expected ' around text
+    exit 2
+    ");
+}
+
+#[test]
 fn several_statements_are_answered_one_after_another() {
     let place = Place::new();
     place.write(
@@ -560,13 +687,52 @@ fn a_file_takes_its_format_from_its_name() {
     {"eventID":"a1","readOnly":false}
     {"eventID":"b1","readOnly":true}
     "#);
-    write(&["-o", "x.other"]);
-    assert_snapshot!(place.read("x.other"), @r"
+    write(&["-o", "x"]);
+    assert_snapshot!(place.read("x"), @r"
     eventID  readOnly
     ───────  ────────
     a1       false
     b1       true
     ");
+    write(&["-o", "x.json.gz", "--format", "csv"]);
+    assert_snapshot!(place.read("x.json.gz"), @r"
+    eventID,readOnly
+    a1,false
+    b1,true
+    ");
+    for name in [
+        "x.json.gz",
+        "x.csv.zip",
+        "x.xlsx",
+        "x.parq",
+        "x.jsonlines",
+        "x.tab",
+        "x.",
+        "2026.05",
+    ] {
+        let refused = place.run(&["query", sql, "logs", "-o", name]);
+        assert!(refused.ends_with("exit 2\n"), "{name}: {refused}");
+    }
+    assert_snapshot!(place.run(&["query", sql, "logs", "-o", "y.json.gz"]), @r"
+    ! auroratrail: `y.json.gz` would not be compressed; expected .csv, .tsv, .json, .ndjson, .md, .txt, .parquet or .arrow, or --format FORMAT for a name that ends otherwise; `| gzip > y.json.gz` in place of -o compresses
+    exit 2
+    ");
+    assert_snapshot!(place.run(&["query", sql, "logs", "-o", "y.parq"]), @r"
+    ! auroratrail: `y.parq` ends as no format does; expected .csv, .tsv, .json, .ndjson, .md, .txt, .parquet or .arrow, or --format FORMAT for a name that ends otherwise
+    exit 2
+    ");
+    for name in ["json", "CSV", "jsonl", "table", "parquet", ".md", "txt"] {
+        let refused = place.run(&["query", sql, "logs", "-o", name]);
+        assert!(refused.ends_with("exit 2\n"), "{name}: {refused}");
+    }
+    assert_snapshot!(place.run(&["query", sql, "logs", "-o", "json"]), @r"
+    ! auroratrail: `-o json` names a file, not a format; expected --format json, or -o FILE.json
+    exit 2
+    ");
+    assert_eq!(
+        names(place.path()),
+        ["logs", "x", "x.csv", "x.json.gz", "x.jsonl"]
+    );
     write(&["-o", "x.csv", "--format", "tsv"]);
     assert_snapshot!(place.read("x.csv"), @r"
     eventID	readOnly
@@ -1336,7 +1502,8 @@ fn help_is_wrapped_and_says_what_there_is() {
 
     Options:
       -f, --file <FILE>
-              Read the query from a file; of several, separated by semicolons, each is answered in turn
+              Read the query from a file, - for standard input; of several, separated by semicolons,
+              each is answered in turn
 
           --format <FORMAT>
               How to write the rows; by default a table, or what the name given with -o ends in

@@ -11,6 +11,8 @@ mod query;
 mod report;
 mod sample;
 mod scan;
+mod sql;
+mod words;
 
 use std::io::IsTerminal;
 use std::path::PathBuf;
@@ -47,6 +49,24 @@ enum Command {
     Sample(SampleArguments),
 }
 
+impl Command {
+    /// Removes invisible characters from paths that are written or hold a query.
+    fn clean_paths(&mut self) {
+        match self {
+            Self::Query(query) => {
+                let rejects = &mut query.input.rejects;
+                words::clean_paths(
+                    [&mut query.file, &mut query.output, rejects]
+                        .into_iter()
+                        .flatten(),
+                );
+            }
+            Self::Scan(scan) => words::clean_paths(&mut scan.input.rejects),
+            Self::Sample(sample) => words::clean_paths([&mut sample.folder]),
+        }
+    }
+}
+
 /// Answer a SQL query over events
 ///
 /// The table is `events`, one row a record; `aurora_events` has those of RDS, the Data API and
@@ -64,7 +84,7 @@ struct QueryArguments {
     #[arg(value_name = "SOURCE")]
     sources: Vec<String>,
 
-    /// Read the query from a file; of several, separated by semicolons, each is answered in turn
+    /// Read the query from a file, - for standard input; of several, separated by semicolons, each is answered in turn
     #[arg(short, long, value_name = "FILE")]
     file: Option<PathBuf>,
 
@@ -173,7 +193,8 @@ const GRACE: Duration = Duration::from_secs(1);
 ///
 /// # Errors
 /// The fault that kept the command from its end. A command that was stopped ends with a status.
-pub fn run(arguments: Arguments) -> Result<ExitCode> {
+pub fn run(mut arguments: Arguments) -> Result<ExitCode> {
+    arguments.command.clean_paths();
     let threads = match &arguments.command {
         Command::Query(query) => query.input.threads,
         Command::Scan(scan) => scan.input.threads,
@@ -285,7 +306,8 @@ impl InputArguments {
         let sources = Sources::new(AwsSettings::from_env());
         let mut locations = Vec::new();
         for word in words {
-            locations.push(sources.parse(word)?);
+            words::check_source(word)?;
+            locations.push(sources.parse(&words::without_invisible(word))?);
         }
         let by_default = locations.is_empty();
         if by_default {

@@ -7,6 +7,7 @@ use futures::StreamExt;
 use super::Opened;
 use super::identity::{FileIdentity, as_file};
 use super::output::TemporaryFiles;
+use super::sql::is_standard_input;
 use crate::error::{Error, Result};
 use crate::source::Location;
 
@@ -23,7 +24,7 @@ pub(super) enum Output<'a> {
     /// A file or device.
     File(&'a Path),
     /// Standard output, written while the sources are read.
-    StandardOutput,
+    Streamed,
     /// Standard output, written after all sources have been read.
     AtTheEnd,
 }
@@ -47,7 +48,7 @@ impl NamedFiles<'_> {
         for (at, file) in written.iter().enumerate() {
             if let Some(other) = written[at + 1..].iter().find(|it| it.is_same(file)) {
                 let (title, other) = (&file.title, &other.title);
-                return Err(clash(format!("{title} and {other} are the same file")));
+                return Err(clash(&format!("{title} and {other} are the same file")));
             }
             self.check_singly_read(file)?;
         }
@@ -78,7 +79,7 @@ impl NamedFiles<'_> {
         };
         let output = match self.output {
             Output::File(path) => named("-o", path),
-            Output::StandardOutput => appended_output(),
+            Output::Streamed => appended_output(),
             Output::AtTheEnd => None,
         };
         let rejects = self.rejects.and_then(|path| named("--rejects", path));
@@ -89,22 +90,22 @@ impl NamedFiles<'_> {
     fn check_singly_read(&self, file: &Written) -> Result<()> {
         let title = &file.title;
         let locations = &self.opened.locations;
-        let query = self.query.filter(|path| *path != Path::new("-"));
+        let query = self.query.filter(|path| !is_standard_input(path));
         if let Some(path) = query.filter(|path| file.is_at(path)) {
             let path = path.display();
-            return Err(clash(format!("{title} is the file of the query, {path}")));
+            return Err(clash(&format!("{title} is the file of the query, {path}")));
         }
         let reads_stdin = locations.iter().any(Location::is_stdin) || self.query != query;
         let stdin = as_file(std::io::stdin()).and_then(|file| FileIdentity::of_open(&file));
         if reads_stdin && stdin.is_some_and(|stdin| stdin.is_same(&file.identity)) {
-            return Err(clash(format!("{title} is what standard input reads")));
+            return Err(clash(&format!("{title} is what standard input reads")));
         }
         let named = locations
             .iter()
             .filter(|location| matches!(location, Location::Local(_)))
             .find(|location| file.is_at(Path::new(&location.to_string())));
         match named {
-            Some(source) => Err(clash(format!("{title} is a source as well, {source}"))),
+            Some(source) => Err(clash(&format!("{title} is a source as well, {source}"))),
             None => Ok(()),
         }
     }
@@ -122,7 +123,7 @@ impl NamedFiles<'_> {
         while let Some((name, path)) = files.next().await {
             if let Some(file) = existing.clone().find(|file| file.identity.is_at(&path)) {
                 let title = &file.title;
-                return Err(clash(format!("{title} is read as a source, {name}")));
+                return Err(clash(&format!("{title} is read as a source, {name}")));
             }
         }
         Ok(())
@@ -150,6 +151,6 @@ fn appended_output() -> Option<Written> {
     })
 }
 
-fn clash(fault: String) -> Error {
+fn clash(fault: &str) -> Error {
     Error::config(format!("{fault}; write to another file"))
 }

@@ -1,5 +1,6 @@
 //! `auroratrail query`
 
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -8,18 +9,21 @@ use tokio_util::sync::CancellationToken;
 use super::output::{self, Destination, Format, SharedDestination};
 use super::overwrite::{NamedFiles, Output};
 use super::progress::Progress;
-use super::{Interruption, Opened, QueryArguments, report};
+use super::sql::{Sql, is_standard_input};
+use super::{Interruption, Opened, QueryArguments, report, words};
 use crate::error::{Error, Result};
 use crate::execution::Execution;
 use crate::query::table::Input;
 use crate::query::{Plan, Session, SessionOptions};
 use crate::reject::RejectWriter;
+use crate::source::Location;
 
 pub(super) async fn run(
     arguments: QueryArguments,
     threads: usize,
     interruption: &Interruption,
 ) -> Result<ExitCode> {
+    let options = output_options(&arguments)?;
     let (sql, opened) = understand(&arguments)?;
     let session = Session::new(SessionOptions {
         threads,
@@ -30,8 +34,9 @@ pub(super) async fn run(
         locations: opened.locations.clone(),
         dedup: arguments.dedup,
     })?;
-    let plans = session.plan_all(&sql).await?;
-    for note in plans.iter().flat_map(Plan::notes) {
+    let plans = session.plan_all(&sql.text).await;
+    let plans = plans.map_err(|error| sql.explain(error))?;
+    for note in sql.note.iter().chain(plans.iter().flat_map(Plan::notes)) {
         eprintln!("auroratrail: note: {note}");
     }
     let reading = plans.iter().filter(|plan| plan.reads_events()).count();
@@ -41,7 +46,6 @@ pub(super) async fn run(
              file first"
         )));
     }
-    let options = output_options(&arguments);
     if plans.len() > 1 && options.format.is_binary() {
         return Err(Error::config(format!(
             "{:?} holds one result, and here are {} statements; choose another --format",
@@ -55,7 +59,7 @@ pub(super) async fn run(
         query: arguments.file.as_deref(),
         output: match path.filter(|path| !output::is_standard_output(path)) {
             Some(path) => Output::File(path),
-            None => Output::StandardOutput,
+            None => Output::Streamed,
         },
         rejects: arguments.input.rejects.as_deref(),
     };
@@ -87,39 +91,41 @@ pub(super) async fn run(
     arguments.input.finish(rejected, rejects)
 }
 
-/// The SQL, and the input that the words name.
-fn understand(arguments: &QueryArguments) -> Result<(String, Opened)> {
-    let (sql, first_source) = match (&arguments.file, &arguments.sql) {
-        (Some(path), first) => {
-            let sql = std::fs::read_to_string(path).map_err(|error| {
-                let (path, why) = (path.display(), report::why(&error));
-                Error::config(format!("cannot read {path}: {why}")).caused_by(error)
-            })?;
-            (sql, first.as_ref())
-        }
-        (None, Some(sql)) => (sql.clone(), None),
-        (None, None) => return Err(Error::config("give a query")),
+/// Reads the SQL, and parses the words that name the input.
+fn understand(arguments: &QueryArguments) -> Result<(Sql, Opened)> {
+    let (first, sources) = (arguments.sql.as_ref(), &arguments.sources);
+    let Some(path) = &arguments.file else {
+        let sql = first.ok_or_else(|| Error::config("give a query"))?;
+        words::check_query(sql, sources)?;
+        return Ok((Sql::new(sql), arguments.input.open(sources)?));
     };
-    let words = first_source.into_iter().chain(&arguments.sources);
-    Ok((sql, arguments.input.open(words)?))
+    let opened = arguments.input.open(first.into_iter().chain(sources))?;
+    let is_stdin = |location: &Location| is_standard_input(Path::new(&location.to_string()));
+    if is_standard_input(path) && opened.locations.iter().any(is_stdin) {
+        return Err(Error::config(
+            "standard input cannot be both the query and a source; save one of them to a file first",
+        ));
+    }
+    Ok((Sql::read(path)?, opened))
 }
 
-fn output_options(arguments: &QueryArguments) -> output::OutputOptions {
+fn output_options(arguments: &QueryArguments) -> Result<output::OutputOptions> {
     let path = arguments.output.as_deref();
-    let format = arguments
-        .format
-        .or_else(|| path.and_then(Format::of_path))
-        .unwrap_or(Format::Table);
+    let format = match (arguments.format, path) {
+        (Some(format), _) => format,
+        (None, Some(path)) => Format::for_file(path)?,
+        (None, None) => Format::Table,
+    };
     let width = match path {
         None => output::terminal_width(),
         Some(_) => None,
     };
-    output::OutputOptions {
+    Ok(output::OutputOptions {
         format,
         raw_csv: arguments.raw_csv,
         width,
         color: width.is_some() && std::env::var_os("NO_COLOR").is_none_or(|it| it.is_empty()),
-    }
+    })
 }
 
 /// The answers to the statements of one command, one after another.

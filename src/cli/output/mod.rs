@@ -28,6 +28,7 @@ use std::path::Path;
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use arrow::error::ArrowError;
+use clap::ValueEnum;
 use datafusion::error::DataFusionError;
 use datafusion::execution::SendableRecordBatchStream;
 use futures::StreamExt;
@@ -87,6 +88,55 @@ impl Format {
         })
     }
 }
+
+impl Format {
+    /// Returns the format that the name of an output file asks for; [`Format::Table`] for a name
+    /// without an ending.
+    ///
+    /// # Errors
+    /// Config, for the ending of another format, or of a compression.
+    pub fn for_file(path: &Path) -> Result<Self> {
+        if is_standard_output(path) || target::is_descriptor(path) {
+            return Ok(Self::Table);
+        }
+        if let Some(format) = Self::of_path(path) {
+            return Ok(format);
+        }
+        let shown = path.display();
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let Some(ending) = path.extension().map(|it| it.to_string_lossy()) else {
+            let name = name.trim_start_matches('.');
+            let is_format = <Self as ValueEnum>::from_str(name, true).is_ok()
+                || Self::of_path(Path::new(&format!("x.{name}"))).is_some();
+            return match is_format {
+                true => Err(Error::config(format!(
+                    "`-o {shown}` names a file, not a format; expected --format {name}, or \
+                     -o FILE.{name}"
+                ))),
+                false => Ok(Self::Table),
+            };
+        };
+        if COMPRESSED.iter().any(|it| ending.eq_ignore_ascii_case(it)) {
+            return Err(Error::config(format!(
+                "`{shown}` would not be compressed; expected {ENDINGS}, or --format FORMAT for \
+                 a name that ends otherwise; `| gzip > {shown}` in place of -o compresses"
+            )));
+        }
+        Err(Error::config(format!(
+            "`{shown}` ends as no format does; expected {ENDINGS}, or --format FORMAT for a name \
+             that ends otherwise"
+        )))
+    }
+}
+
+/// Endings that have a format.
+const ENDINGS: &str = ".csv, .tsv, .json, .ndjson, .md, .txt, .parquet or .arrow";
+
+/// Endings of compressed files and archives.
+const COMPRESSED: &[&str] = &[
+    "7z", "br", "bz2", "gz", "gzip", "lz4", "lzma", "lzo", "snappy", "sz", "tar", "tgz", "xz", "z",
+    "zip", "zlib", "zst", "zstd",
+];
 
 /// Settings of the output.
 #[derive(Clone, Copy, Debug)]

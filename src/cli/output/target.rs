@@ -86,7 +86,7 @@ impl Replacement {
             // Fails for a file that may not be written; nothing is changed.
             OpenOptions::new().write(true).open(&target)?;
         }
-        let folder = target.parent().unwrap_or(Path::new("."));
+        let folder = target.parent().unwrap_or_else(|| Path::new("."));
         let beside = temporary.create(|builder| builder.tempfile_in(folder));
         let (made, is_beside) = match beside {
             // A folder that may not be written, with a file in it that may.
@@ -166,8 +166,8 @@ impl TemporaryFiles {
 }
 
 /// Returns whether `path` names a handle of a process, whose file is not to be exchanged.
-fn is_descriptor(path: &Path) -> bool {
-    path.starts_with("/dev") || path.starts_with("/proc")
+pub(super) fn is_descriptor(path: &Path) -> bool {
+    path.starts_with("/dev/fd") || path.starts_with("/proc") || path == Path::new("/dev/stderr")
 }
 
 /// Returns the permissions that a new file is created with, less the user's mask.
