@@ -1,6 +1,7 @@
 //! SQL over batches: sessions, their tables and functions, and names as people write them.
 
 mod catalog;
+mod clauses;
 pub mod functions;
 mod messages;
 pub mod names;
@@ -168,14 +169,14 @@ impl Session {
     }
 
     async fn plan_statement(&self, mut statement: Statement) -> Result<Plan<'_>> {
-        let functions = || functions::entries(&self.context.state());
+        let state = self.context.state();
+        clauses::check(&statement, &state)?;
+        let functions = || functions::entries(&state);
         if let Some(rows) = catalog::answer(&statement, &read(&self.tables), functions)? {
             return Ok(Plan::of_rows(self, rows));
         }
         let column_names = read(&self.names).rewrite(&mut statement)?;
-        let plan = self
-            .context
-            .state()
+        let plan = state
             .statement_to_plan(statement)
             .await
             .map_err(|error| self.explain(error))?;

@@ -12,6 +12,7 @@ use super::lambda;
 use super::path::{
     Part, column_expr, dots_to_keys, is_json_call, json_call_path, keyword, parts_of,
 };
+use super::patterns;
 use super::scope::Resolution;
 use super::suggest;
 use super::walk::{QueryContext, Rewriter, refuse};
@@ -153,6 +154,9 @@ impl Rewriter<'_> {
                 return Ok(());
             }
             Expr::Function(function) => lambda::from_arrows(function),
+            Expr::SimilarTo { .. } | Expr::Like { .. } | Expr::ILike { .. } => {
+                patterns::rewrite(expr)?;
+            }
             Expr::Lambda(function) => {
                 let names = function.params.iter().map(|it| it.name.value.clone());
                 self.lambdas.push(names.collect());

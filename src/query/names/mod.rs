@@ -27,6 +27,7 @@ mod from;
 mod lambda;
 mod mentions;
 mod path;
+mod patterns;
 mod projection;
 mod scope;
 mod suggest;
