@@ -46,6 +46,33 @@ fn shapes(document: &str) -> Vec<(&'static str, Vec<u8>, usize)> {
             bytes(&format!("\u{feff}{document}\n{document}")),
             2,
         ),
+        (
+            "joined files with BOM",
+            bytes(&format!(
+                "\u{feff}{document}\u{feff}{nice}\n\u{feff}{document}"
+            )),
+            3,
+        ),
+        (
+            "joined UTF-16LE",
+            utf16le(&format!("{document}\r\n\u{feff}{document}")),
+            2,
+        ),
+        (
+            "text sequence",
+            bytes(&format!("\x1e{document}\n\x1e{nice}\n")),
+            2,
+        ),
+        (
+            "other white space",
+            bytes(&format!("{document}\x0c\u{a0}{document}\u{2028}")),
+            2,
+        ),
+        (
+            "newlines spelled out",
+            bytes(&format!("{document}\\n{document}\\r\\n{document}\\n")),
+            3,
+        ),
         ("UTF-16LE", utf16le(document), 1),
         (
             "UTF-16LE, CRLF",
@@ -62,6 +89,16 @@ fn shapes(document: &str) -> Vec<(&'static str, Vec<u8>, usize)> {
         (
             "gzip members, empty one",
             [gzip(document), gzip(""), gzip(document)].concat(),
+            2,
+        ),
+        (
+            "gzip members, lines",
+            [&gzip(document)[..], b"\n", &gzip(document), b"\r\n"].concat(),
+            2,
+        ),
+        (
+            "gzip members, BOM between",
+            [&gzip(document)[..], b"\xef\xbb\xbf", &gzip(document)].concat(),
             2,
         ),
         (
@@ -590,6 +627,98 @@ fn lines_of_logs_tail_are_records() {
     let fed = feed(mixed);
     assert_eq!(fed.records, records);
     assert!(fed.others() + fed.rejects.len() as u64 >= 1, "{fed:?}");
+}
+
+#[test]
+fn text_around_the_json_of_a_line_counts_for_nothing() {
+    let records = records(4);
+    for (head, tail) in [
+        ("2026-03-04T05:06:07Z 2026/03/04/[$LATEST]0f1e2d3c ", ""),
+        ("2026-03-04T05:06:07Z [INFO] ", ""),
+        (
+            "2026-03-04 05:06:07,123 [main] INFO Trail - ",
+            " [took 3 ms]",
+        ),
+        ("2026-03-04 05:06:07 app[4711]: ", " (end)"),
+        ("2026-03-04T05:06:07Z {worker-1} [7] ", ""),
+        ("2026-03-04T05:06:07Z {\"worker\":1} ", ""),
+        ("[INFO] ", ""),
+        ("[2026-03-04 05:06:07] [main/worker] ", ""),
+        ("{worker-1} [a [b]] ", ""),
+        ("Mar  4 05:06:07 host trail[4711]: ", ""),
+        ("<134>1 2026-03-04T05:06:07Z host trail - - - ", ""),
+        ("1772600767 ", ""),
+        ("logs/a.json:12:", ""),
+        ("time=\"2026-03-04\" level=info event=", " took=3"),
+        ("\"quoted\" ", ""),
+        ("\u{1b}[32m2026-03-04T05:06:07\u{1b}[0m ", ""),
+        ("var x = ", ";"),
+    ] {
+        let line = |record: &String| format!("{head}{record}{tail}\n");
+        reads_lines(&records.iter().map(line).collect::<String>(), &records);
+        let arrays: String = records
+            .iter()
+            .map(|record| line(&format!("[{record}]")))
+            .collect();
+        reads_lines(&arrays, &records);
+        let subscription = subscription(&[line(&records[0]), line(&records[1])]).0;
+        let fed = feed(subscription);
+        assert_eq!(fed.records, records[..2], "{head}");
+        assert!(sound(&fed) && fed.others() == 0, "{head}: {fed:?}");
+    }
+}
+
+#[test]
+fn a_line_without_records_counts_once() {
+    for line in [
+        "2026-03-04T05:06:07Z [INFO] hello",
+        "2026-03-04T05:06:07Z app[4711]: hello {world}",
+        "2026-03-04T05:06:07Z [7] [8] hello",
+        "2026-03-04T05:06:07Z [7] {\"level\":\"info\"} [8] done",
+        "[INFO] {\"level\":\"info\"} done",
+        "INFO [7]: {\"level\":\"info\"}",
+    ] {
+        let fed = feed(format!("{line}\n{}\n{line}", record(0)));
+        assert_eq!(fed.outcome.events, 1, "{line}: {fed:?}");
+        assert_eq!(fed.others(), 2, "{line}: {fed:?}");
+        assert!(sound(&fed), "{line}: {fed:?}");
+    }
+}
+
+#[test]
+fn a_piece_of_a_record_before_another_is_not_the_text_of_a_log() {
+    let whole = record(0);
+    let end = &whole[whole.len() - 40..];
+    for piece in [
+        end.to_owned(),
+        format!("{end} "),
+        format!("x, {end} "),
+        "alse} ".to_owned(),
+        "{\"eventVersion\":\"1.11\", ".to_owned(),
+        "{\"Records\":[x, ".to_owned(),
+        "] ".to_owned(),
+        "x\u{1}: ".to_owned(),
+    ] {
+        let fed = feed(format!("{piece}{whole}\n"));
+        assert!(!fed.rejects.is_empty(), "{piece}: {fed:?}");
+        assert_eq!(fed.outcome.events, 0, "{piece}: {fed:?}");
+    }
+    // An event in the parameters of a damaged one stays there.
+    let nested =
+        format!("2026-03-04T05:06:07Z [INFO] {{\"eventVersion\":x,\"a\":{{\"b\":{whole}}}}}\n");
+    let fed = feed(nested);
+    assert_eq!(fed.outcome.events, 0, "{fed:?}");
+    assert!(!fed.rejects.is_empty(), "{fed:?}");
+}
+
+#[test]
+fn documents_encoded_twice_are_read() {
+    let records = records(3);
+    let lines: String = records
+        .iter()
+        .map(|record| quoted(&quoted(record)) + "\n")
+        .collect();
+    reads_lines(&lines, &records);
 }
 
 // 18

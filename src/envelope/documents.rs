@@ -1,5 +1,5 @@
-//! Text in, JSON documents out: one after another, with or without newlines between them, and after
-//! the time stamps that log tools write.
+//! Text in, JSON documents out: one after another, with or without newlines or other separators between
+//! them, and in the lines of logs.
 
 use std::ops::Range;
 
@@ -7,12 +7,13 @@ use super::classify::{RECORD_MARK, is_control_message};
 use super::compression::BREAK;
 use super::console_csv::{self, Header};
 use super::foreign::ForeignKind;
+use super::lines::{Line, LoggedJson};
 use super::magic::{self, UTF8_MARK};
 use super::salvage::BrokenDocument;
-use super::text::{NOT_UTF8, decode_utf16, patch_utf8};
+use super::text::{NOT_UTF8, decode_utf16, patch_utf8, skip_separators};
 use super::wrapper::VALIDATION;
 use super::{Chunk, DocumentContext, Extractor, Job, Level, ValueRef, WINDOW_BYTES, kpl};
-use crate::json::{Parsed, SyntaxError, Tape, skip_space};
+use crate::json::{Parsed, SyntaxError, Tape};
 
 /// The text of `aws-logs-write-test`, which an export puts beside its files.
 const EXPORT_MARKER: &str = "Permission Check Successful";
@@ -47,7 +48,7 @@ impl Extractor {
     }
 
     fn extract_text(&mut self, job: &mut Job<'_>, text: &str, context: DocumentContext) {
-        let start = skip_space(text.as_bytes(), 0);
+        let start = skip_separators(text, 0);
         if start == text.len() {
             job.outcome.empty = true;
             return;
@@ -96,6 +97,7 @@ impl Extractor {
             _ => 0,
         };
         while !job.outcome.stopped {
+            at = skip_separators(text, at);
             let broken = match level.tape.parse(text, at) {
                 Parsed::Nothing => {
                     at = text.len();
@@ -126,7 +128,7 @@ impl Extractor {
     }
 
     /// Takes the document at `range`, which is on `tape`.
-    fn whole_document(
+    pub(super) fn whole_document(
         &mut self,
         job: &mut Job<'_>,
         tape: &Tape,
@@ -164,18 +166,30 @@ impl Extractor {
         let Chunk { text, context, .. } = chunk;
         // A string alone on a line is JSON of no interest; one that is not alone is a piece of something.
         let looks_like_json = matches!(text.as_bytes()[broken.start], b'{' | b'[');
-        if context.depth > 0 {
-            let has_records = memchr::memmem::find(text.as_bytes(), RECORD_MARK).is_some();
-            if looks_like_json && has_records {
-                return Some(self.salvage_document(job, level, chunk, broken));
-            }
+        if context.depth == 0 && !looks_like_json {
+            return self.line(job, level, chunk, broken.start);
+        }
+        if context.depth > 0 && memchr::memmem::find(text.as_bytes(), RECORD_MARK).is_none() {
             job.not_cloudtrail(context.fallback);
             return Some(text.len());
         }
-        if looks_like_json {
-            return Some(self.salvage_document(job, level, chunk, broken));
+        let line = Line {
+            range: broken.start..end_of_line(text, broken.start).unwrap_or(text.len()),
+            is_timed: begins_with_time(&text[broken.start..]),
+            broken: looks_like_json.then_some(broken),
+        };
+        // The tape keeps the parts of the broken document.
+        match self.logged_json(job, &mut level.salvage, chunk, line) {
+            LoggedJson::Found(next) => Some(next),
+            LoggedJson::Incomplete => None,
+            LoggedJson::Missing(_) if looks_like_json => {
+                Some(self.salvage_document(job, level, chunk, broken))
+            }
+            LoggedJson::Missing(_) => {
+                job.not_cloudtrail(context.fallback);
+                Some(text.len())
+            }
         }
-        self.line(job, level, chunk, broken.start)
     }
 
     /// Takes a line that does not begin as JSON does. Returns as [`Self::broken`] does.
@@ -190,53 +204,50 @@ impl Extractor {
         if text[start..].starts_with(BREAK) {
             return Some(start + BREAK.len());
         }
-        let end = match memchr::memchr(b'\n', &text.as_bytes()[start..]) {
-            Some(length) => start + length,
+        let end = match end_of_line(text, start) {
+            Some(end) => end,
             None if chunk.is_last || text.len() - start > WINDOW_BYTES => text.len(),
             None => return None,
         };
+        let is_timed = begins_with_time(&text[start..end]);
+        let line = Line {
+            range: start..end,
+            is_timed,
+            broken: None,
+        };
+        let broken = match self.logged_json(job, &mut level.tape, chunk, line) {
+            LoggedJson::Found(next) => return Some(next),
+            LoggedJson::Incomplete => return None,
+            LoggedJson::Missing(broken) => broken.filter(|_| is_timed),
+        };
         let line = &text[start..end];
-        if !begins_with_time(line) {
-            if line.contains('{') {
-                // The rest of a document whose begin is lost may have whole records.
-                level.tape.clear();
-                let broken = BrokenDocument {
-                    start,
-                    error: SyntaxError::Invalid {
-                        at: start,
-                        why: NOT_JSON,
-                    },
-                };
-                return Some(self.salvage_document(job, level, chunk, broken));
-            }
-            return Some(reject_lines(job, chunk, start..end));
+        let may_have_records = match is_timed {
+            true => memchr::memmem::find(line.as_bytes(), RECORD_MARK).is_some(),
+            // The rest of a document whose begin is lost may have whole records.
+            false => line.contains('{'),
+        };
+        if may_have_records {
+            level.tape.clear();
+            let broken = broken.unwrap_or(BrokenDocument {
+                start,
+                error: SyntaxError::Invalid {
+                    at: start,
+                    why: NOT_JSON,
+                },
+            });
+            return Some(self.salvage_document(job, level, chunk, broken));
         }
-        let Some(json) = memchr::memchr2(b'{', b'[', line.as_bytes()).map(|at| start + at) else {
+        if is_timed {
             job.not_cloudtrail(ForeignKind::LogLine);
             return Some(end);
-        };
-        // Live tail may print the JSON over several lines, so the document ends where it ends.
-        match level.tape.parse(text, json) {
-            Parsed::Document { end, .. } => {
-                self.whole_document(job, &level.tape, chunk, json..end);
-                Some(end)
-            }
-            Parsed::Broken {
-                error: SyntaxError::Incomplete,
-                ..
-            } if !chunk.is_last => None,
-            Parsed::Broken { start, error }
-                if memchr::memmem::find(line.as_bytes(), RECORD_MARK).is_some() =>
-            {
-                let broken = BrokenDocument { start, error };
-                Some(self.salvage_document(job, level, chunk, broken))
-            }
-            _ => {
-                job.not_cloudtrail(ForeignKind::LogLine);
-                Some(end)
-            }
         }
+        Some(reject_lines(job, chunk, start..end))
     }
+}
+
+/// Returns the offset of the newline after `start`, if there is one.
+fn end_of_line(text: &str, start: usize) -> Option<usize> {
+    memchr::memchr(b'\n', &text.as_bytes()[start..]).map(|length| start + length)
 }
 
 /// Rejects the line at `range` and those after it that cannot be JSON either, as one. Returns the

@@ -8,7 +8,8 @@ use std::io::{BufRead, BufReader, Error, ErrorKind, Read};
 use flate2::{Crc, Decompress, FlushDecompress, Status};
 
 use super::compression::{BREAK, Faults, reason, record_fault};
-use super::magic::{Compression, GZIP_MEMBER};
+use super::magic::{Compression, GZIP_MEMBER, UTF8_MARK};
+use super::text::is_separator;
 
 /// The text of gzip members one after another.
 pub(super) struct GzipMembers<'r> {
@@ -18,7 +19,7 @@ pub(super) struct GzipMembers<'r> {
     crc: Crc,
     faults: Faults,
     decompressed_bytes: u64,
-    /// The part of a [`BREAK`] that is not yet handed out.
+    /// The part of a [`BREAK`], or of a newline between members, that is not yet handed out.
     pending: &'static [u8],
 }
 
@@ -124,21 +125,27 @@ impl<'r> GzipMembers<'r> {
         Err(Error::new(ErrorKind::InvalidData, error))
     }
 
-    /// Passes over padding and rubbish after a member, up to the next member or the end.
+    /// Passes over padding, separators and rubbish after a member, up to the next member or the end.
     fn next_member(&mut self) -> std::io::Result<()> {
-        let mut rubbish = false;
+        let (mut rubbish, mut newline) = (false, false);
         self.state = State::Done;
         loop {
-            match self.reader.peek(GZIP_MEMBER.len())? {
+            let length = match self.reader.peek(GZIP_MEMBER.len())? {
                 [] => break,
                 head if head == GZIP_MEMBER => {
                     self.state = State::Header;
                     break;
                 }
+                head if head == UTF8_MARK => UTF8_MARK.len(),
                 // tar and tape pad with zeros; gzip(1) passes over them as well.
-                [byte, ..] => rubbish |= *byte != 0,
-            }
-            self.reader.consume(1);
+                [byte, ..] => {
+                    newline |= *byte == b'\n';
+                    let is_padding = *byte == 0 || is_separator((*byte).into());
+                    rubbish |= !is_padding || !byte.is_ascii();
+                    1
+                }
+            };
+            self.reader.consume(length);
         }
         let damaged = !self.pending.is_empty();
         if rubbish && !damaged {
@@ -152,6 +159,7 @@ impl<'r> GzipMembers<'r> {
         }
         self.pending = match self.state {
             State::Header if rubbish || damaged => BREAK.as_bytes(),
+            State::Header if newline => b"\n",
             _ => b"",
         };
         Ok(())

@@ -22,6 +22,7 @@ mod documents;
 mod foreign;
 mod gzip;
 mod kpl;
+mod lines;
 mod magic;
 mod salvage;
 mod text;

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use super::classify::{ObjectClass, classify};
 use super::documents::begins_with_time;
-use super::text::NOT_UTF8;
+use super::text::{NOT_UTF8, is_separator, skip_separators};
 use super::windows::OpenDamage;
 use super::{Chunk, DocumentContext, Extractor, Job, Level, ValueRef, WINDOW_BYTES};
 use crate::json::{Element, Parsed, SyntaxError, Tape};
@@ -190,6 +190,7 @@ fn end_of_damage(text: &str, from: usize, tape: &mut Tape) -> Option<usize> {
 
 /// Returns whether the line at `start` is one JSON document or begins as the lines of log tools do.
 fn parses_alone(text: &str, start: usize, tape: &mut Tape) -> bool {
+    let start = skip_separators(text, start);
     match text.as_bytes().get(start) {
         Some(b'{' | b'[') => {}
         _ => return begins_with_time(&text[start..]),
@@ -206,16 +207,14 @@ fn parses_alone(text: &str, start: usize, tape: &mut Tape) -> bool {
 
 /// Rejects what lies between the last sound part and `to`, unless that is only punctuation.
 fn reject_stretch(job: &mut Job<'_>, damaged: &mut DamagedText<'_>, to: usize) {
-    let bytes = &damaged.chunk.text.as_bytes()[damaged.from..to];
-    let is_punctuation = |byte: &u8| b" \t\r\n,:[]}\x02".contains(byte);
-    let Some(first) = bytes.iter().position(|byte| !is_punctuation(byte)) else {
+    let is_punctuation = |char| is_separator(char) || ",:[]}\x02".contains(char);
+    let stretch = &damaged.chunk.text[damaged.from..to];
+    let length = stretch.trim_end_matches(is_punctuation).len();
+    let stretch = stretch.trim_start_matches(is_punctuation);
+    if stretch.is_empty() {
         return;
-    };
-    let last = bytes
-        .iter()
-        .rposition(|byte| !is_punctuation(byte))
-        .unwrap_or(first);
-    let range = damaged.from + first..damaged.from + last + 1;
+    }
+    let range = to - stretch.len()..damaged.from + length;
     let error = damaged.broken.take().map(|broken| broken.error);
     reject(job, damaged.chunk, range, error);
 }

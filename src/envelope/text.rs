@@ -3,6 +3,7 @@
 use std::io::Read;
 
 use super::magic;
+use crate::json::skip_space;
 
 /// The byte that stands for each byte of invalid UTF-8, so that offsets stay. JSON allows it nowhere,
 /// so the record around it becomes a reject like any other damage.
@@ -10,6 +11,33 @@ pub(super) const NOT_UTF8: u8 = 1;
 
 /// Size of the reads of UTF-16, bytes.
 const CHUNK_BYTES: usize = 32 << 10;
+
+/// The control character before each document of a JSON text sequence (RFC 7464).
+pub(super) const RECORD_SEPARATOR: char = '\x1e';
+
+/// Returns whether `char` separates documents without being one: white space, a byte order mark, as joined
+/// files have it in the middle, or a record separator.
+pub(super) fn is_separator(char: char) -> bool {
+    char.is_whitespace() || matches!(char, RECORD_SEPARATOR | '\u{feff}')
+}
+
+/// Returns the offset of the first byte at or after `at` that is not between documents. The two characters
+/// `\n`, which some shippers write for a newline, are.
+pub(super) fn skip_separators(text: &str, mut at: usize) -> usize {
+    loop {
+        at = skip_space(text.as_bytes(), at);
+        let rest = &text[at..];
+        let length = match rest.as_bytes() {
+            [] | [b'{' | b'[' | b'"', ..] => return at,
+            [b'\\', b'n' | b'r' | b't', ..] => 2,
+            _ => match rest.chars().next().filter(|char| is_separator(*char)) {
+                Some(char) => char.len_utf8(),
+                None => return at,
+            },
+        };
+        at += length;
+    }
+}
 
 /// Overwrites what is not UTF-8 with [`NOT_UTF8`] and returns the text. A character that the end cuts
 /// is left out while there is more to come.

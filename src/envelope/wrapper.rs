@@ -4,13 +4,14 @@ use base64::Engine as _;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
-use super::classify::{Content, ObjectClass, Wrapper, classify};
+use super::classify::{Content, ObjectClass, RECORD_MARK, Wrapper, classify};
 use super::compression::Stream;
 use super::foreign::ForeignKind;
+use super::text::skip_separators;
 use super::{
     Chunk, DocumentContext, Extractor, Job, MAX_NESTED_BYTES, MAX_WRAPPERS, ValueRef, kpl, magic,
 };
-use crate::json::{Elements, Members, Span, Tape, skip_space, unescape_into};
+use crate::json::{Elements, Members, Span, Tape, unescape_into};
 
 /// The standard alphabet, padded or not: the AWS tools pad, some archivers strip the padding.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
@@ -151,14 +152,18 @@ impl Extractor {
     }
 
     fn nested_text(&mut self, job: &mut Job<'_>, text: &str, context: DocumentContext) {
-        let start = skip_space(text.as_bytes(), 0);
-        match text.as_bytes().get(start) {
-            Some(b'{' | b'[') if context.depth > MAX_WRAPPERS => too_many_wrappers(job, context),
-            Some(b'{' | b'[') => {
-                self.documents(job, Chunk::whole(text, context));
-            }
+        let first = text.as_bytes().get(skip_separators(text, 0));
+        // A log message may have its event after other text.
+        let may_have_records = || memchr::memmem::find(text.as_bytes(), RECORD_MARK).is_some();
+        match first {
             Some(b'C') if text.starts_with(VALIDATION) => {
                 job.not_cloudtrail(ForeignKind::ValidationNotice);
+            }
+            Some(first) if matches!(first, b'{' | b'[' | b'"') || may_have_records() => {
+                if context.depth > MAX_WRAPPERS {
+                    return too_many_wrappers(job, context);
+                }
+                self.documents(job, Chunk::whole(text, context));
             }
             _ => job.not_cloudtrail(context.fallback),
         }
