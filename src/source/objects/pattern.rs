@@ -140,8 +140,13 @@ impl Pattern {
 
     /// Returns whether `name` is left out of this folder only because it is hidden.
     pub(super) fn hides(&self, progress: Progress, name: &OsStr) -> bool {
+        let name_bytes = name.as_encoded_bytes();
+        let is_ours = TEMPORARY
+            .iter()
+            .any(|prefix| name_bytes.starts_with(prefix));
         self.hide
             && is_hidden(name)
+            && !is_ours
             && self.takes_all(progress)
             && self.enter(progress, name).is_empty()
     }
@@ -263,6 +268,9 @@ pub(in crate::source) fn is_escaped(text: &str) -> bool {
 fn is_hidden(name: &OsStr) -> bool {
     matches!(name.as_encoded_bytes().first(), Some(b'.' | b'_'))
 }
+
+/// Beginnings of the names of files that this program has not finished writing.
+const TEMPORARY: [&[u8]; 2] = [b".auroratrail-", b"_auroratrail-"];
 
 fn unescaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
