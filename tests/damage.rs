@@ -274,6 +274,39 @@ fn damage_between_records_costs_none() {
 }
 
 #[test]
+fn damage_to_log_lines_costs_no_more_than_the_records_it_touches() {
+    const HEAD: &str = "2026-03-04 05:06:07 [INFO] app[7]: ";
+    const SYSLOG: &str = "Mar  4 05:06:07 host app[7]: ";
+    let mut random = Random(5);
+    let mut wrong = Vec::new();
+    let records: Vec<String> = (0..RECORDS).map(record).collect();
+    for head in [HEAD, SYSLOG] {
+        let lines = form("log lines", head, &records, &format!("\n{head}"), "\n");
+        for _ in 0..rounds(120) {
+            let damage = Damage::random(&mut random, lines.text.len());
+            let damaged = damage.apply(&lines.text);
+            let untouched: Vec<Value> = lines
+                .places
+                .iter()
+                .zip(&records)
+                .filter(|(place, _)| damage.spares(place))
+                .map(|(_, record)| value(record))
+                .collect();
+            let fed = feed(damaged.clone());
+            let (missing, more) = missing(&fed.values(), &untouched);
+            let streamed = feed_stream(&damaged, &[1 + random.below(5000), 7]);
+            if !missing.is_empty() || more > RECORDS - untouched.len() || streamed != fed {
+                let around = around(&lines, &damage);
+                wrong.push(format!(
+                    "{around}\n  missing {missing:?}, {fed:?}\n  {streamed:?}"
+                ));
+            }
+        }
+    }
+    none(&wrong);
+}
+
+#[test]
 fn several_damages_cost_no_more_than_the_records_they_touch() {
     let mut random = Random(2);
     let mut wrong = Vec::new();

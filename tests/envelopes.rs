@@ -950,6 +950,11 @@ fn damaged_compression_is_a_reject_and_keeps_what_came_before() {
     }
     let garbage = [gzip(&text), b"\0\0\0\0\0\0\0\0".to_vec()].concat();
     assert_eq!(feed(garbage).records.len(), 200);
+    // What lies between whole members is damage, their records are not.
+    let rubbish = [&gzip(&text)[..], b"rubbish", &gzip(&text), b"more"].concat();
+    let fed = feed(rubbish);
+    assert_eq!((fed.outcome.events, fed.outcome.salvaged), (400, 0));
+    assert_eq!(fed.rejects.len(), 2, "{fed:?}");
 }
 
 #[test]

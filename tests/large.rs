@@ -8,7 +8,7 @@ use auroratrail::reject::Reject;
 
 use crate::damage::{Damage, Form, forms, rounds};
 use crate::feed::{Trickle, check, payload};
-use crate::made::{Random, gzip, id, utf16le};
+use crate::made::{Random, gzip, id, record, utf16le};
 
 /// Three times the window.
 const LARGE_BYTES: usize = 12 << 20;
@@ -185,6 +185,32 @@ fn records_around_the_windows_end_are_found() {
                     "{name}: {other:?}"
                 );
             }
+        }
+    }
+}
+
+#[test]
+fn the_windows_end_may_lie_anywhere_in_a_log_line() {
+    for (head, tail) in [
+        ("2026-03-04T05:06:07Z [INFO] ", ""),
+        ("[INFO] app[7]: ", " [took 3 ms]"),
+        ("Mar  4 05:06:07 host {worker} ", ""),
+        ("\u{1e}", "\\n\u{feff}"),
+    ] {
+        let lines: Vec<String> = (0..3)
+            .map(|n| format!("{head}{}{tail}\n", record(n)))
+            .collect();
+        let json_end = lines[0].len() - tail.len() - 1;
+        let cuts = (0..head.len() + 3).chain(json_end - 1..lines[0].len() + 2);
+        for cut in cuts.step_by(2) {
+            let space = " ".repeat((4 << 20) - cut);
+            let (found, outcome) = stream((space + &lines.concat()).into_bytes(), 1 << 20);
+            assert_eq!(
+                outcome.events, 3,
+                "{head}, {cut}: {outcome:?} {:?}",
+                found.rejects
+            );
+            assert_eq!((found.others, found.rejects.len()), (0, 0), "{head}, {cut}");
         }
     }
 }

@@ -71,6 +71,8 @@ pub(super) struct StreamFault {
     pub(super) detail: String,
     /// Size of the text before the fault, bytes.
     pub(super) byte: u64,
+    /// Whether text may be lost or wrong, so that its records are salvaged.
+    pub(super) harms_text: bool,
 }
 
 pub(super) type Faults = Arc<Mutex<Vec<StreamFault>>>;
@@ -184,7 +186,7 @@ fn layer<'r>(mut reader: Box<dyn Read + 'r>, faults: &Faults, left: usize) -> Bo
     layer(inner, &faults, left - 1)
 }
 
-/// Records a fault.
+/// Records a fault of the text.
 pub(super) fn record_fault(
     faults: &Faults,
     reason: &'static str,
@@ -195,7 +197,13 @@ pub(super) fn record_fault(
         reason,
         detail: error.to_string(),
         byte,
+        harms_text: true,
     };
+    push_fault(faults, fault);
+}
+
+/// Records a fault.
+pub(super) fn push_fault(faults: &Faults, fault: StreamFault) {
     faults
         .lock()
         .unwrap_or_else(PoisonError::into_inner)

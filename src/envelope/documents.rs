@@ -179,7 +179,7 @@ impl Extractor {
             broken: looks_like_json.then_some(broken),
         };
         // The tape keeps the parts of the broken document.
-        match self.logged_json(job, &mut level.salvage, chunk, line) {
+        match self.logged_json(job, &mut level.salvage, chunk, &line) {
             LoggedJson::Found(next) => Some(next),
             LoggedJson::Incomplete => None,
             LoggedJson::Missing(_) if looks_like_json => {
@@ -215,7 +215,7 @@ impl Extractor {
             is_timed,
             broken: None,
         };
-        let broken = match self.logged_json(job, &mut level.tape, chunk, line) {
+        let broken = match self.logged_json(job, &mut level.tape, chunk, &line) {
             LoggedJson::Found(next) => return Some(next),
             LoggedJson::Incomplete => return None,
             LoggedJson::Missing(broken) => broken.filter(|_| is_timed),

@@ -7,7 +7,7 @@ use std::io::{BufRead, BufReader, Error, ErrorKind, Read};
 
 use flate2::{Crc, Decompress, FlushDecompress, Status};
 
-use super::compression::{BREAK, Faults, reason, record_fault};
+use super::compression::{BREAK, Faults, StreamFault, push_fault, reason, record_fault};
 use super::magic::{Compression, GZIP_MEMBER, UTF8_MARK};
 use super::text::is_separator;
 
@@ -149,13 +149,14 @@ impl<'r> GzipMembers<'r> {
         }
         let damaged = !self.pending.is_empty();
         if rubbish && !damaged {
-            let error = Error::other("bytes after the end that are not gzip");
-            record_fault(
-                &self.faults,
-                "damaged gzip",
-                &error,
-                self.decompressed_bytes,
-            );
+            // The checksums of the members around it hold.
+            let fault = StreamFault {
+                reason: "damaged gzip",
+                detail: "bytes after the end that are not gzip".to_owned(),
+                byte: self.decompressed_bytes,
+                harms_text: false,
+            };
+            push_fault(&self.faults, fault);
         }
         self.pending = match self.state {
             State::Header if rubbish || damaged => BREAK.as_bytes(),

@@ -38,7 +38,7 @@ impl Extractor {
         job: &mut Job<'_>,
         tape: &mut Tape,
         chunk: Chunk<'_>,
-        line: Line,
+        line: &Line,
     ) -> LoggedJson<usize> {
         let text = chunk.text;
         let document = match line.document(tape, chunk) {
@@ -69,7 +69,8 @@ impl Line {
         let mut object = None;
         let mut prefix = LogText::default();
         let mut at = self.range.start;
-        while at < self.range.end.min(self.range.start + MAX_PREFIX_BYTES) {
+        let limit = self.range.start + MAX_PREFIX_BYTES;
+        while at < self.range.end.min(limit) {
             let is_candidate = self.may_begin_at(text, at) && prefix.is_closed();
             if !is_candidate {
                 if !prefix.take(text.as_bytes(), at) {
@@ -98,6 +99,9 @@ impl Line {
             }
             prefix.take(text.as_bytes(), at);
             at += 1;
+        }
+        if at >= text.len() && at < limit && !is_last {
+            return LoggedJson::Incomplete;
         }
         match object.map(|at| (at, tape.parse(text, at))) {
             Some((at, Parsed::Document { end, .. })) => LoggedJson::Found(at..end),

@@ -301,7 +301,7 @@ impl Extractor {
         let mut stream = compression::Stream::new(reader);
         self.extract_windows(job, &mut stream, context);
         let faults = stream.take_faults();
-        if !faults.is_empty() {
+        if faults.iter().any(|fault| fault.harms_text) {
             job.outcome.salvage_since(&Outcome::default());
         }
         for fault in faults {

@@ -220,7 +220,7 @@ impl Extractor {
             job.reject(location, "inflates to too much", detail, b"");
         }
         let context = DocumentContext {
-            damaged: context.damaged || !whole || !faults.is_empty(),
+            damaged: context.damaged || !whole || faults.iter().any(|fault| fault.harms_text),
             ..context
         };
         match std::str::from_utf8(&text) {
