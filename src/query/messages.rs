@@ -264,11 +264,15 @@ fn no_signature(text: &str) -> Option<String> {
     })
 }
 
+/// First words of the message for a comparison of incompatible types.
+const UNCOMPARABLE: &str = "Cannot infer common argument type for ";
+
 /// Rewrites messages for operators between incompatible types.
 fn uncomputable(text: &str) -> Option<String> {
-    if let Some(rest) =
-        text.strip_prefix("Cannot infer common argument type for comparison operation ")
-    {
+    let comparison = ["comparison", "regex", "string"]
+        .iter()
+        .find_map(|kind| text.strip_prefix(&format!("{UNCOMPARABLE}{kind} operation ")));
+    if let Some(rest) = comparison {
         return Some(format!("cannot compare {}", sql_types(rest)));
     }
     if let Some(types) = between(

@@ -251,7 +251,8 @@ fn check_arguments<'a>(
     Ok((is_distinct, clauses))
 }
 
-fn check_window(window: &WindowSpec) -> Result<()> {
+/// Checks the window of an OVER or WINDOW clause.
+pub(super) fn check_window(window: &WindowSpec) -> Result<()> {
     let WindowSpec {
         window_name,
         partition_by: _,
