@@ -53,7 +53,7 @@ pub(super) fn user_message(error: &DataFusionError) -> String {
         Some((_, rest)) => rest.split_once("issues. ").map_or(text, |(_, rest)| rest),
         None => text,
     };
-    plain(&known(text).unwrap_or_else(|| text.to_owned()))
+    plain(&known(text).unwrap_or_else(|| without_debug(text)))
 }
 
 /// Rewrites `Expected: ), found: FROM at Line: 1, Column: 16`.
@@ -62,7 +62,18 @@ fn parsing(error: &ParserError) -> String {
         ParserError::TokenizerError(text) | ParserError::ParserError(text) => text,
         ParserError::RecursionLimitExceeded => "it is nested too deeply",
     };
-    let text = text
+    if let Some(word) = between(
+        text,
+        "No infix parser for token Word(Word { value: \"",
+        "\"",
+    ) {
+        let place = text
+            .rsplit_once(" at Line: ")
+            .map_or("", |(_, place)| place);
+        let place = place.replace(", Column: ", ", column ");
+        return format!("unexpected {word} at line {place}");
+    }
+    let text = without_debug(text)
         .replace("Expected: ", "expected ")
         .replace(", found: EOF", ", found the end")
         .replace(", found: ", ", found ")
@@ -112,7 +123,23 @@ fn known(text: &str) -> Option<String> {
 }
 
 /// Messages by their first words, and their replacements.
-const FIXED: [(&str, &str); 3] = [
+const FIXED: [(&str, &str); 7] = [
+    (
+        "Unsupported Value '",
+        "this kind of literal is not supported; write it in single quotes",
+    ),
+    (
+        "Unsupported ast node in sqltorel",
+        "this expression is not supported",
+    ),
+    (
+        "Physical plan does not support logical expression Exists",
+        "EXISTS is only supported as a condition: after WHERE, with AND and NOT",
+    ),
+    (
+        "Projections require unique expression names",
+        "two columns have the same name; name one of them with AS",
+    ),
     ("Too many columns!", "expected a subquery with one column"),
     (
         "Aggregate function calls cannot be nested",
@@ -123,6 +150,53 @@ const FIXED: [(&str, &str); 3] = [
         "aggregate functions are not allowed in WHERE; use HAVING",
     ),
 ];
+
+/// Rewrites Rust's debug output in a message: `Utf8("x")` becomes `'x'`, `Int64(1)` becomes `1`,
+/// and text from the first `Name { field: .. }` on is dropped.
+fn without_debug(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(open) = rest.find(['(', '{']) {
+        let (before, after) = rest.split_at(open);
+        let before_name = before
+            .trim_end_matches(' ')
+            .trim_end_matches(|c: char| c.is_ascii_alphanumeric());
+        let name = before[before_name.len()..].trim_end();
+        let is_type = name.starts_with(|c: char| c.is_ascii_uppercase());
+        if is_type && after.starts_with("{ ") {
+            plain.push_str(before_name);
+            return plain.trim_end_matches([' ', ':', '(']).to_owned();
+        }
+        let value = match is_type && !before.ends_with(' ') {
+            true => debug_value(&after[1..]),
+            false => None,
+        };
+        match value {
+            Some((value, end)) => {
+                plain.push_str(before_name);
+                plain.push_str(&value);
+                rest = end;
+            }
+            None => {
+                plain.push_str(&rest[..=open]);
+                rest = &after[1..];
+            }
+        }
+    }
+    plain.push_str(rest);
+    plain
+}
+
+/// Reads `"x")` or `1)`, and returns the value as SQL has it, and the text after it.
+fn debug_value(text: &str) -> Option<(String, &str)> {
+    if let Some(quoted) = text.strip_prefix('"') {
+        let (value, rest) = quoted.split_once("\")")?;
+        return Some((format!("'{value}'"), rest));
+    }
+    let (value, rest) = text.split_once(')')?;
+    let is_number = value.parse::<f64>().is_ok();
+    (is_number || matches!(value, "NULL" | "true" | "false")).then(|| (value.to_owned(), rest))
+}
 
 /// Rewrites the message for a column beside an aggregate.
 fn ungrouped(text: &str) -> Option<String> {
@@ -190,12 +264,27 @@ fn no_signature(text: &str) -> Option<String> {
     })
 }
 
+/// First words of the message for a comparison of incompatible types.
+const UNCOMPARABLE: &str = "Cannot infer common argument type for ";
+
 /// Rewrites messages for operators between incompatible types.
 fn uncomputable(text: &str) -> Option<String> {
-    if let Some(rest) =
-        text.strip_prefix("Cannot infer common argument type for comparison operation ")
-    {
+    let comparison = ["comparison", "regex", "string"]
+        .iter()
+        .find_map(|kind| text.strip_prefix(&format!("{UNCOMPARABLE}{kind} operation ")));
+    if let Some(rest) = comparison {
         return Some(format!("cannot compare {}", sql_types(rest)));
+    }
+    if let Some(types) = between(
+        text,
+        "isn't a common type to coerce ",
+        " in LIKE expression",
+    ) {
+        let (value, _) = types.split_once(" and ")?;
+        return Some(format!(
+            "LIKE expects text, found {}; write CAST(... AS varchar)",
+            sql_types(value)
+        ));
     }
     let operation = between(
         text,
@@ -344,6 +433,27 @@ mod tests {
             "divide by zero error"
         );
         assert_eq!(planned("UNION queries differ"), "UNION queries differ");
+    }
+
+    #[test]
+    fn debug_output_becomes_sql() {
+        for (text, expected) in [
+            (
+                "Argument Utf8(\"x\") and Int64(-1) of f(Boolean(NULL))",
+                "argument 'x' and -1 of f(NULL)",
+            ),
+            (
+                "Unsupported operator: Custom(Ident { value: \"x\", span: Span(1) })",
+                "unsupported operator: Custom",
+            ),
+            ("Invalid name Ident { value: \"x\" }", "invalid name"),
+            (
+                "regex {2} (a) is kept (Timestamp(ns))",
+                "regex {2} (a) is kept (Timestamp(ns))",
+            ),
+        ] {
+            assert_eq!(planned(text), expected);
+        }
     }
 
     #[test]

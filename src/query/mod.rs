@@ -8,6 +8,7 @@ pub mod names;
 mod plan;
 mod pushdown;
 pub mod table;
+mod times;
 
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
@@ -81,6 +82,7 @@ impl Session {
             .with_config(config)
             .with_runtime_env(runtime)
             .with_default_features()
+            .with_analyzer_rule(times::rule())
             .build();
         let context = SessionContext::new_with_state(state);
         functions::register(&context);

@@ -251,7 +251,8 @@ fn check_arguments<'a>(
     Ok((is_distinct, clauses))
 }
 
-fn check_window(window: &WindowSpec) -> Result<()> {
+/// Checks the window of an OVER or WINDOW clause.
+pub(super) fn check_window(window: &WindowSpec) -> Result<()> {
     let WindowSpec {
         window_name,
         partition_by: _,
@@ -301,6 +302,15 @@ fn check_type(data_type: &DataType, expr: &str) -> Result<()> {
 /// Refuses expressions that the planner has no rule for, with the words for them.
 fn check_unplanned(expr: &Expr) -> Result<()> {
     let (clause, advice) = match expr {
+        Expr::AtTimeZone {
+            timestamp: _,
+            time_zone,
+        } if !matches!(&**time_zone, Expr::Value(_)) => {
+            return refuse(
+                "AT TIME ZONE with a zone that is computed",
+                "write it in single quotes: 'Europe/Paris'",
+            );
+        }
         Expr::Collate {
             expr: _,
             collation: _,

@@ -4,11 +4,13 @@ use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
     ConnectByKind, Cte, Distinct, Expr, ExprWithAliasAndOrderBy, Fetch, ForClause, Function,
-    GroupByExpr, GroupByWithModifier, Ident, LimitClause, OrderBy, OrderByExpr, OrderByKind,
-    OrderByOptions, PipeOperator, Query, Select, SelectItem, SetExpr, SetOperator, SetQuantifier,
-    Top, TopQuantity, Values, Visit, Visitor, WildcardAdditionalOptions, WindowType, With,
+    GroupByExpr, GroupByWithModifier, Ident, LimitClause, NamedWindowDefinition, NamedWindowExpr,
+    OrderBy, OrderByExpr, OrderByKind, OrderByOptions, PipeOperator, Query, Select, SelectItem,
+    SetExpr, SetOperator, SetQuantifier, Top, TopQuantity, Values, Visit, Visitor,
+    WildcardAdditionalOptions, WindowType, With,
 };
 
+use super::exprs::check_window;
 use super::relations::{check_alias, check_from, check_join};
 use super::{listed, refuse, refuse_if};
 use crate::error::Result;
@@ -300,7 +302,7 @@ pub(super) fn check_select(select: &Select) -> Result<()> {
         distribute_by,
         sort_by,
         having,
-        named_window: _,
+        named_window,
         qualify,
         window_before_qualify: _,
         value_table_mode,
@@ -342,6 +344,12 @@ pub(super) fn check_select(select: &Select) -> Result<()> {
     match distinct {
         None | Some(Distinct::All | Distinct::Distinct) => {}
         Some(Distinct::On(exprs)) => check_windows(exprs)?,
+    }
+    for NamedWindowDefinition(_, window) in named_window {
+        match window {
+            NamedWindowExpr::NamedWindow(_) => {}
+            NamedWindowExpr::WindowSpec(window) => check_window(window)?,
+        }
     }
     check_windows(group_by)?;
     check_windows(having)?;

@@ -4,6 +4,7 @@
 //! name it in `ours`. `SHOW FUNCTIONS` and everything else that lists functions is made from
 //! [`entries`].
 
+pub mod cast_name;
 pub mod json_path;
 
 use datafusion::execution::SessionState;
@@ -11,7 +12,7 @@ use datafusion::logical_expr::{Documentation, ScalarUDF};
 use datafusion::prelude::SessionContext;
 
 /// Functions that stand in rewritten statements only, which nobody calls by name.
-const INTERNAL: [&str; 1] = [json_path::JSON_GET_PATH];
+const INTERNAL: [&str; 2] = [cast_name::CAST_NAME, json_path::JSON_GET_PATH];
 
 /// A function, as lists of functions show it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,8 +56,8 @@ pub(super) fn register(context: &SessionContext) {
     }
 }
 
-fn ours() -> [ScalarUDF; 1] {
-    [json_path::json_get_path()]
+fn ours() -> [ScalarUDF; 2] {
+    [cast_name::cast_name(), json_path::json_get_path()]
 }
 
 /// Lists every function that a query may call, by name.

@@ -19,6 +19,7 @@
 //! no `EXCLUDE` and parses `x NOTNULL`, `!` and `:=` differently; `duckdb` has lambdas but no
 //! `UNNEST` relation.) Its one gap, lambdas, is filled by `lambda.rs`.
 
+mod casts;
 mod column_names;
 mod columns;
 mod compare;

@@ -264,14 +264,19 @@ fn json(expr: Expr, path: &str, rest: &[Part]) -> FieldAccess {
 
 fn json_call(text: Expr, path: String) -> Expr {
     let path = Expr::value(Value::SingleQuotedString(path));
+    call(JSON_GET_PATH, vec![text, path])
+}
+
+/// Returns a plain call of a function.
+pub(super) fn call(name: &str, args: Vec<Expr>) -> Expr {
     let argument = |expr| FunctionArg::Unnamed(FunctionArgExpr::Expr(expr));
     Expr::Function(Function {
-        name: ObjectName::from(Ident::new(JSON_GET_PATH)),
+        name: ObjectName::from(Ident::new(name)),
         uses_odbc_syntax: false,
         parameters: FunctionArguments::None,
         args: FunctionArguments::List(FunctionArgumentList {
             duplicate_treatment: None,
-            args: vec![argument(text), argument(path)],
+            args: args.into_iter().map(argument).collect(),
             clauses: vec![],
         }),
         filter: None,

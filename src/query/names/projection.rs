@@ -1,11 +1,10 @@
 //! Rewrites the SELECT list: names its items and expands `*`.
 
 use std::collections::HashSet;
-use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    Distinct, ExcludeSelectItem, Expr, GroupByExpr, Ident, ObjectName, ObjectNamePart, Query,
-    RenameSelectItem, Select, SelectItem, SelectItemQualifiedWildcardKind, Visit, Visitor,
+    Distinct, ExcludeSelectItem, Expr, GroupByExpr, Ident, ObjectName, ObjectNamePart,
+    RenameSelectItem, Select, SelectItem, SelectItemQualifiedWildcardKind,
     WildcardAdditionalOptions,
 };
 
@@ -28,9 +27,12 @@ struct SelectList {
     is_open: bool,
     /// Hidden columns that the wildcards pass on.
     hidden: Vec<(SelectItem, RelationColumn)>,
-    /// Names and texts of the items so far, which the planner requires to be unique.
-    seen: HashSet<String>,
-    is_joined: bool,
+    /// Names of the items so far; the planner requires them to be unique.
+    taken: HashSet<String>,
+    /// Whether a wildcard stands in the list whose columns only the planner knows.
+    has_wildcard: bool,
+    /// Aliases that another item's name repeats.
+    repeated: Vec<String>,
 }
 
 impl SelectList {
@@ -40,34 +42,47 @@ impl SelectList {
         self.columns.push(column);
     }
 
-    /// Adds a column, renamed if the list has it already, as in `SELECT *, eventName`.
-    fn push_column(&mut self, expr: Expr, output_name: String, mut column: RelationColumn) {
-        let text = match &expr {
-            // With one relation, a qualifier makes no difference.
-            Expr::Identifier(_) | Expr::CompoundIdentifier(_) if !self.is_joined => {
-                column.name.clone()
-            }
-            // All subqueries have the same name in the plan.
-            expr if has_query(expr) => "(subquery)".to_owned(),
-            expr => expr.to_string(),
-        };
-        if self.seen.insert(text.clone()) {
-            return self.push(SelectItem::UnnamedExpr(expr), output_name, column);
-        }
-        let mut count = 1;
-        while !self.seen.insert(format!("{text}:{count}")) {
+    /// Takes a name for an item: `name`, or the first of `name:1`, `name:2` that is free.
+    fn take_name(&mut self, name: &str) -> String {
+        let mut free = name.to_owned();
+        let mut count = 0;
+        while !self.taken.insert(free.clone()) {
             count += 1;
+            free = format!("{name}:{count}");
         }
-        column.name = format!("{}:{count}", column.name);
-        let alias = quoted(&column.name);
-        self.push(
-            SelectItem::ExprWithAlias { expr, alias },
-            output_name,
-            column,
-        );
+        free
+    }
+
+    /// Adds a column, renamed if the list has its name already, as in `SELECT *, eventName`.
+    fn push_column(&mut self, expr: Expr, output_name: String, mut column: RelationColumn) {
+        let name = self.take_name(&column.name);
+        let item = if name == column.name {
+            SelectItem::UnnamedExpr(expr)
+        } else {
+            column.name = name;
+            let alias = quoted(&column.name);
+            SelectItem::ExprWithAlias { expr, alias }
+        };
+        self.push(item, output_name, column);
+    }
+
+    /// Adds an expression under a name, which is changed if the list has it already.
+    fn push_named(&mut self, expr: Expr, alias: Ident, mut column: RelationColumn) {
+        let name = self.take_name(&column.name);
+        let output_name = column.output_name.clone();
+        let alias = if name == column.name {
+            alias
+        } else {
+            self.repeated
+                .push(std::mem::replace(&mut column.name, name));
+            quoted(&column.name)
+        };
+        let item = SelectItem::ExprWithAlias { expr, alias };
+        self.push(item, output_name, column);
     }
 
     fn push_as_is(&mut self, item: SelectItem) {
+        self.has_wildcard = true;
         self.items.push(item);
         self.column_names.push(OutputName::Rest);
         self.is_open = true;
@@ -90,19 +105,18 @@ impl Rewriter<'_> {
             && select.distinct.is_none()
             && !is_grouped
             && !self.mentions.natural;
-        let mut out = SelectList {
-            is_joined: self.scope().relations.len() > 1,
-            ..SelectList::default()
-        };
+        let mut out = SelectList::default();
         let is_distinct = matches!(select.distinct, Some(Distinct::Distinct));
         let context = QueryContext {
-            // ORDER BY after DISTINCT finds only named items.
-            needs_aliases: context.needs_aliases || is_distinct,
+            // ORDER BY after DISTINCT finds only named items. Of several, the planner may give two
+            // the same name: it calls a cast like the value that is cast.
+            needs_aliases: context.needs_aliases || is_distinct || select.projection.len() > 1,
             ..context
         };
         for item in std::mem::take(&mut select.projection) {
             self.select_item(item, context, &mut out)?;
         }
+        self.scope().repeated_aliases = std::mem::take(&mut out.repeated);
         if context.sets_column_names {
             self.column_names = out.column_names;
         }
@@ -150,15 +164,7 @@ impl Rewriter<'_> {
                     Some(column) => column.renamed(&name, &alias.value),
                     None => RelationColumn::named(&name, &alias.value),
                 };
-                out.seen.insert(match out.is_joined {
-                    true => quoted(&name).to_string(),
-                    false => name.clone(),
-                });
-                out.push(
-                    SelectItem::ExprWithAlias { expr, alias },
-                    output_name,
-                    column,
-                );
+                out.push_named(expr, alias, column);
             }
             SelectItem::Wildcard(options) => self.wildcard(None, options, out)?,
             SelectItem::QualifiedWildcard(
@@ -204,15 +210,8 @@ impl Rewriter<'_> {
                 // A path into JSON is named without the alias of its table.
                 let is_json = is_json_call(&expr);
                 let path = found.as_ref().filter(|_| is_json).map(|it| &it.path);
-                let mut name = path.unwrap_or(&output_name).clone();
-                let mut count = 0;
-                while out.columns.iter().any(|it| it.name == name) {
-                    name = match count {
-                        0 => output_name.clone(),
-                        _ => format!("{output_name}:{count}"),
-                    };
-                    count += 1;
-                }
+                let name = path.filter(|path| !out.taken.contains(*path));
+                let name = name.unwrap_or(&output_name).clone();
                 let column = found.map_or_else(
                     || RelationColumn::named(&name, &output_name),
                     |found| RelationColumn {
@@ -222,24 +221,33 @@ impl Rewriter<'_> {
                     },
                 );
                 if is_column(&expr) {
-                    unresolved(expr, output_name, out);
+                    let is_last = context.sets_column_names;
+                    unresolved(expr, output_name, is_last && out.has_wildcard, out);
                 } else {
-                    let alias = quoted(&name);
-                    out.push(
-                        SelectItem::ExprWithAlias { expr, alias },
-                        output_name,
-                        column,
-                    );
+                    let alias = column.name.clone();
+                    let name = out.take_name(&alias);
+                    let column = RelationColumn { name, ..column };
+                    let alias = quoted(&column.name);
+                    let item = SelectItem::ExprWithAlias { expr, alias };
+                    out.push(item, output_name, column);
                 }
             }
             _ if unnests => {
                 out.is_open = true;
-                out.items.push(SelectItem::UnnamedExpr(expr));
+                let text = expr.to_string();
+                let name = out.take_name(&text);
+                out.items.push(match name == text {
+                    true => SelectItem::UnnamedExpr(expr),
+                    false => SelectItem::ExprWithAlias {
+                        expr,
+                        alias: quoted(&name),
+                    },
+                });
                 out.column_names.push(OutputName::Text(output_name));
             }
             _ => {
                 let column = RelationColumn::named(&output_name, &output_name);
-                out.push_column(expr, output_name, column);
+                out.push(SelectItem::UnnamedExpr(expr), output_name, column);
             }
         }
         Ok(())
@@ -274,6 +282,7 @@ impl Rewriter<'_> {
             return Ok(());
         }
         let changes = Changes::of(&mut options, &relations)?;
+        let is_joined = self.scope().relations.len() > 1;
         for relation in &relations {
             let Some(columns) = relation.columns.as_ref().filter(|it| it.is_complete()) else {
                 let idents: Vec<Ident> = relation.qualifier.iter().map(|it| quoted(it)).collect();
@@ -281,7 +290,7 @@ impl Rewriter<'_> {
                 out.push_as_is(wildcard_item(all, options.clone()));
                 continue;
             };
-            let prefix = if out.is_joined || qualifier.is_some() {
+            let prefix = if is_joined || qualifier.is_some() {
                 relation.qualifier.as_slice()
             } else {
                 &[]
@@ -317,24 +326,13 @@ impl Rewriter<'_> {
             self.item(&mut expr)?;
             let alias = quoted(name);
             let changed = RelationColumn::named(name, &column.output_name);
-            let output_name = column.output_name.clone();
-            out.push(
-                SelectItem::ExprWithAlias { expr, alias },
-                output_name,
-                changed,
-            );
+            out.push_named(expr, alias, changed);
             return Ok(());
         }
         let renamed = changes.renamed.iter().find(|it| it.0 == column.name);
         if let Some((_, alias)) = renamed {
             let changed = column.renamed(&normalized(alias), &alias.value);
-            let alias = alias.clone();
-            let output_name = alias.value.clone();
-            out.push(
-                SelectItem::ExprWithAlias { expr, alias },
-                output_name,
-                changed,
-            );
+            out.push_named(expr, alias.clone(), changed);
             return Ok(());
         }
         out.push_column(expr, column.output_name.clone(), column.clone());
@@ -359,18 +357,6 @@ impl Rewriter<'_> {
                 .collect(),
         }
     }
-}
-
-fn has_query(expr: &Expr) -> bool {
-    struct Look;
-    impl Visitor for Look {
-        type Break = ();
-
-        fn pre_visit_query(&mut self, _: &Query) -> ControlFlow<()> {
-            ControlFlow::Break(())
-        }
-    }
-    expr.visit(&mut Look).is_break()
 }
 
 /// The options of a wildcard, by the columns' names in the plan.
@@ -455,8 +441,9 @@ fn wildcard_item(qualifier: Option<ObjectName>, options: WildcardAdditionalOptio
     }
 }
 
-/// Adds a path that only the planner can resolve.
-fn unresolved(expr: Expr, output_name: String, out: &mut SelectList) {
+/// Adds a path that only the planner can resolve, under another name if it is taken, or may be by
+/// a wildcard.
+fn unresolved(expr: Expr, output_name: String, may_repeat: bool, out: &mut SelectList) {
     let name = match &expr {
         Expr::Identifier(ident) => normalized(ident),
         Expr::CompoundIdentifier(idents) => {
@@ -466,8 +453,11 @@ fn unresolved(expr: Expr, output_name: String, out: &mut SelectList) {
         }
         _ => output_name.clone(),
     };
+    if may_repeat {
+        out.taken.insert(name.clone());
+    }
     let column = RelationColumn::named(&name, &output_name);
-    out.push(SelectItem::UnnamedExpr(expr), output_name, column);
+    out.push_column(expr, output_name, column);
 }
 
 fn is_column(expr: &Expr) -> bool {

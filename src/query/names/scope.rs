@@ -65,6 +65,8 @@ pub(super) struct Scope {
     pub relations: Vec<Relation>,
     /// Aliases of the SELECT list, by their names in the plan.
     pub aliases: Vec<String>,
+    /// Aliases that several items have, so that nothing can refer to them.
+    pub repeated_aliases: Vec<String>,
     pub sees_aliases: AliasOrder,
     /// Whether a NATURAL JOIN merges columns, which only the planner knows.
     pub natural: bool,
@@ -101,7 +103,7 @@ impl Scope {
         if self.sees_aliases == AliasOrder::First
             && let Some(alias) = self.alias(parts)
         {
-            return Resolution::Alias(alias);
+            return self.unrepeated(alias);
         }
         let names = parts.iter().take_while(|part| part.name().is_some());
         let longest = names.count().saturating_sub(1).min(MAX_QUALIFIER);
@@ -119,7 +121,7 @@ impl Scope {
         if self.sees_aliases == AliasOrder::Last
             && let Some(alias) = self.alias(parts)
         {
-            return Resolution::Alias(alias);
+            return self.unrepeated(alias);
         }
         refused.map_or(Resolution::NotFound, Resolution::Rejected)
     }
@@ -131,6 +133,15 @@ impl Scope {
         let lower = typed.to_lowercase();
         let any = || self.aliases.iter().find(|it| it.to_lowercase() == lower);
         exact.or_else(any).cloned()
+    }
+
+    fn unrepeated(&self, alias: String) -> Resolution {
+        match self.repeated_aliases.contains(&alias) {
+            true => Resolution::Rejected(format!(
+                "{alias} is ambiguous; it names several columns of the SELECT list"
+            )),
+            false => Resolution::Alias(alias),
+        }
     }
 
     fn find_in_relations(&self, qualifier: &[Part], path: &[Part]) -> Resolution {

@@ -12,6 +12,7 @@ use datafusion::sql::sqlparser::ast::{
 };
 
 use super::Names;
+use super::casts;
 use super::column_names::OutputName;
 use super::columns::{ColumnIndex, RelationColumn, unique_names};
 use super::mentions::Mentions;
@@ -308,12 +309,14 @@ impl<'a> Rewriter<'a> {
         if let Some(Distinct::On(exprs)) = &mut select.distinct {
             self.visit(exprs)?;
         }
-        if let Some(order_by) = order_by {
-            self.visit(order_by)?;
+        let mut order_by = order_by;
+        if let Some(order_by) = &mut order_by {
+            self.visit(*order_by)?;
             if let Some(Distinct::Distinct) = select.distinct {
                 order_by_names(order_by, &select.projection);
             }
         }
+        casts::name_apart(select, order_by);
         self.scopes.pop();
         Ok(output)
     }
