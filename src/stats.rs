@@ -121,6 +121,14 @@ impl Stats {
         };
     }
 
+    /// Returns whether there was something to read and not a byte of it could be.
+    pub fn is_all_unreadable(&self) -> bool {
+        let load = |counter: &AtomicU64| counter.load(Relaxed);
+        let read = load(&self.bytes_read) + load(&self.empty_objects);
+        let left_out = load(&self.objects_pruned) + load(&self.folders_pruned);
+        read == 0 && left_out == 0 && self.rejects() > 0
+    }
+
     /// Records that were framed, of all kinds, without duplicates that were left out.
     pub fn records(&self) -> u64 {
         [

@@ -1183,6 +1183,48 @@ fn what_cannot_be_read_is_told_and_counted_and_kept_and_the_rest_goes_on() {
 }
 
 #[test]
+fn a_command_that_could_read_none_of_its_sources_ends_with_2() {
+    let place = Place::new();
+    let sql = "SELECT count(*) AS n FROM events";
+    place.write("old.csv", "n\n7\n");
+    let arguments = [
+        "query",
+        sql,
+        "/proc/self/mem",
+        "-o",
+        "old.csv",
+        "--rejects",
+        "r",
+    ];
+    let told = place.run(&arguments);
+    assert!(
+        told.contains("! auroratrail: /proc/self/mem: unreadable file"),
+        "{told}"
+    );
+    assert!(
+        told.ends_with("! auroratrail: nothing could be read: see the messages above\nexit 2\n"),
+        "{told}"
+    );
+    assert_eq!(place.read("old.csv"), "n\n7\n");
+    assert!(place.read("r").contains("unreadable file"));
+    assert!(place.run(&["scan", "/proc/self/mem"]).ends_with("exit 2\n"));
+    // One that can be read, though it is empty, is an answer.
+    place.write("empty.json", "");
+    let told = place.run(&[
+        "query",
+        sql,
+        "/proc/self/mem",
+        "empty.json",
+        "--format",
+        "csv",
+    ]);
+    assert!(
+        told.starts_with("n\n0\n") && !told.contains("exit"),
+        "{told}"
+    );
+}
+
+#[test]
 fn a_truncated_gzip_gives_the_whole_events_before_the_cut() {
     let place = Place::new();
     let many: Vec<String> = (0..2000)

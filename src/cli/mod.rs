@@ -183,6 +183,9 @@ Examples:
 
 Exit status: 0 done; 1 done, but --strict was given and something was rejected; 2 could not.";
 
+/// Message of a command that could read none of its sources.
+const NOTHING_READ: &str = "nothing could be read: see the messages above";
+
 /// Exit status after Ctrl-C or SIGTERM.
 const INTERRUPTED: u8 = 130;
 

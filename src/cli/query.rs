@@ -10,7 +10,7 @@ use super::output::{self, Destination, Format, SharedDestination};
 use super::overwrite::{NamedFiles, Output};
 use super::progress::Progress;
 use super::sql::{Sql, is_standard_input};
-use super::{Interruption, Opened, QueryArguments, report, words};
+use super::{Interruption, NOTHING_READ, Opened, QueryArguments, report, words};
 use crate::error::{Error, Result};
 use crate::execution::Execution;
 use crate::query::table::Input;
@@ -76,6 +76,7 @@ pub(super) async fn run(
         rejects: rejects.as_ref().map(|file| Arc::clone(&file.writer)),
         rejected: 0,
         has_read: false,
+        is_all_unreadable: false,
         told: None,
     };
     for (at, plan) in plans.into_iter().enumerate() {
@@ -84,11 +85,17 @@ pub(super) async fn run(
         }
         answers.answer(plan, stop).await?;
     }
+    let is_all_unreadable = answers.is_all_unreadable;
     let rejected = answers.finish()?;
-    if let Some(target) = target {
+    // An answer about nothing is none: it does not take the place of an earlier one.
+    if let Some(target) = target.filter(|_| !is_all_unreadable) {
         target.commit()?;
     }
-    arguments.input.finish(rejected, rejects)
+    let code = arguments.input.finish(rejected, rejects)?;
+    match is_all_unreadable {
+        true => Err(Error::io(NOTHING_READ)),
+        false => Ok(code),
+    }
 }
 
 /// Reads the SQL, and parses the words that name the input.
@@ -137,6 +144,8 @@ struct Answers {
     rejected: u64,
     /// Whether a statement has read the input, so that its rejects are told and kept.
     has_read: bool,
+    /// Whether a statement found its input and could read none of it.
+    is_all_unreadable: bool,
     /// The last summary told.
     told: Option<String>,
 }
@@ -196,6 +205,7 @@ impl Answers {
             self.told = summary;
         }
         self.rejected = self.rejected.max(execution.stats.rejects());
+        self.is_all_unreadable |= execution.stats.is_all_unreadable();
         written.map(|_| ())
     }
 }

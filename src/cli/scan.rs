@@ -11,7 +11,7 @@ use serde_json::json;
 use super::overwrite::{NamedFiles, Output};
 use super::progress::Progress;
 use super::report::{HIDDEN, count, type_mismatches};
-use super::{Interruption, ScanArguments, ScanFormat};
+use super::{Interruption, NOTHING_READ, ScanArguments, ScanFormat};
 use crate::envelope::{Outcome, Record, Taken};
 use crate::error::{Error, Result};
 use crate::events::{Deduplicator, TypeChecker, time};
@@ -76,7 +76,11 @@ pub(super) async fn run(
         ScanFormat::Text => print_text(stats),
         ScanFormat::Json => print(&format!("{:#}\n", as_json(stats, &files))),
     }
-    arguments.input.finish(stats.rejects(), rejects)
+    let code = arguments.input.finish(stats.rejects(), rejects)?;
+    match stats.is_all_unreadable() {
+        true => Err(Error::io(NOTHING_READ)),
+        false => Ok(code),
+    }
 }
 
 /// Files that are worth naming.
