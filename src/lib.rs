@@ -38,6 +38,8 @@
 //! | How does a row become its record again? | [`events::rebuild`](events::rebuild()) |
 //! | What does WHERE save? | `query/pushdown.rs` |
 //! | How does `userIdentity.userName` find its column? | [`query::names`] |
+//! | Which clauses of SQL are refused? | `query/clauses/` |
+//! | How is a file kept that is read and written? | `cli/overwrite.rs` |
 //! | What is counted, and where do rejects go? | [`stats`], [`reject`] |
 //! | Who can fix this error? | [`error`] |
 //!
