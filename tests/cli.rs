@@ -1592,7 +1592,8 @@ fn help_is_wrapped_and_says_what_there_is() {
                          WHERE NOT readOnly ORDER BY eventTime" 's3://bucket/AWSLogs/*/CloudTrail/'
       zcat x.json.gz | auroratrail query -f question.sql - --format ndjson
 
-    Exit status: 0 done; 1 done, but --strict was given and something was rejected; 2 could not.
+    Exit status: 0 done; 1 done, but --strict was given and something was rejected; 2 could not;
+    130 interrupted.
     "#);
     assert_snapshot!(help(&["scan", "--help"]), @r"
     Tell what is in files: events, duplicates, what is not CloudTrail, and what is damaged

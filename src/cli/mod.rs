@@ -181,7 +181,8 @@ Examples:
                      WHERE NOT readOnly ORDER BY eventTime\" 's3://bucket/AWSLogs/*/CloudTrail/'
   zcat x.json.gz | auroratrail query -f question.sql - --format ndjson
 
-Exit status: 0 done; 1 done, but --strict was given and something was rejected; 2 could not.";
+Exit status: 0 done; 1 done, but --strict was given and something was rejected; 2 could not;
+130 interrupted.";
 
 /// Message of a command that could read none of its sources.
 const NOTHING_READ: &str = "nothing could be read: see the messages above";

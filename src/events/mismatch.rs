@@ -8,7 +8,6 @@ use super::projection::{Node, Target};
 use super::value::Value;
 use crate::envelope::Record;
 use crate::input_location::InputLocation;
-use crate::json::Span;
 
 /// A column that was given values of another type; they are NULL in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -97,12 +96,7 @@ impl TypeChecker {
             type_mismatches,
         } = self;
         let mut each = |node: &Node, text, start, end, escaped| {
-            let span = Span {
-                start,
-                end,
-                escaped,
-            };
-            let value = Value { text, span };
+            let value = Value::at(text, start, end, escaped);
             for target in node.targets() {
                 let Target::Cell(index) = *target else {
                     continue;
@@ -114,15 +108,7 @@ impl TypeChecker {
                 }
             }
         };
-        for member in record.members {
-            if let Some((_, node)) = tree.find(record.text, member.key) {
-                let value = Value {
-                    text: record.text,
-                    span: member.value,
-                };
-                node.walk(value, &mut each);
-            }
-        }
+        tree.walk_record(record.text, record.members, &mut each);
     }
 
     /// Removes and returns the mismatches since the last call, by column.

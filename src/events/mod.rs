@@ -31,7 +31,6 @@ use arrow::datatypes::{DataType, SchemaRef};
 use arrow::error::ArrowError;
 
 use crate::envelope::Record;
-use crate::json::Span;
 use cells::{CellBuilder, Fit};
 use columns::{Column, ColumnClass, catalog};
 use derived::Derivation;
@@ -162,12 +161,7 @@ impl Decoder {
         } = self;
         if !tree.is_empty() {
             let mut each = |node: &Node, text, start, end, escaped| {
-                let span = Span {
-                    start,
-                    end,
-                    escaped,
-                };
-                let value = Value { text, span };
+                let value = Value::at(text, start, end, escaped);
                 for target in node.targets() {
                     match *target {
                         Target::Capture(slot) => derivation.capture(slot, value.span),
@@ -183,12 +177,7 @@ impl Decoder {
                     }
                 }
             };
-            for member in record.members {
-                if let Some((_, node)) = tree.find(text, member.key) {
-                    let span = member.value;
-                    node.walk(Value { text, span }, &mut each);
-                }
-            }
+            tree.walk_record(text, record.members, &mut each);
         }
         if !self.derivation.is_empty() {
             self.derivation.push(record, &mut self.cells, self.rows);

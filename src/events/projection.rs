@@ -3,7 +3,7 @@
 use super::keys::Keys;
 use super::response::{RESPONSE, wrapped_result};
 use super::value::Value;
-use crate::json::{Members, Span};
+use crate::json::{Member, Members, Span};
 
 /// The destination of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,9 +72,25 @@ impl Node {
         Some((number, &self.children[number]))
     }
 
+    /// Walks a record along the tree: calls `each` for every value that has a node.
+    #[inline]
+    pub(super) fn walk_record<'a>(
+        &self,
+        text: &'a str,
+        members: &[Member],
+        each: &mut impl Visit<'a>,
+    ) {
+        for member in members {
+            if let Some((_, node)) = self.find(text, member.key) {
+                let span = member.value;
+                node.walk(Value { text, span }, each);
+            }
+        }
+    }
+
     /// Calls `each` for `value` and every value below it that is in the tree. If keys of an object differ
     /// only in case, the first one wins. The members of a wrapped result count as the response's own.
-    pub(super) fn walk<'a>(&self, value: Value<'a>, each: &mut impl Visit<'a>) {
+    fn walk<'a>(&self, value: Value<'a>, each: &mut impl Visit<'a>) {
         visit(self, value, each);
         if !self.children.is_empty() && value.first() == b'{' {
             self.walk_object(value, each);

@@ -14,6 +14,17 @@ pub(super) struct Value<'a> {
 }
 
 impl<'a> Value<'a> {
+    /// Creates the value of `text` from byte `start` to `end`.
+    #[inline(always)]
+    pub(super) fn at(text: &'a str, start: u32, end: u32, escaped: bool) -> Self {
+        let span = Span {
+            start,
+            end,
+            escaped,
+        };
+        Self { text, span }
+    }
+
     pub(super) fn raw(self) -> &'a str {
         self.span.raw(self.text)
     }
