@@ -909,9 +909,13 @@ fn what_is_not_a_record_among_records_is_counted() {
     let fed = feed(text);
     assert_eq!(fed.records, [record(0), record(1)]);
     assert!(fed.others() + fed.rejects.len() as u64 >= 2, "{fed:?}");
+    for not in ["", r#""eventName":5,"#] {
+        let text = record(0).replace(r#""eventName":"ModifyDBCluster","#, not);
+        let fed = feed(text);
+        assert_eq!(fed.rejects.len(), 1, "{fed:?}");
+        assert_eq!((fed.records.len(), fed.others()), (0, 0), "{fed:?}");
+    }
     for (key, not) in [
-        (r#""eventName":"ModifyDBCluster","#, ""),
-        (r#""eventName":"ModifyDBCluster","#, r#""eventName":5,"#),
         (r#""eventSource":"rds.amazonaws.com","#, ""),
         (
             r#""eventSource":"rds.amazonaws.com","#,

@@ -16,6 +16,8 @@ use serde_json::Value;
 pub struct Fed {
     /// The records' texts.
     pub records: Vec<String>,
+    /// The records in CloudTrail's spelling.
+    pub spelled: Vec<Value>,
     pub kinds: Vec<RecordKind>,
     pub delivered: Vec<Option<i64>>,
     /// The rejects' reasons and details.
@@ -40,11 +42,13 @@ impl RecordSink for Fed {
     fn record(&mut self, record: &Record<'_>) -> Taken {
         let whole: Result<IgnoredAny, _> = serde_json::from_str(record.json());
         assert!(whole.is_ok(), "not JSON: {}", record.json());
-        for member in record.members {
+        let as_it_came = record.original.is_none();
+        for member in record.members.iter().filter(|_| as_it_came) {
             let end = member.value.raw(record.text);
             assert!(record.json().contains(end), "a member of another record");
         }
         self.records.push(record.json().to_owned());
+        self.spelled.push(value(record.span.raw(record.text)));
         self.kinds.push(record.kind);
         self.delivered.push(record.delivered_micros);
         Taken::Row

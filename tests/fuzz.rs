@@ -6,6 +6,7 @@
 
 mod bombs;
 mod mutants;
+mod nested;
 mod odd;
 
 use std::time::{Duration, Instant};
@@ -29,12 +30,14 @@ struct Decode {
     decoder: Decoder,
     batches: Vec<RecordBatch>,
     texts: Vec<String>,
+    spelled: Vec<String>,
     rejects: usize,
 }
 
 impl RecordSink for Decode {
     fn record(&mut self, record: &Record<'_>) -> Taken {
         self.texts.push(record.json().to_owned());
+        self.spelled.push(record.span.raw(record.text).to_owned());
         if self.decoder.push(record) {
             self.batches.extend(self.decoder.finish().unwrap());
         }
@@ -52,6 +55,8 @@ impl RecordSink for Decode {
 struct Decoded {
     /// The records before decoding.
     texts: Vec<String>,
+    /// The records in CloudTrail's spelling.
+    spelled: Vec<String>,
     /// The rows: one per record that the filter keeps.
     rows: RecordBatch,
     batches: usize,
@@ -64,6 +69,7 @@ fn decode(bytes: &[u8], columns: &[usize], filter: RowFilter, batch_rows: usize)
         decoder: Decoder::new(columns, filter, batch_rows),
         batches: Vec::new(),
         texts: Vec::new(),
+        spelled: Vec::new(),
         rejects: 0,
     };
     let body = Body::Whole(bytes.to_vec().into());
@@ -79,6 +85,7 @@ fn decode(bytes: &[u8], columns: &[usize], filter: RowFilter, batch_rows: usize)
     let rows = concat_batches(sink.decoder.schema(), &sink.batches).unwrap();
     Decoded {
         texts: sink.texts,
+        spelled: sink.spelled,
         rows,
         batches: sink.batches.len(),
         outcome,
@@ -96,14 +103,15 @@ fn column<'a>(rows: &'a RecordBatch, name: &str) -> &'a ArrayRef {
 
 /// Checks that every record can be rebuilt from its row, as far as serde_json reads the record.
 fn rebuilds(decoded: &Decoded) -> Result<(), TestCaseError> {
-    for (row, text) in decoded.texts.iter().enumerate() {
+    for (row, (text, spelled)) in decoded.texts.iter().zip(&decoded.spelled).enumerate() {
         let rebuilt = rebuild(&decoded.rows, row);
         let Ok(original) = serde_json::from_str::<Value>(text) else {
             continue;
         };
         let rebuilt: Value = serde_json::from_str(&rebuilt)
             .map_err(|error| TestCaseError::fail(format!("{error}: {rebuilt}")))?;
-        if rebuilt != original {
+        let is_spelled = || serde_json::from_str(spelled).ok().as_ref() == Some(&rebuilt);
+        if rebuilt != original && !is_spelled() {
             return Err(TestCaseError::fail(format!(
                 "rebuilt {rebuilt}\n from {original}"
             )));

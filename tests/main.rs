@@ -11,5 +11,6 @@ mod layering;
 mod made;
 mod partitioned;
 mod pipeline;
+mod search;
 mod sessions;
 mod sql;

@@ -2,8 +2,8 @@
 //! members that only they have.
 //!
 //! Every key that does so stands in this file; a new form is one line in [`RULES`].
-//! Keys are compared as AWS spells them: a `LookupEvents` entry has an `EventName` as a record has
-//! an `eventName`, and is not a record.
+//! Keys are compared as AWS spells them, and only what is nothing then as a record in another spelling:
+//! a `LookupEvents` entry has an `EventName` as a record has an `eventName`, and is not a record.
 
 use super::foreign::ForeignKind;
 use crate::json::{Member, Span};
@@ -24,10 +24,14 @@ pub enum RecordKind {
 pub(super) enum ObjectClass {
     /// A CloudTrail record.
     Record(RecordKind),
+    /// A CloudTrail record in another spelling: keys in another case, objects as text, paths as keys.
+    Respelled(RecordKind),
     /// Something around records.
     Wrapper(Wrapper),
     /// Something that is known and has no records in it.
     Foreign(ForeignKind),
+    /// Something that is known and may have records in it.
+    Searched(ForeignKind),
     /// None of these. The wrapper around it decides the kind to count.
     Unknown,
 }
@@ -72,7 +76,22 @@ pub(super) const LIST_KEYS: &[&str] = &[
 ];
 
 /// A key that nearly every record has. Damaged JSON that contains it is taken for damaged records.
-pub(super) const RECORD_MARK: &[u8] = b"\"eventVersion\"";
+const RECORD_MARK: &[u8] = b"eventVersion";
+
+/// The fields of records, and whether they hold objects or arrays.
+#[rustfmt::skip]
+pub(super) const RECORD_FIELDS: &[(&str, bool)] = &[
+    ("eventVersion", false), ("userIdentity", true), ("eventTime", false), ("eventSource", false),
+    ("eventName", false), ("awsRegion", false), ("sourceIPAddress", false), ("userAgent", false),
+    ("errorCode", false), ("errorMessage", false), ("requestParameters", true), ("responseElements", true),
+    ("additionalEventData", true), ("requestID", false), ("eventID", false), ("eventType", false),
+    ("apiVersion", false), ("managementEvent", false), ("readOnly", false), ("resources", true),
+    ("recipientAccountId", false), ("serviceEventDetails", true), ("sharedEventID", false),
+    ("vpcEndpointId", false), ("vpcEndpointAccountId", false), ("eventCategory", false), ("addendum", true),
+    ("sessionCredentialFromConsole", false), ("eventContext", true), ("edgeDeviceDetails", true),
+    ("tlsDetails", true), ("annotation", true), ("insightDetails", true), ("accountId", false),
+    ("timeWindow", true), ("summary", true),
+];
 
 /// A condition on a member of an object.
 #[derive(Clone, Copy)]
@@ -100,6 +119,8 @@ enum Verdict {
     Wraps(Content),
     /// Known, and without records.
     Foreign(ForeignKind),
+    /// Known, and searched as unknown objects are.
+    Searched(ForeignKind),
 }
 
 /// Conditions that all have to hold, and the verdict if they do.
@@ -107,7 +128,7 @@ type Rule = (&'static [Condition], Verdict);
 
 use Condition::{AnyArray, Array, Has, HasAny, Is, Object, Text};
 use ForeignKind as Kind;
-use Verdict::{Foreign, Wraps};
+use Verdict::{Foreign, Searched, Wraps};
 
 /// Members of SNS notifications; copies that people store may lack one.
 const SNS: Condition = HasAny(&["TopicArn", "MessageId"]);
@@ -157,8 +178,11 @@ const RULES: &[Rule] = &[
     (&[Has("s3Bucket"), Has("s3ObjectKey")], Foreign(Kind::LogFileNotice)),
     (&[HasAny(&["digestS3Bucket", "digestStartTime"])], Foreign(Kind::DigestFile)),
     (&[Is("messageType", "CONTROL_MESSAGE")], Foreign(Kind::ControlMessage)),
+    (&[Text("databaseActivityEvents")], Foreign(Kind::EncryptedDatabaseActivity)),
     (&[Is("type", "DatabaseActivityMonitoringRecords")], Foreign(Kind::DatabaseActivity)),
-    (&[HasAny(&["QueryResultRows", "queryResultSignature"])], Foreign(Kind::LakeQueryResult)),
+    (&[Is("type", "DatabaseActivityMonitoringRecord")], Foreign(Kind::DatabaseActivity)),
+    (&[Array("databaseActivityEventList")], Foreign(Kind::DatabaseActivity)),
+    (&[HasAny(&["QueryResultRows", "queryResultSignature"])], Searched(Kind::LakeQueryResult)),
     (&[Has("class_uid"), Has("metadata")], Foreign(Kind::SecurityLakeRecord)),
     (&[Is("Type", "SubscriptionConfirmation")], Foreign(Kind::SubscriptionConfirmation)),
     (&[Has("bucket"), Has("object")], Foreign(Kind::S3Notification)),
@@ -166,14 +190,18 @@ const RULES: &[Rule] = &[
 
 /// Returns the class of the object with these members.
 pub(super) fn classify(text: &str, members: &[Member]) -> ObjectClass {
-    if let Some(kind) = RecordKeys::of(text, members).kind(text) {
-        return ObjectClass::Record(kind);
+    let keys = RecordKeys::of(text, members);
+    match keys.kind(text) {
+        Some(kind) if keys.respelled => return ObjectClass::Respelled(kind),
+        Some(kind) => return ObjectClass::Record(kind),
+        None => {}
     }
     let object = ObjectView::new(text, members);
     for (conditions, verdict) in RULES {
         if let Some(value) = object.meets(conditions) {
             return match *verdict {
                 Foreign(kind) => ObjectClass::Foreign(kind),
+                Searched(kind) => ObjectClass::Searched(kind),
                 Wraps(content) => ObjectClass::Wrapper(Wrapper {
                     content,
                     value,
@@ -182,7 +210,37 @@ pub(super) fn classify(text: &str, members: &[Member]) -> ObjectClass {
             };
         }
     }
-    ObjectClass::Unknown
+    match respelled_kind(text, members) {
+        Some(kind) => ObjectClass::Respelled(kind),
+        None => ObjectClass::Unknown,
+    }
+}
+
+/// Returns the sort of record that the object with these members is, with its keys in any case.
+pub(super) fn respelled_kind(text: &str, members: &[Member]) -> Option<RecordKind> {
+    RecordKeys::in_any_case(text, members).kind(text)
+}
+
+/// Returns whether the object has keys of records, without being one: a part of a record is missing.
+pub(super) fn has_record_keys(text: &str, members: &[Member]) -> bool {
+    let keys = RecordKeys::in_any_case(text, members);
+    let is_text = |value: Option<Span>| value.is_some_and(|value| value.first(text) == b'"');
+    is_text(keys.version) && is_text(keys.source) && !keys.is_notification(text)
+}
+
+/// Returns whether the text has the key that nearly every record has, escaped or not.
+pub(super) fn has_record_mark(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    memchr::memmem::find_iter(bytes, RECORD_MARK).any(|at| {
+        let after = bytes.get(at + RECORD_MARK.len());
+        matches!(after, Some(b'"' | b'\\'))
+    })
+}
+
+/// Returns whether the member is a record's `eventID`, in any case.
+pub(super) fn is_event_id(text: &str, member: &Member) -> bool {
+    let key = member.key.raw(text);
+    key.eq_ignore_ascii_case("eventID") && member.value.first(text) == b'"'
 }
 
 /// Returns whether the document with these members is a control message of CloudWatch Logs.
@@ -198,8 +256,11 @@ struct RecordKeys {
     source: Option<Span>,
     category: Option<Span>,
     insight: Option<Span>,
+    version: Option<Span>,
     identified: bool,
     lookup: bool,
+    /// Whether an object is written as text, or a path as a key.
+    respelled: bool,
 }
 
 impl RecordKeys {
@@ -213,11 +274,43 @@ impl RecordKeys {
                 7 if key == b"eventID" => keys.identified = true,
                 9 if key == b"eventName" => keys.name = Some(member.value),
                 9 if key == b"eventTime" => keys.identified = true,
+                9 if key == b"resources" => {
+                    keys.respelled |= is_text_of(b"[{", bytes, member.value)
+                }
                 11 if key == b"eventSource" => keys.source = Some(member.value),
                 12 if key == b"eventVersion" => keys.identified = true,
                 13 if key == b"eventCategory" => keys.category = Some(member.value),
                 14 if key == b"insightDetails" => keys.insight = Some(member.value),
                 15 if key == b"CloudTrailEvent" => keys.lookup = true,
+                // The lengths of the fields that hold objects.
+                10 | 12 | 16 | 17 | 19 => {
+                    keys.respelled |= is_text_of(b"{", bytes, member.value);
+                }
+                _ => {}
+            }
+            keys.respelled |= key.len() > 13 && is_path(key);
+        }
+        keys
+    }
+
+    /// Finds the members in any case, with their escapes resolved.
+    fn in_any_case(text: &str, members: &[Member]) -> Self {
+        let mut keys = Self::default();
+        for member in members {
+            let key = crate::json::unescape(member.key.raw(text));
+            // An entry of `LookupEvents` has these in capitals, and is not the event itself.
+            let is_entry = key.starts_with("Event");
+            match key.to_ascii_lowercase().as_str() {
+                "eventid" | "eventtime" => keys.identified |= !is_entry,
+                "eventversion" => {
+                    keys.version = Some(member.value);
+                    keys.identified = true;
+                }
+                "eventname" => keys.name = Some(member.value),
+                "eventsource" => keys.source = Some(member.value),
+                "eventcategory" => keys.category = Some(member.value),
+                "insightdetails" => keys.insight = Some(member.value),
+                "cloudtrailevent" => keys.lookup = true,
                 _ => {}
             }
         }
@@ -230,7 +323,9 @@ impl RecordKeys {
             return None;
         }
         let starts_with = |value: Option<Span>, first| value.filter(|v| v.first(text) == first);
-        if starts_with(self.insight, b'{').is_some() {
+        if self.insight.is_some_and(|insight| {
+            insight.first(text) == b'{' || is_text_of(b"{", text.as_bytes(), insight)
+        }) {
             return Some(RecordKind::Insight);
         }
         if self
@@ -239,11 +334,31 @@ impl RecordKeys {
         {
             return Some(RecordKind::Aggregated);
         }
-        let source = starts_with(self.source, b'"')?;
+        starts_with(self.source, b'"')?;
         starts_with(self.name, b'"')?;
-        let is_notification = source.raw(text).starts_with("\"aws:");
-        (self.identified && !is_notification).then_some(RecordKind::Event)
+        (self.identified && !self.is_notification(text)).then_some(RecordKind::Event)
     }
+
+    /// Returns whether the source is that of a notification: `aws:s3`, where a record has
+    /// `s3.amazonaws.com`.
+    fn is_notification(&self, text: &str) -> bool {
+        self.source
+            .is_some_and(|source| source.raw(text).starts_with("\"aws:"))
+    }
+}
+
+/// Returns whether the value is a string that begins with `begin`.
+fn is_text_of(begin: &[u8], text: &[u8], value: Span) -> bool {
+    let string = &text[value.start as usize..value.end as usize];
+    string
+        .strip_prefix(b"\"")
+        .is_some_and(|content| content.starts_with(begin))
+}
+
+/// Returns whether the key is a path: `userIdentity.x`, `responseElements.x`, `requestParameters.x`.
+fn is_path(key: &[u8]) -> bool {
+    let has_dot = |at: usize| key.get(at) == Some(&b'.');
+    has_dot(12) || has_dot(16) || has_dot(17)
 }
 
 /// An object's members by name.

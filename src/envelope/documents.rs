@@ -3,17 +3,21 @@
 
 use std::ops::Range;
 
-use super::classify::{RECORD_MARK, is_control_message};
+use super::classify::{has_record_mark, is_control_message};
 use super::compression::BREAK;
 use super::console_csv::{self, Header};
 use super::foreign::ForeignKind;
 use super::lines::{Line, LoggedJson};
 use super::magic::{self, UTF8_MARK};
 use super::salvage::BrokenDocument;
+use super::search::nothing_found;
 use super::text::{NOT_UTF8, decode_utf16, patch_utf8, skip_separators};
-use super::wrapper::VALIDATION;
-use super::{Chunk, DocumentContext, Extractor, Job, Level, ValueRef, WINDOW_BYTES, kpl};
-use crate::json::{Parsed, SyntaxError, Tape};
+use super::wrapper::{VALIDATION, too_many_wrappers};
+use super::{
+    Chunk, DocumentContext, Extractor, Job, Level, MAX_WRAPPERS, ValueRef, WINDOW_BYTES, encoded,
+    kpl,
+};
+use crate::json::{Parsed, SyntaxError, Tape, unescape};
 
 /// The text of `aws-logs-write-test`, which an export puts beside its files.
 const EXPORT_MARKER: &str = "Permission Check Successful";
@@ -55,6 +59,9 @@ impl Extractor {
         }
         if self.foreign(job, text, context) {
             return;
+        }
+        if let Some(bytes) = encoded::decode(&text[start..]) {
+            return self.nested_bytes(job, &bytes, context.at_offset(start).nested());
         }
         if is_prose(&text[start..]) {
             count_prose(job, text, context.at_offset(start));
@@ -140,10 +147,13 @@ impl Extractor {
             job.split = None;
         }
         let start = range.start;
-        if text.as_bytes()[start] == b'[' {
-            return self.elements(job, text, tape, context);
-        }
         let document = ValueRef::document(text, tape, range);
+        if text.as_bytes()[start] == b'[' {
+            return match encoded::byte_array(text, document.span) {
+                Some(bytes) => self.nested_bytes(job, &bytes, context.at_offset(start).nested()),
+                None => self.elements(job, text, tape, context),
+            };
+        }
         self.value(job, document, context.at_offset(start));
     }
 
@@ -169,7 +179,10 @@ impl Extractor {
         if context.depth == 0 && !looks_like_json {
             return self.line(job, level, chunk, broken.start);
         }
-        if context.depth > 0 && memchr::memmem::find(text.as_bytes(), RECORD_MARK).is_none() {
+        if is_escaped(&text[broken.start..]) {
+            return self.escaped_line(job, chunk, broken.start);
+        }
+        if context.depth > 0 && !has_record_mark(text) {
             job.not_cloudtrail(context.fallback);
             return Some(text.len());
         }
@@ -186,10 +199,28 @@ impl Extractor {
                 Some(self.salvage_document(job, level, chunk, broken))
             }
             LoggedJson::Missing(_) => {
-                job.not_cloudtrail(context.fallback);
+                nothing_found(job, text, context);
                 Some(text.len())
             }
         }
+    }
+
+    /// Takes a line with the content of a JSON string that lost its quotes. Returns as [`Self::broken`]
+    /// does.
+    fn escaped_line(&mut self, job: &mut Job<'_>, chunk: Chunk<'_>, start: usize) -> Option<usize> {
+        let text = chunk.text;
+        let end = match end_of_line(text, start) {
+            None if !chunk.is_last && text.len() - start <= WINDOW_BYTES => return None,
+            end => end.unwrap_or(text.len()),
+        };
+        let context = chunk.context.at_offset(start).nested();
+        if context.depth > MAX_WRAPPERS {
+            too_many_wrappers(job, context);
+        } else {
+            let inner = unescape(&text[start..end]);
+            self.documents(job, Chunk::whole(&inner, context));
+        }
+        Some(end)
     }
 
     /// Takes a line that does not begin as JSON does. Returns as [`Self::broken`] does.
@@ -221,8 +252,12 @@ impl Extractor {
             LoggedJson::Missing(broken) => broken.filter(|_| is_timed),
         };
         let line = &text[start..end];
+        if let Some(bytes) = encoded::decode(line) {
+            self.nested_bytes(job, &bytes, chunk.context.at_offset(start).nested());
+            return Some(end);
+        }
         let may_have_records = match is_timed {
-            true => memchr::memmem::find(line.as_bytes(), RECORD_MARK).is_some(),
+            true => has_record_mark(line),
             // The rest of a document whose begin is lost may have whole records.
             false => line.contains('{'),
         };
@@ -272,10 +307,20 @@ fn reject_lines(job: &mut Job<'_>, chunk: Chunk<'_>, range: Range<usize>) -> usi
     end
 }
 
+/// Returns whether the text begins as JSON with escapes in place of its quotes does.
+fn is_escaped(text: &str) -> bool {
+    text.trim_start_matches(['{', '[']).starts_with("\\\"")
+}
+
 /// Returns whether no part of the text can be JSON, so that it is one file and not a document a line.
 fn is_prose(text: &str) -> bool {
     let has = |part: &str| memchr::memmem::find(text.as_bytes(), part.as_bytes()).is_some();
-    !text.starts_with(['{', '[', '"']) && !begins_with_time(text) && !has("{\"") && !has("\"event")
+    let is_encoded = || text.lines().next().and_then(encoded::decode).is_some();
+    !text.starts_with(['{', '[', '"'])
+        && !begins_with_time(text)
+        && !has("{\"")
+        && !has("\"event")
+        && !is_encoded()
 }
 
 /// Counts text that lies beside log files by custom; rejects any other, as it may have been one.
@@ -314,7 +359,13 @@ fn reject_text(job: &mut Job<'_>, text: &str, context: DocumentContext) {
 /// with its line.
 fn check_end(chunk: Chunk<'_>, range: Range<usize>) -> Result<(), SyntaxError> {
     let bytes = chunk.text.as_bytes();
-    if let b'{' | b'[' = bytes[range.start] {
+    // Strings with records in them are written back to back by some streams.
+    let ends_itself = match bytes[range.start] {
+        b'{' | b'[' => true,
+        b'"' => has_record_mark(&chunk.text[range.clone()]),
+        _ => false,
+    };
+    if ends_itself {
         return Ok(());
     }
     let is_blank = |byte: &&u8| matches!(byte, b' ' | b'\t' | b'\r');

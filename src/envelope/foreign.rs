@@ -31,7 +31,9 @@ pub(super) enum ForeignKind {
     DigestFile,
     /// CloudWatch Logs' test of a subscription.
     ControlMessage,
-    /// A record of Aurora's database activity stream.
+    /// A record of Aurora's database activity stream, encrypted.
+    EncryptedDatabaseActivity,
+    /// The same, decrypted.
     DatabaseActivity,
     /// Rows of a CloudTrail Lake query, or their signature.
     LakeQueryResult,
@@ -58,6 +60,22 @@ pub(super) enum ForeignKind {
 }
 
 impl ForeignKind {
+    /// Returns whether the kind was recognised, and is not just what a wrapper counts unknown content as.
+    pub(super) fn is_recognised(self) -> bool {
+        !matches!(
+            self,
+            Self::OtherJson
+                | Self::LookupEntry
+                | Self::EventBridgeEvent
+                | Self::Payload
+                | Self::SnsMessage
+                | Self::SqsMessage
+                | Self::LogMessage
+                | Self::LogLine
+                | Self::InsightsRow
+        )
+    }
+
     /// Returns the name under which users see the kind counted.
     pub(super) fn label(self) -> &'static str {
         match self {
@@ -75,7 +93,10 @@ impl ForeignKind {
             Self::LogFileNotice => "SNS notice of new log files",
             Self::DigestFile => "digest file",
             Self::ControlMessage => "CloudWatch control message",
-            Self::DatabaseActivity => "database activity stream record (encrypted, not CloudTrail)",
+            Self::EncryptedDatabaseActivity => {
+                "database activity stream record (encrypted, not CloudTrail)"
+            }
+            Self::DatabaseActivity => "database activity stream record (not CloudTrail)",
             Self::LakeQueryResult => {
                 "CloudTrail Lake query result (query the original events instead)"
             }

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::classify::{ObjectClass, RECORD_MARK, classify};
+use super::classify::{ObjectClass, classify, has_record_mark};
 use super::salvage::BrokenDocument;
 use super::text::NOT_UTF8;
 use super::{Chunk, Extractor, Job};
@@ -53,8 +53,7 @@ impl Extractor {
             None => return LoggedJson::Incomplete,
         };
         let rest = &text[document.end..end];
-        let has_more =
-            !is_log_text(rest) || memchr::memmem::find(rest.as_bytes(), RECORD_MARK).is_some();
+        let has_more = !is_log_text(rest) || has_record_mark(rest);
         let next = if has_more { document.end } else { end };
         self.whole_document(job, tape, chunk, document);
         LoggedJson::Found(next)
@@ -81,7 +80,7 @@ impl Line {
             }
             match tape.parse(text, at) {
                 Parsed::Document { end, .. } => {
-                    if has_records(text, tape, at) {
+                    if has_records(text, tape, at..end) {
                         return LoggedJson::Found(at..end);
                     }
                     if object.is_none() && text.as_bytes()[at] == b'{' {
@@ -109,21 +108,33 @@ impl Line {
         }
     }
 
-    /// Returns whether a document may begin at byte `at`: at a bracket after a time stamp or a separator. The
-    /// begin of the line was tried before.
+    /// Returns whether a document may begin at byte `at`: at a bracket after a time stamp or a separator, or
+    /// at a string that begins with one. The begin of the line was tried before.
     fn may_begin_at(&self, text: &str, at: usize) -> bool {
         let bytes = text.as_bytes();
+        let is_begin = matches!(
+            &bytes[at..],
+            [b'{' | b'[', ..] | [b'"', b'{', b'\\', ..] | [b'"', b'[', b'{', b'\\', ..]
+        );
         at > self.range.start
-            && matches!(bytes[at], b'{' | b'[')
+            && is_begin
             && (self.is_timed || matches!(bytes[at - 1], b' ' | b'\t' | b':' | b'=' | b'|' | b'>'))
     }
 }
 
-/// Returns whether the document at `at`, which is on the tape, is a record or a wrapper, or an array with one.
-fn has_records(text: &str, tape: &Tape, at: usize) -> bool {
-    let is_one = |class| matches!(class, ObjectClass::Record(_) | ObjectClass::Wrapper(_));
-    if text.as_bytes()[at] == b'{' {
-        return is_one(classify(text, &tape.root));
+/// Returns whether the document at `range`, which is on the tape, is a record or a wrapper, an array with
+/// one, or a string with the text of one.
+fn has_records(text: &str, tape: &Tape, range: Range<usize>) -> bool {
+    let is_one = |class| {
+        matches!(
+            class,
+            ObjectClass::Record(_) | ObjectClass::Respelled(_) | ObjectClass::Wrapper(_)
+        )
+    };
+    match text.as_bytes()[range.start] {
+        b'{' => return is_one(classify(text, &tape.root)),
+        b'"' => return has_record_mark(&text[range]),
+        _ => {}
     }
     let elements = tape.arrays.first().map(|array| tape.elements_of(array));
     let mut elements = elements.unwrap_or_default().iter();

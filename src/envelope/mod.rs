@@ -9,7 +9,11 @@
 //! bytes --compression--> text --documents--> JSON documents --classify--> records
 //!             ^                                                   |
 //!             +------- wrapper: base64, strings, arrays <---------+
+//!             +------- search: any value of the unknown <---------+
 //! ```
+//!
+//! Known wrappers are the fast way. JSON that is none is searched, value by value, before it is called
+//! something else. A record in another spelling, say that of a database, is put into CloudTrail's.
 //!
 //! Each part of a payload has one of three outcomes: a record goes to [`RecordSink::record`], sound
 //! input that is not a CloudTrail event is counted by kind, and damage becomes a reject. The records
@@ -19,12 +23,15 @@ mod classify;
 mod compression;
 mod console_csv;
 mod documents;
+mod encoded;
 mod foreign;
 mod gzip;
 mod kpl;
 mod lines;
 mod magic;
 mod salvage;
+mod search;
+mod spelling;
 mod text;
 mod windows;
 mod wrapper;
@@ -76,6 +83,8 @@ pub struct Record<'a> {
     pub span: Span,
     /// The record's members.
     pub members: &'a [Member],
+    /// The record as it came, if `span` is CloudTrail's spelling of it.
+    pub original: Option<&'a str>,
     /// The sort of record.
     pub kind: RecordKind,
     /// The path or URL of the object with the record.
@@ -87,9 +96,9 @@ pub struct Record<'a> {
 }
 
 impl<'a> Record<'a> {
-    /// Returns the record's JSON text.
+    /// Returns the record's JSON text, byte for byte as it came.
     pub fn json(&self) -> &'a str {
-        self.span.raw(self.text)
+        self.original.unwrap_or_else(|| self.span.raw(self.text))
     }
 }
 
@@ -210,6 +219,8 @@ struct Job<'s> {
     damage: Option<windows::OpenDamage>,
     /// A document larger than the window, taken apart between elements.
     split: Option<windows::SplitDocument>,
+    /// What the search of unknown JSON has found so far.
+    search: search::State,
 }
 
 /// The facts about a document that come from around it.
@@ -222,6 +233,8 @@ struct DocumentContext {
     depth: usize,
     /// Whether the text is part of something damaged.
     damaged: bool,
+    /// Containers of unknown JSON around the text, in all the texts around it.
+    containers: u32,
     /// The time of delivery, microseconds since 1970 UTC, if the key or a wrapper has it.
     delivered_micros: Option<i64>,
     /// The kind to count a document as that turns out to be unknown.
@@ -325,6 +338,7 @@ impl DocumentContext {
             byte: 0,
             depth: 0,
             damaged: false,
+            containers: 0,
             delivered_micros,
             fallback: ForeignKind::OtherJson,
         }
@@ -391,17 +405,26 @@ impl<'s> Job<'s> {
             outcome: Outcome::default(),
             damage: None,
             split: None,
+            search: search::State::default(),
         }
     }
 
-    fn record(&mut self, value: ValueRef<'_>, kind: RecordKind, context: DocumentContext) {
-        if self.outcome.stopped {
+    fn record(
+        &mut self,
+        value: ValueRef<'_>,
+        original: Option<&str>,
+        kind: RecordKind,
+        context: DocumentContext,
+    ) {
+        self.search.found();
+        if self.outcome.stopped || self.search.has_copy(value) {
             return;
         }
         let taken = self.sink.record(&Record {
             text: value.text,
             span: value.span,
             members: value.members,
+            original,
             kind,
             origin: &self.location.origin,
             byte: context.byte,
@@ -421,13 +444,17 @@ impl<'s> Job<'s> {
         }
     }
 
-    /// Counts sound input that is not CloudTrail.
+    /// Counts sound input that is not CloudTrail, at once or when the search around it has ended.
     fn not_cloudtrail(&mut self, kind: ForeignKind) {
+        if self.search.holds(kind) {
+            return;
+        }
         self.sink.not_cloudtrail(kind.label(), 1);
     }
 
     fn reject(&mut self, at: InputLocation, reason: &'static str, detail: String, bytes: &[u8]) {
         self.outcome.damaged = true;
+        self.search.found();
         self.sink.reject(&Reject {
             location: at,
             reason,

@@ -120,8 +120,10 @@ impl Extractor {
             let open = at + open;
             match tape.parse(text, open) {
                 Parsed::Document { end, .. } => {
-                    let class = classify(text, &tape.root);
-                    if let ObjectClass::Record(_) | ObjectClass::Wrapper(_) = class {
+                    if let ObjectClass::Record(_)
+                    | ObjectClass::Respelled(_)
+                    | ObjectClass::Wrapper(_) = classify(text, &tape.root)
+                    {
                         reject_stretch(job, &mut damaged, open);
                         let object = ValueRef::document(text, tape, open..end);
                         self.object(job, object, context.at_offset(open));

@@ -1,23 +1,16 @@
 //! Takes one wrapper off and goes on with its content.
 
-use base64::Engine as _;
-use base64::alphabet;
-use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
-
-use super::classify::{Content, ObjectClass, RECORD_MARK, Wrapper, classify};
+use super::classify::{
+    Content, ObjectClass, RecordKind, Wrapper, classify, has_record_mark, respelled_kind,
+};
 use super::compression::Stream;
 use super::foreign::ForeignKind;
 use super::text::skip_separators;
 use super::{
-    Chunk, DocumentContext, Extractor, Job, MAX_NESTED_BYTES, MAX_WRAPPERS, ValueRef, kpl, magic,
+    Chunk, DocumentContext, Extractor, Job, MAX_NESTED_BYTES, MAX_WRAPPERS, ValueRef, encoded, kpl,
+    magic, spelling,
 };
-use crate::json::{Elements, Members, Span, Tape, unescape_into};
-
-/// The standard alphabet, padded or not: the AWS tools pad, some archivers strip the padding.
-const BASE64: GeneralPurpose = GeneralPurpose::new(
-    &alphabet::STANDARD,
-    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
-);
+use crate::json::{Elements, Members, Parsed, Span, Tape, unescape_into};
 
 /// The begin of the message that CloudTrail sends to a new topic.
 pub(super) const VALIDATION: &str = "CloudTrail validation message";
@@ -57,13 +50,14 @@ impl Extractor {
     ) {
         match value.span.first(value.text) {
             b'{' => self.object(job, value, context),
-            b'[' => self.nested_value(job, value.span.raw(value.text), context),
+            b'[' => self.unknown_array(job, value, context),
             b'"' => self.string(job, value.text, value.span, context),
             _ => job.not_cloudtrail(context.fallback),
         }
     }
 
-    /// Hands on the object if it is a record, goes on with its content if it is a wrapper, else counts it.
+    /// Hands on the object if it is a record, goes on with its content if it is a wrapper, searches it if it
+    /// is neither.
     pub(super) fn object(
         &mut self,
         job: &mut Job<'_>,
@@ -71,15 +65,44 @@ impl Extractor {
         context: DocumentContext,
     ) {
         match classify(value.text, value.members) {
-            ObjectClass::Record(kind) => {
-                job.record(value, kind, context);
-            }
-            ObjectClass::Unknown => job.not_cloudtrail(context.fallback),
+            ObjectClass::Record(kind) => job.record(value, None, kind, context),
+            ObjectClass::Respelled(kind) => self.respelled(job, value, kind, context),
+            ObjectClass::Unknown => self.unknown_object(job, value, context),
             ObjectClass::Foreign(kind) => job.not_cloudtrail(kind),
+            ObjectClass::Searched(kind) => {
+                self.unknown_object(job, value, context.with_fallback(kind));
+            }
             ObjectClass::Wrapper(_) if context.depth >= MAX_WRAPPERS => {
                 too_many_wrappers(job, context);
             }
-            ObjectClass::Wrapper(wrapper) => self.wrapper(job, value, wrapper, context),
+            ObjectClass::Wrapper(wrapper) => {
+                let search = job.search.begin();
+                self.wrapper(job, value, wrapper, context);
+                if !job.search.has_found(&search) {
+                    match respelled_kind(value.text, value.members) {
+                        Some(kind) => self.respelled(job, value, kind, context),
+                        None => self.search_beside(job, value, wrapper, (&search, context)),
+                    }
+                }
+                job.end_search();
+            }
+        }
+    }
+
+    /// Hands on a record in another spelling.
+    fn respelled(
+        &mut self,
+        job: &mut Job<'_>,
+        value: ValueRef<'_>,
+        kind: RecordKind,
+        context: DocumentContext,
+    ) {
+        let text = spelling::respell(value.text, value.members);
+        let mut tape = Tape::default();
+        if let Parsed::Document { start, end } = tape.parse(&text, 0) {
+            let record = ValueRef::document(&text, &tape, start..end);
+            let original = value.span.raw(value.text);
+            job.record(record, Some(original), kind, context);
         }
     }
 
@@ -138,7 +161,13 @@ impl Extractor {
     }
 
     /// Takes the content of a string.
-    fn string(&mut self, job: &mut Job<'_>, text: &str, span: Span, context: DocumentContext) {
+    pub(super) fn string(
+        &mut self,
+        job: &mut Job<'_>,
+        text: &str,
+        span: Span,
+        context: DocumentContext,
+    ) {
         let context = context.nested();
         let raw = &text[span.start as usize + 1..span.end as usize - 1];
         if !span.escaped {
@@ -154,7 +183,7 @@ impl Extractor {
     fn nested_text(&mut self, job: &mut Job<'_>, text: &str, context: DocumentContext) {
         let first = text.as_bytes().get(skip_separators(text, 0));
         // A log message may have its event after other text.
-        let may_have_records = || memchr::memmem::find(text.as_bytes(), RECORD_MARK).is_some();
+        let may_have_records = || has_record_mark(text);
         match first {
             Some(b'C') if text.starts_with(VALIDATION) => {
                 job.not_cloudtrail(ForeignKind::ValidationNotice);
@@ -165,6 +194,9 @@ impl Extractor {
                 }
                 self.documents(job, Chunk::whole(text, context));
             }
+            Some(_) if let Some(bytes) = encoded::decode(text) => {
+                self.nested_bytes(job, &bytes, context.nested());
+            }
             _ => job.not_cloudtrail(context.fallback),
         }
     }
@@ -172,13 +204,12 @@ impl Extractor {
     fn base64(&mut self, job: &mut Job<'_>, text: &str, span: Span, context: DocumentContext) {
         let context = context.nested().with_fallback(ForeignKind::Payload);
         let mut bytes = std::mem::take(&mut self.level(context.depth).bytes);
-        bytes.clear();
         let raw = &text[span.start as usize + 1..span.end as usize - 1];
         // JSON may write the alphabet's slash as `\/`.
         let raw = crate::json::unescape(raw);
-        match BASE64.decode_vec(raw.as_bytes(), &mut bytes) {
-            Ok(()) => self.nested_bytes(job, &bytes, context),
-            Err(_) => job.not_cloudtrail(context.fallback),
+        match encoded::decode_into(&raw, &mut bytes) {
+            true => self.nested_bytes(job, &bytes, context),
+            false => self.nested_text(job, &raw, context),
         }
         self.level(context.depth).bytes = bytes;
     }
@@ -250,7 +281,7 @@ impl Extractor {
     }
 }
 
-fn too_many_wrappers(job: &mut Job<'_>, context: DocumentContext) {
+pub(super) fn too_many_wrappers(job: &mut Job<'_>, context: DocumentContext) {
     let location = job.location.at_byte(context.byte);
     let detail = format!("more than {MAX_WRAPPERS} wrappers inside each other");
     job.reject(location, "too many wrappers", detail, b"");

@@ -191,7 +191,7 @@ impl Decoder {
         let Some(columns) = &mut self.unmapped_columns else {
             return;
         };
-        columns.fields.collect(record.text, record.members);
+        columns.fields.collect(record);
         if let Some(builder) = columns.unmapped
             && !columns.fields.unmapped.is_empty()
         {

@@ -17,6 +17,7 @@ pub(super) fn each_record(text: &str, mut each: impl FnMut(&Record<'_>)) {
             text,
             span: element.value,
             members: tape.members_of(element),
+            original: None,
             kind: RecordKind::Event,
             origin: &Arc::from("made"),
             byte: 100 + index as u64,

@@ -6,7 +6,8 @@ use super::columns::{ColumnClass, ColumnType, catalog};
 use super::keys::Keys;
 use super::time;
 use super::value::Value;
-use crate::json::{Elements, Member, unescape};
+use crate::envelope::Record;
+use crate::json::{Elements, Member, Members, unescape};
 
 /// The fields of a record that have a column, with its type.
 struct KnownFields {
@@ -51,8 +52,9 @@ impl Default for UnmappedFields {
 }
 
 impl UnmappedFields {
-    /// Replaces the contents with the fields of the record with these members.
-    pub(super) fn collect(&mut self, text: &str, members: &[Member]) {
+    /// Replaces the contents with the fields of `record`.
+    pub(super) fn collect(&mut self, record: &Record<'_>) {
+        let (text, members) = (record.text, record.members);
         self.unmapped.clear();
         self.nulls.clear();
         self.fields.clear();
@@ -83,15 +85,29 @@ impl UnmappedFields {
                 }
                 _ => {}
             }
-            self.unmapped
-                .push(if self.unmapped.is_empty() { '{' } else { ',' });
-            self.unmapped.push('"');
-            self.unmapped.push_str(member.key.raw(text));
-            self.unmapped.push_str("\":");
-            self.unmapped.push_str(value.raw());
+            push_member(&mut self.unmapped, member.key.raw(text), value.raw());
+        }
+        if let Some(original) = record.original {
+            self.keep_texts(original);
         }
         if !self.unmapped.is_empty() {
             self.unmapped.push('}');
+        }
+    }
+
+    /// Adds the fields of the record as it came that are text there and an object in their column.
+    fn keep_texts(&mut self, original: &str) {
+        for (key, value) in Members::new(original) {
+            let name = key.raw(original);
+            let field = self.known.keys.find(name.as_bytes());
+            let is_text_of_json = field.is_some_and(|field| {
+                let (known, column_type) = self.known.fields[field];
+                known == name && matches!(column_type, ColumnType::Json | ColumnType::Resources)
+            });
+            let raw = value.raw(original);
+            if is_text_of_json && (raw.starts_with("\"{") || raw.starts_with("\"[")) {
+                push_member(&mut self.unmapped, name, raw);
+            }
         }
     }
 }
@@ -105,6 +121,15 @@ impl KnownFields {
             true => self.keys.find(unescape(key).as_bytes()),
         }
     }
+}
+
+/// Appends a member to the text of an object that has no end yet.
+fn push_member(object: &mut String, key: &str, value: &str) {
+    object.push(if object.is_empty() { '{' } else { ',' });
+    object.push('"');
+    object.push_str(key);
+    object.push_str("\":");
+    object.push_str(value);
 }
 
 /// Returns whether a column of this type restores the value exactly.
