@@ -1913,3 +1913,38 @@ fn the_answer_does_not_depend_on_the_names_of_files() {
     let keys = "objects_by_key=region in (us-east-1) and delivered >= 2026-07-13T23:00Z";
     assert!(plan.contains(keys), "{plan}");
 }
+
+#[test]
+fn what_is_written_can_be_asked_again() {
+    let place = Place::new();
+    let null_and_new = BOB.replace("\"b1\"", "\"d1\"").replace(
+        "\"eventID\"",
+        "\"newField\":[1],\"resources\":[{\"ARN\":\"x\",\"type\":\"y\"}],\"eventID\"",
+    );
+    place.write("logs/d.json", null_and_new);
+    let all = "SELECT * FROM events ORDER BY eventID";
+    let rows = |source: &str| place.run(&["query", all, source, "--format", "ndjson"]);
+    let expected = rows("logs");
+    assert_eq!(expected.lines().count(), 4, "{expected}");
+    for columns in ["*", "record", "*, record", "source_uri, record, actor"] {
+        for ending in ["ndjson", "json", "csv"] {
+            let file = format!("saved.{ending}");
+            let query = format!("SELECT {columns} FROM events");
+            assert_eq!(place.run(&["query", &query, "logs", "-o", &file]), "");
+            assert_eq!(rows(&file), expected, "{columns}, {ending}");
+        }
+    }
+    let count = "SELECT count(*) FROM events";
+    let both = [
+        "query",
+        count,
+        "logs",
+        "saved.csv",
+        "saved.json",
+        "--dedup",
+        "--format",
+        "csv",
+    ];
+    let said = place.run(&both);
+    assert!(said.contains("4 events; 8 duplicates left out"), "{said}");
+}

@@ -3,8 +3,8 @@
 
 use serde_json::{Value, json};
 
-use crate::feed::{Fed, feed};
-use crate::made::{base64, gzip, quoted, record};
+use crate::feed::{Fed, feed, feed_stream};
+use crate::made::{base64, gzip, pretty, quoted, record};
 
 /// Returns the records of `text`, after a check that nothing else was in it.
 fn read(text: &str) -> Vec<Value> {
@@ -248,4 +248,88 @@ fn a_record_is_a_record_in_any_spelling() {
         );
         assert_eq!(fed.spelled[0], event, "{text}");
     }
+}
+
+#[test]
+fn csv_is_read_where_its_cells_hold_events() {
+    let events: Vec<String> = (0..3).map(record).collect();
+    let values: Vec<Value> = events
+        .iter()
+        .map(|event| serde_json::from_str(event).unwrap())
+        .collect();
+    let cell = |text: &str| format!("\"{}\"", text.replace('"', "\"\""));
+    let rows = |row: &dyn Fn(&str) -> String| -> String {
+        events.iter().map(|event| row(event) + "\n").collect()
+    };
+    let time = "2026-03-04 05:06:07.000";
+    for csv in [
+        format!(
+            "@timestamp,@message\n{}",
+            rows(&|event| format!("{time},{}", cell(event)))
+        ),
+        format!("@message\n{}", rows(&cell)),
+        format!("record\n{}", rows(&cell)),
+        format!(
+            "\u{feff}@message,@logStream\n{}",
+            rows(&|event| format!("{},x", cell(event)))
+        ),
+        format!(
+            "id,eventjson,x\n{}",
+            rows(&|event| format!("1,{},", cell(event)))
+        ),
+        rows(&|event| format!("1,{}", cell(event))),
+        format!(
+            "a,b\n{}",
+            rows(&|event| format!("{},", cell(&pretty(event))))
+        ),
+    ] {
+        for bytes in [
+            csv.clone(),
+            csv.replace('\n', "\r\n"),
+            csv.trim_end().to_owned(),
+        ] {
+            let fed = feed(bytes.clone());
+            assert_eq!(fed.spelled, values, "{csv}: {fed:?}");
+            assert_eq!(
+                (fed.rejects.len(), fed.others(), fed.outcome.salvaged),
+                (0, 0, 0),
+                "{fed:?}"
+            );
+            let streamed = feed_stream(bytes.as_bytes(), &[1, 7, 4096]);
+            assert_eq!(streamed, fed);
+        }
+    }
+    let text = format!(
+        "x,@message\n1,{}\n2,none\n3,{}\n",
+        cell(&events[0]),
+        cell(&events[1][..500])
+    );
+    let fed = feed(text);
+    assert_eq!(
+        (fed.records.len(), fed.others(), fed.rejects.len()),
+        (1, 1, 1),
+        "{fed:?}"
+    );
+}
+
+#[test]
+fn a_row_of_fields_is_its_record() {
+    let csv = "eventversion,useridentity,eventtime,eventsource,eventname,readonly,resources,errormessage,nullfields,unmapped\n\
+        1.08,\"{\"\"userName\"\":\"\"m\"\"}\",2026-03-04T05:06:07Z,rds.amazonaws.com,ModifyDBCluster,true,\"[{\"\"arn\"\":\"\"a\"\"}]\",'=x,\"[\"\"responseElements\"\"]\",\"{\"\"new\"\":5}\"\n\
+        1.08,,2026-03-04T05:06:07Z,rds.amazonaws.com,DeleteDBCluster,false,,,,\n";
+    let fed = feed(csv);
+    assert_eq!(
+        fed.spelled,
+        [
+            json!({
+                "eventVersion": "1.08", "userIdentity": {"userName": "m"}, "eventTime": "2026-03-04T05:06:07Z",
+                "eventSource": "rds.amazonaws.com", "eventName": "ModifyDBCluster", "readOnly": true,
+                "resources": [{"ARN": "a"}], "errorMessage": "=x", "responseElements": null, "new": 5,
+            }),
+            json!({
+                "eventVersion": "1.08", "eventTime": "2026-03-04T05:06:07Z", "eventSource": "rds.amazonaws.com",
+                "eventName": "DeleteDBCluster", "readOnly": false,
+            }),
+        ]
+    );
 }

@@ -78,19 +78,62 @@ pub(super) const LIST_KEYS: &[&str] = &[
 /// A key that nearly every record has. Damaged JSON that contains it is taken for damaged records.
 const RECORD_MARK: &[u8] = b"eventVersion";
 
-/// The fields of records, and whether they hold objects or arrays.
+/// A field of records.
+#[derive(Clone, Copy)]
+pub(super) struct RecordField {
+    /// The name in CloudTrail's spelling.
+    pub(super) name: &'static str,
+    /// Whether its values are objects or arrays.
+    pub(super) is_container: bool,
+    /// Whether its values are `true` or `false`.
+    pub(super) is_flag: bool,
+}
+
+impl RecordField {
+    /// Returns whether the key is the field's name, in any case.
+    pub(super) fn is_named(&self, key: &str) -> bool {
+        self.name.eq_ignore_ascii_case(key)
+    }
+}
+
+const fn scalar(name: &'static str) -> RecordField {
+    RecordField {
+        name,
+        is_container: false,
+        is_flag: false,
+    }
+}
+
+const fn container(name: &'static str) -> RecordField {
+    RecordField {
+        name,
+        is_container: true,
+        is_flag: false,
+    }
+}
+
+const fn flag(name: &'static str) -> RecordField {
+    RecordField {
+        name,
+        is_container: false,
+        is_flag: true,
+    }
+}
+
+/// The fields of records.
 #[rustfmt::skip]
-pub(super) const RECORD_FIELDS: &[(&str, bool)] = &[
-    ("eventVersion", false), ("userIdentity", true), ("eventTime", false), ("eventSource", false),
-    ("eventName", false), ("awsRegion", false), ("sourceIPAddress", false), ("userAgent", false),
-    ("errorCode", false), ("errorMessage", false), ("requestParameters", true), ("responseElements", true),
-    ("additionalEventData", true), ("requestID", false), ("eventID", false), ("eventType", false),
-    ("apiVersion", false), ("managementEvent", false), ("readOnly", false), ("resources", true),
-    ("recipientAccountId", false), ("serviceEventDetails", true), ("sharedEventID", false),
-    ("vpcEndpointId", false), ("vpcEndpointAccountId", false), ("eventCategory", false), ("addendum", true),
-    ("sessionCredentialFromConsole", false), ("eventContext", true), ("edgeDeviceDetails", true),
-    ("tlsDetails", true), ("annotation", true), ("insightDetails", true), ("accountId", false),
-    ("timeWindow", true), ("summary", true),
+pub(super) const RECORD_FIELDS: &[RecordField] = &[
+    scalar("eventVersion"), container("userIdentity"), scalar("eventTime"), scalar("eventSource"),
+    scalar("eventName"), scalar("awsRegion"), scalar("sourceIPAddress"), scalar("userAgent"),
+    scalar("errorCode"), scalar("errorMessage"), container("requestParameters"),
+    container("responseElements"), container("additionalEventData"), scalar("requestID"),
+    scalar("eventID"), scalar("eventType"), scalar("apiVersion"), flag("managementEvent"),
+    flag("readOnly"), container("resources"), scalar("recipientAccountId"),
+    container("serviceEventDetails"), scalar("sharedEventID"), scalar("vpcEndpointId"),
+    scalar("vpcEndpointAccountId"), scalar("eventCategory"), container("addendum"),
+    flag("sessionCredentialFromConsole"), container("eventContext"), container("edgeDeviceDetails"),
+    container("tlsDetails"), container("annotation"), container("insightDetails"), scalar("accountId"),
+    container("timeWindow"), container("summary"),
 ];
 
 /// A condition on a member of an object.
@@ -167,6 +210,8 @@ const RULES: &[Rule] = &[
     // Firehose, Kinesis.
     (&[Text("data")], Wraps(Content::Base64)),
     (&[Text("Data")], Wraps(Content::Base64)),
+    // A row of the column `record`.
+    (&[Text("record")], Wraps(Content::Text(Kind::OtherJson))),
     // `aws logs get-query-results`.
     (&[Array("results")], Wraps(Content::InsightsRows)),
     // A log file, and the answers of APIs.

@@ -80,9 +80,9 @@ impl Extractor {
             _ if text.starts_with(VALIDATION) => ForeignKind::ValidationNotice,
             _ if text.trim_end() == EXPORT_MARKER => ForeignKind::ExportTest,
             (None, Some(Header::QueryResults)) => ForeignKind::QueryResultCsv,
-            (None, Some(Header::EventHistory)) => {
-                console_csv::records(text.as_bytes(), |json| {
-                    self.documents(job, Chunk::whole(json, context.nested()));
+            (None, Some(kind)) => {
+                console_csv::records(kind, text.as_bytes(), |json, byte| {
+                    self.documents(job, Chunk::whole(json, context.csv_row(byte)));
                 });
                 return true;
             }
@@ -362,7 +362,10 @@ fn check_end(chunk: Chunk<'_>, range: Range<usize>) -> Result<(), SyntaxError> {
     // Strings with records in them are written back to back by some streams.
     let ends_itself = match bytes[range.start] {
         b'{' | b'[' => true,
-        b'"' => has_record_mark(&chunk.text[range.clone()]),
+        b'"' => {
+            let string = &chunk.text[range.clone()];
+            string[1..].starts_with(['{', '[']) && has_record_mark(string)
+        }
         _ => false,
     };
     if ends_itself {

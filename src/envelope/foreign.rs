@@ -55,6 +55,8 @@ pub(super) enum ForeignKind {
     Xz,
     /// Compression inside compression, deeper than the limit.
     CompressedTooOften,
+    /// A row of a CSV file in which others have events.
+    CsvRow,
     /// A table of query results as CSV.
     QueryResultCsv,
 }
@@ -73,6 +75,7 @@ impl ForeignKind {
                 | Self::LogMessage
                 | Self::LogLine
                 | Self::InsightsRow
+                | Self::CsvRow
         )
     }
 
@@ -109,6 +112,7 @@ impl ForeignKind {
             Self::Zip => "zip archive (unpack it first)",
             Self::Xz => "xz archive (unpack it first)",
             Self::CompressedTooOften => "compressed more than four times over",
+            Self::CsvRow => "CSV row without an event",
             Self::QueryResultCsv => {
                 "CSV of query results (lossy: query the original events instead)"
             }

@@ -357,6 +357,15 @@ impl DocumentContext {
         Self { fallback, ..self }
     }
 
+    /// Returns the context of the JSON made of the CSV row `byte` bytes on.
+    fn csv_row(self, byte: u64) -> Self {
+        let row = self.with_fallback(ForeignKind::CsvRow);
+        Self {
+            byte: self.byte + byte,
+            ..row.nested()
+        }
+    }
+
     /// Returns the context of text `offset` bytes on. Nested text keeps the offset of the document
     /// around it.
     fn at_offset(self, offset: usize) -> Self {

@@ -3,14 +3,20 @@
 
 use std::borrow::Cow;
 
-use super::classify::RECORD_FIELDS;
+use super::classify::{RECORD_FIELDS, RecordField};
 use crate::json::{Elements, Member, Members, Parsed, Span, Tape, skip_space, unescape};
 
 /// The column that is in every row of `SELECT *` and in no record: fields that are null.
-const NULL_FIELDS: &str = "nullFields";
+pub(super) const NULL_FIELDS: &str = "nullFields";
 
 /// The column of a row of `SELECT *` with the fields that have none.
 const UNMAPPED: &str = "unmapped";
+
+/// The field of records whose keys tables have in lower case.
+const RESOURCES: &str = "resources";
+
+/// The keys of an element of `resources`.
+const RESOURCE_KEYS: [&str; 3] = ["ARN", "accountId", "type"];
 
 /// Returns the record with these members in CloudTrail's spelling.
 ///
@@ -57,9 +63,44 @@ pub(super) fn respell(text: &str, members: &[Member]) -> String {
         }
     }
     for (key, value) in Members::new(unmapped) {
-        record.add(key.raw(unmapped), value.raw(unmapped));
+        let field = Field::new(unmapped, key, value);
+        let is_text = field
+            .known
+            .is_some_and(|known| known.is_container && known.name == field.key);
+        match field.container().filter(|_| is_text) {
+            Some(container) => record.add(field.raw_key, &container),
+            None => record.add(field.raw_key, field.value),
+        }
     }
     record.finish()
+}
+
+/// Returns the list of resources with its keys in CloudTrail's spelling, and without the NULLs of tables.
+fn resources(list: &str) -> String {
+    if !list.starts_with('[') {
+        return list.to_owned();
+    }
+    let mut elements = Vec::new();
+    for element in Elements::at(list, 0) {
+        if element.first(list) != b'{' {
+            elements.push(element.raw(list).to_owned());
+            continue;
+        }
+        let mut resource = Builder::default();
+        for (key, value) in Members::at(list, element.start as usize) {
+            let key = key.raw(list);
+            let known = RESOURCE_KEYS
+                .iter()
+                .find(|name| name.eq_ignore_ascii_case(key));
+            match known {
+                Some(_) if value.raw(list) == "null" => {}
+                Some(name) => resource.add(name, value.raw(list)),
+                None => resource.add(key, value.raw(list)),
+            }
+        }
+        elements.push(resource.finish());
+    }
+    format!("[{}]", elements.join(","))
 }
 
 /// A member of a record.
@@ -67,8 +108,8 @@ struct Field<'a> {
     raw_key: &'a str,
     key: Cow<'a, str>,
     value: &'a str,
-    /// The field of records with this name in any case, and whether it holds objects or arrays.
-    known: Option<(&'static str, bool)>,
+    /// The field of records with this name in any case.
+    known: Option<&'static RecordField>,
 }
 
 impl<'a> Field<'a> {
@@ -102,17 +143,14 @@ impl<'a> Field<'a> {
     /// Splits a key like `userIdentity.userName` into field and path, unless the field is there itself.
     fn path(&self, members: &[Field<'_>]) -> Option<(&'static str, &str)> {
         let (parent, path) = self.key.split_once('.')?;
-        let (parent, _) = known(parent).filter(|(_, is_container)| *is_container)?;
-        let is_alone = !members.iter().any(|field| field.is_named(parent));
-        (is_alone && !path.is_empty()).then_some((parent, path))
+        let parent = known(parent).filter(|field| field.is_container)?;
+        let is_alone = !members.iter().any(|field| field.is_named(parent.name));
+        (is_alone && !path.is_empty()).then_some((parent.name, path))
     }
 }
 
-fn known(key: &str) -> Option<(&'static str, bool)> {
-    RECORD_FIELDS
-        .iter()
-        .find(|(name, _)| name.eq_ignore_ascii_case(key))
-        .copied()
+fn known(key: &str) -> Option<&'static RecordField> {
+    RECORD_FIELDS.iter().find(|field| field.is_named(key))
 }
 
 /// Returns whether the text is one JSON object or array.
@@ -155,13 +193,15 @@ impl<'a> Builder<'a> {
     }
 
     fn add_field(&mut self, field: &Field<'_>) {
-        match field.known {
-            Some((name, true)) => match field.container() {
-                Some(container) => self.add(name, &container),
-                None => self.add(name, field.value),
-            },
-            Some((name, false)) => self.add(name, field.value),
-            None => self.add(field.raw_key, field.value),
+        match (field.known, field.container()) {
+            (Some(known), Some(list)) if known.name == RESOURCES => {
+                self.add(known.name, &resources(&list));
+            }
+            (Some(known), Some(container)) if known.is_container => {
+                self.add(known.name, &container);
+            }
+            (Some(known), _) => self.add(known.name, field.value),
+            (None, _) => self.add(field.raw_key, field.value),
         }
     }
 
@@ -240,7 +280,7 @@ mod tests {
             respelled(row),
             serde_json::json!({
                 "eventName": "a", "userIdentity": {"userName": "b"}, "requestParameters": "none",
-                "resources": [{"arn": "c"}], "userAgent": "{}", "Extra": "{}", "responseElements": null,
+                "resources": [{"ARN": "c"}], "userAgent": "{}", "Extra": "{}", "responseElements": null,
             })
         );
     }

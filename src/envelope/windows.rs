@@ -92,15 +92,15 @@ impl Extractor {
         stream: &mut Stream<'_>,
         context: DocumentContext,
     ) -> bool {
-        let line = head.split(|&byte| byte == b'\n').next().unwrap_or_default();
-        let header = std::str::from_utf8(line).ok().and_then(console_csv::header);
+        let valid = std::str::from_utf8(head).map_or_else(|error| error.valid_up_to(), str::len);
+        let text = std::str::from_utf8(&head[..valid]);
+        let header = text.ok().and_then(console_csv::header);
         let kind = match (unread_file(head), header) {
             (Some(kind), _) => kind,
             (None, Some(Header::QueryResults)) => ForeignKind::QueryResultCsv,
-            (None, Some(Header::EventHistory)) => {
-                let context = context.nested();
-                let bytes = console_csv::records(head.chain(stream), |json| {
-                    self.documents(job, Chunk::whole(json, context));
+            (None, Some(kind)) => {
+                let bytes = console_csv::records(kind, head.chain(stream), |json, byte| {
+                    self.documents(job, Chunk::whole(json, context.csv_row(byte)));
                 });
                 job.outcome.decompressed_bytes += bytes.saturating_sub(head.len() as u64);
                 return true;

@@ -95,8 +95,13 @@ impl UnmappedFields {
         }
     }
 
-    /// Adds the fields of the record as it came that are text there and an object in their column.
+    /// Adds the fields of the record as it came that are text there and an object in their column. Rows of
+    /// tables, whose keys are in lower case, have such text in all of them.
     fn keep_texts(&mut self, original: &str) {
+        let is_record = |name: &str| matches!(name, "eventVersion" | "eventName");
+        if !Members::new(original).any(|(key, _)| is_record(key.raw(original))) {
+            return;
+        }
         for (key, value) in Members::new(original) {
             let name = key.raw(original);
             let field = self.known.keys.find(name.as_bytes());
