@@ -86,7 +86,8 @@ impl Extractor {
                     self.zip(job, file, context);
                 }
                 Err(error) => {
-                    let detail = format!("cannot keep the zip archive in a temporary file: {error}");
+                    let detail =
+                        format!("cannot keep the zip archive in a temporary file: {error}");
                     job.reject(job.location.clone(), "unreadable file", detail, b"");
                 }
             },
@@ -107,7 +108,8 @@ impl Extractor {
                         break;
                     }
                     let name = archive.name_for_index(index).and_then(Result::ok);
-                    let name = name.map_or_else(|| format!("file {index}"), |name| name.into_owned());
+                    let name =
+                        name.map_or_else(|| format!("file {index}"), |name| name.into_owned());
                     match archive.by_index(index) {
                         Ok(file) if !file.is_file() => {}
                         Ok(file) => {
@@ -145,7 +147,10 @@ impl Extractor {
             if progress.stopped {
                 break;
             }
-            let name = file.name().map(|name| name.into_owned()).unwrap_or_default();
+            let name = file
+                .name()
+                .map(|name| name.into_owned())
+                .unwrap_or_default();
             if file.is_file() && !self.entry(job, progress, (&name, file), context) {
                 return false;
             }
@@ -253,7 +258,7 @@ impl Extractor {
             }
             fault.is_none()
         });
-        progress.has_content |= !job.outcome.empty;
+        progress.has_content |= !job.outcome.empty || job.rejects > rejects;
         is_sound
     }
 
@@ -334,9 +339,8 @@ fn drain(mut reader: impl Read) -> std::io::Result<u64> {
 
 /// Returns whether a file is hidden, or in a folder that is: `.x` and `_x`, as in folders of sources.
 fn is_hidden(name: &str) -> bool {
-    name.split(['/', '\\']).any(|part| {
-        part.starts_with(['.', '_']) && !matches!(part, "." | "..")
-    })
+    name.split(['/', '\\'])
+        .any(|part| part.starts_with(['.', '_']) && !matches!(part, "." | ".."))
 }
 
 fn zip_fault(error: &ZipError) -> ArchiveFault {
@@ -370,6 +374,10 @@ fn tar_fault(error: &Error) -> ArchiveFault {
 
 fn entry_fault(error: &Error) -> ArchiveFault {
     let reason = match error.kind() {
+        ErrorKind::Unsupported => {
+            let detail = format!("zip archive: {error}; unpack it and read the files");
+            return (UNREAD_FORMAT, detail);
+        }
         ErrorKind::UnexpectedEof => "truncated archive",
         ErrorKind::InvalidData | ErrorKind::InvalidInput | ErrorKind::Other => "damaged archive",
         _ => "unreadable file",
@@ -431,7 +439,11 @@ impl<R: Read> Read for TarReader<R> {
         self.limit.set(left);
         let bytes = &buffer[..count];
         let zeros = bytes.iter().rev().take_while(|byte| **byte == 0).count();
-        let before = if zeros == count { self.trailing_zeros.get() } else { 0 };
+        let before = if zeros == count {
+            self.trailing_zeros.get()
+        } else {
+            0
+        };
         self.trailing_zeros.set(before + zeros as u64);
         Ok(count)
     }

@@ -169,7 +169,10 @@ impl<R: Read> Read for RetryInterrupted<R> {
 /// Takes compression off, layer by layer.
 fn layer<'r>(mut reader: Box<dyn Read + 'r>, faults: &Faults, left: usize) -> Box<dyn Read + 'r> {
     let mut head = Vec::new();
-    if let Err(error) = (&mut reader).take(magic::HEAD_BYTES as u64).read_to_end(&mut head) {
+    if let Err(error) = (&mut reader)
+        .take(magic::HEAD_BYTES as u64)
+        .read_to_end(&mut head)
+    {
         record_fault(faults, reason(None, &error), &error, 0);
     }
     let format = magic::compression(&head);

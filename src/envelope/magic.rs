@@ -107,9 +107,8 @@ fn is_zlib(bytes: &[u8]) -> bool {
 }
 
 fn is_printable(text: &str) -> bool {
-    text.chars().all(|char| {
-        !char.is_control() || super::text::is_separator(char)
-    })
+    text.chars()
+        .all(|char| !char.is_control() || super::text::is_separator(char))
 }
 
 /// Returns whether `bytes` begin as `lzma` writes: the usual properties, a dictionary of some 64 KiB to
@@ -198,11 +197,7 @@ const UNREAD: &[Unread] = &[
         "lzop file",
         "decompress it (lzop -dc FILE | auroratrail query SQL -)",
     ),
-    (
-        b"MSCF",
-        "cabinet archive",
-        "unpack it and read the files",
-    ),
+    (b"MSCF", "cabinet archive", "unpack it and read the files"),
     (b"PAR1", "Parquet file", "query the original events instead"),
     (
         b"PARE",
@@ -210,7 +205,11 @@ const UNREAD: &[Unread] = &[
         "query the original events instead",
     ),
     (b"ORC", "ORC file", "convert it to JSON lines"),
-    (b"Obj\x01", "Avro file", "convert it to JSON lines (avro-tools tojson FILE)"),
+    (
+        b"Obj\x01",
+        "Avro file",
+        "convert it to JSON lines (avro-tools tojson FILE)",
+    ),
     (b"ARROW1", "Arrow file", "query the original events instead"),
     (
         b"\xff\xff\xff\xff",
