@@ -6,8 +6,8 @@ use serde_json::Value;
 
 use crate::feed::{Fed, feed, feed_stream, value};
 use crate::made::{
-    aggregated, base64, bzip2, gzip, insight, kpl, pretty, quoted, record, subscription, utf16le,
-    zstd,
+    aggregated, base64, bzip2, gzip, hadoop_snappy, insight, kpl, lz4, lzma, pretty, quoted,
+    record, snappy, subscription, tar, utf16le, xz, zip, zlib, zstd,
 };
 
 /// Writes `document` in each shape: the name of the shape, the bytes, and the number of copies.
@@ -116,6 +116,47 @@ fn shapes(document: &str) -> Vec<(&'static str, Vec<u8>, usize)> {
             "bzip2 streams",
             [bzip2(document), bzip2(document)].concat(),
             2,
+        ),
+        ("zlib", zlib(document), 1),
+        (
+            "zlib lines",
+            [&zlib(document)[..], b"\n", &zlib(document), b"\n"].concat(),
+            2,
+        ),
+        ("xz", xz(document), 1),
+        (
+            "xz streams",
+            [&xz(document)[..], &xz(document), b"\n", &xz(document)].concat(),
+            3,
+        ),
+        ("lzma", lzma(document), 1),
+        ("lz4", lz4(document), 1),
+        ("lz4 frames", [lz4(document), lz4(document)].concat(), 2),
+        ("snappy", snappy(document), 1),
+        (
+            "snappy streams",
+            [snappy(document), snappy(document)].concat(),
+            2,
+        ),
+        ("Hadoop's snappy", hadoop_snappy(document), 1),
+        (
+            "zip",
+            zip(&[
+                ("a.json", bytes(document)),
+                ("b/c.gz", gzip(document)),
+                ("b/empty", Vec::new()),
+            ]),
+            2,
+        ),
+        (
+            "tar",
+            tar(&[("a.json", bytes(document)), ("b/c.json.xz", xz(document))]),
+            2,
+        ),
+        (
+            "compressed tar",
+            gzip(tar(&[("a.json", bytes(document))])),
+            1,
         ),
         ("zstd of gzip", zstd(gzip(document)), 1),
         ("gzip of bzip2", gzip(bzip2(document)), 1),
@@ -868,8 +909,9 @@ fn results_of_cloudtrail_lake_queries_are_recognised() {
 #[test]
 fn parquet_and_iceberg_are_recognised() {
     let parquet = [b"PAR1".as_slice(), &[21, 4, 21, 0, 0xff, 0x80], b"PAR1"].concat();
-    is_other(&feed(parquet.clone()));
-    is_other(&feed_stream(&parquet, &[1]));
+    let rejects = ["unread format: Parquet file: query the original events instead"];
+    assert_eq!(feed(parquet.clone()).rejects, rejects);
+    assert_eq!(feed_stream(&parquet, &[1]).rejects, rejects);
     is_not_cloudtrail(
         r#"{"format-version":2,"table-uuid":"9c12d441-03fe-4693-9a96-a0705ddf69c1","location":"s3://b/t","last-sequence-number":34,"schemas":[],"snapshots":[]}"#,
     );

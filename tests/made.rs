@@ -137,6 +137,76 @@ pub fn bzip2(bytes: impl AsRef<[u8]>) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
+pub fn zlib(bytes: impl AsRef<[u8]>) -> Vec<u8> {
+    let mut encoder = flate2::write::ZlibEncoder::new(Vec::new(), Compression::new(6));
+    encoder.write_all(bytes.as_ref()).unwrap();
+    encoder.finish().unwrap()
+}
+
+pub fn xz(bytes: impl AsRef<[u8]>) -> Vec<u8> {
+    let options = lzma_rust2::XzOptions::with_preset(1);
+    let mut encoder = lzma_rust2::XzWriter::new(Vec::new(), options).unwrap();
+    encoder.write_all(bytes.as_ref()).unwrap();
+    encoder.finish().unwrap()
+}
+
+pub fn lzma(bytes: impl AsRef<[u8]>) -> Vec<u8> {
+    let options = lzma_rust2::LzmaOptions::with_preset(1);
+    let size = Some(bytes.as_ref().len() as u64);
+    let mut encoder = lzma_rust2::LzmaWriter::new_use_header(Vec::new(), &options, size).unwrap();
+    encoder.write_all(bytes.as_ref()).unwrap();
+    encoder.finish().unwrap()
+}
+
+pub fn lz4(bytes: impl AsRef<[u8]>) -> Vec<u8> {
+    let mut encoder = lz4_flex::frame::FrameEncoder::new(Vec::new());
+    encoder.write_all(bytes.as_ref()).unwrap();
+    encoder.finish().unwrap()
+}
+
+/// Compresses in snappy's framing format.
+pub fn snappy(bytes: impl AsRef<[u8]>) -> Vec<u8> {
+    let mut encoder = snap::write::FrameEncoder::new(Vec::new());
+    encoder.write_all(bytes.as_ref()).unwrap();
+    encoder.into_inner().unwrap()
+}
+
+/// Compresses as Hadoop does, in blocks of 4 KiB.
+pub fn hadoop_snappy(bytes: impl AsRef<[u8]>) -> Vec<u8> {
+    let mut out = Vec::new();
+    for block in bytes.as_ref().chunks(4096) {
+        let piece = snap::raw::Encoder::new().compress_vec(block).unwrap();
+        out.extend((block.len() as u32).to_be_bytes());
+        out.extend((piece.len() as u32).to_be_bytes());
+        out.extend(piece);
+    }
+    out
+}
+
+/// Packs files into a zip archive.
+pub fn zip(files: &[(&str, Vec<u8>)]) -> Vec<u8> {
+    let mut writer = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    for (name, bytes) in files {
+        let options = zip::write::SimpleFileOptions::default()
+            .compression_method(zip::CompressionMethod::Deflated);
+        writer.start_file(*name, options).unwrap();
+        writer.write_all(bytes).unwrap();
+    }
+    writer.finish().unwrap().into_inner()
+}
+
+/// Packs files into a tar archive.
+pub fn tar(files: &[(&str, Vec<u8>)]) -> Vec<u8> {
+    let mut builder = tar::Builder::new(Vec::new());
+    for (name, bytes) in files {
+        let mut header = tar::Header::new_ustar();
+        header.set_size(bytes.len() as u64);
+        header.set_mode(0o644);
+        builder.append_data(&mut header, name, &bytes[..]).unwrap();
+    }
+    builder.into_inner().unwrap()
+}
+
 pub fn base64(bytes: impl AsRef<[u8]>) -> String {
     STANDARD.encode(bytes)
 }

@@ -5,6 +5,7 @@ mod corpus;
 mod damage;
 mod envelopes;
 mod feed;
+mod formats;
 mod fuzz;
 mod large;
 mod layering;

@@ -6,16 +6,16 @@
 use std::io::{Cursor, ErrorKind, Read};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::MAX_DECOMPRESSED_BYTES;
-use super::gzip::GzipMembers;
+use super::hadoop_snappy::HadoopSnappy;
 use super::magic::{self, Compression};
+use super::members::Members;
 use super::text::Utf16;
 
 /// A line that marks where bytes were lost; JSON never has its first byte unescaped.
 pub(super) const BREAK: &str = "\u{2}\n";
 
 /// Most compressions inside each other. `.gz` files uploaded with `Content-Encoding: gzip` make two.
-const MAX_LAYERS: usize = 4;
+pub(super) const MAX_LAYERS: usize = 4;
 
 /// Decompresses whole buffers.
 pub(super) struct Decompressor(libdeflater::Decompressor);
@@ -83,16 +83,24 @@ pub(super) struct Stream<'r> {
     text: Box<dyn Read + 'r>,
     faults: Faults,
     read_bytes: u64,
+    limit_bytes: u64,
 }
 
 impl<'r> Stream<'r> {
-    pub(super) fn new(reader: impl Read + 'r) -> Self {
+    /// Creates a stream that ends with a fault after `limit_bytes` of text.
+    pub(super) fn new(reader: impl Read + 'r, limit_bytes: u64) -> Self {
         let faults = Faults::default();
         Self {
             text: layer(Box::new(RetryInterrupted(reader)), &faults, MAX_LAYERS),
             faults,
             read_bytes: 0,
+            limit_bytes,
         }
+    }
+
+    /// Returns the list to which faults are added.
+    pub(super) fn faults(&self) -> Faults {
+        Arc::clone(&self.faults)
     }
 
     /// Takes the faults that were recorded so far.
@@ -105,17 +113,21 @@ impl<'r> Stream<'r> {
         let result = (&mut self.text).take(count as u64).read_to_end(buffer);
         let read = result.unwrap_or_else(|error| self.end_at(&error));
         self.read_bytes += read as u64;
-        if self.read_bytes > MAX_DECOMPRESSED_BYTES {
-            let error = std::io::Error::other("the rest is not read; is it a decompression bomb?");
-            record_fault(
-                &self.faults,
-                "inflates to too much",
-                &error,
-                self.read_bytes,
-            );
+        if self.read_bytes > self.limit_bytes {
+            self.end_at_limit();
             return true;
         }
         read < count
+    }
+
+    fn end_at_limit(&self) {
+        let error = std::io::Error::other("the rest is not read; is it a decompression bomb?");
+        record_fault(
+            &self.faults,
+            "inflates to too much",
+            &error,
+            self.read_bytes,
+        );
     }
 
     /// Records a failed read, which ends the text. Returns the number of bytes read, none.
@@ -127,6 +139,12 @@ impl<'r> Stream<'r> {
 
 impl Read for Stream<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        if self.read_bytes > self.limit_bytes {
+            self.end_at_limit();
+            // Says so once.
+            self.limit_bytes = u64::MAX;
+            self.text = Box::new(std::io::empty());
+        }
         let result = self.text.read(buffer);
         let read = result.unwrap_or_else(|error| self.end_at(&error));
         self.read_bytes += read as u64;
@@ -135,7 +153,7 @@ impl Read for Stream<'_> {
 }
 
 /// Retries reads that a signal interrupted, as not every decoder does.
-struct RetryInterrupted<R>(R);
+pub(super) struct RetryInterrupted<R>(pub(super) R);
 
 impl<R: Read> Read for RetryInterrupted<R> {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
@@ -151,11 +169,15 @@ impl<R: Read> Read for RetryInterrupted<R> {
 /// Takes compression off, layer by layer.
 fn layer<'r>(mut reader: Box<dyn Read + 'r>, faults: &Faults, left: usize) -> Box<dyn Read + 'r> {
     let mut head = Vec::new();
-    if let Err(error) = (&mut reader).take(magic::HEAD_BYTES).read_to_end(&mut head) {
+    if let Err(error) = (&mut reader)
+        .take(magic::HEAD_BYTES as u64)
+        .read_to_end(&mut head)
+    {
         record_fault(faults, reason(None, &error), &error, 0);
     }
     let format = magic::compression(&head);
     let order = magic::byte_order(&head);
+    let first_byte = head.first().copied().unwrap_or_default();
     let reader: Box<dyn Read + 'r> = Box::new(Cursor::new(head).chain(reader));
     let Some(format) = format.filter(|_| left > 0) else {
         return match order {
@@ -165,7 +187,24 @@ fn layer<'r>(mut reader: Box<dyn Read + 'r>, faults: &Faults, left: usize) -> Bo
     };
     let faults = Arc::clone(faults);
     let inner: Box<dyn Read + 'r> = match format {
-        Compression::Gzip => Box::new(GzipMembers::new(reader, Arc::clone(&faults))),
+        Compression::Gzip
+        | Compression::Zlib
+        | Compression::Xz
+        | Compression::Lzma
+        | Compression::Lz4 => {
+            let faults = Arc::clone(&faults);
+            Box::new(Members::new(reader, format, first_byte, faults))
+        }
+        Compression::Snappy => Box::new(EndAtFault::new(
+            snap::read::FrameDecoder::new(reader),
+            format,
+            Arc::clone(&faults),
+        )),
+        Compression::HadoopSnappy => Box::new(EndAtFault::new(
+            HadoopSnappy::new(reader),
+            format,
+            Arc::clone(&faults),
+        )),
         Compression::Bzip2 => Box::new(EndAtFault::new(
             bzip2::read::MultiBzDecoder::new(reader),
             format,
@@ -212,19 +251,17 @@ pub(super) fn push_fault(faults: &Faults, fault: StreamFault) {
 
 /// Returns the reason for the reject: damaged data, or a failure to read them.
 pub(super) fn reason(format: Option<Compression>, error: &std::io::Error) -> &'static str {
+    let Some(format) = format else {
+        return "unreadable file";
+    };
+    let [damaged, truncated] = format.reasons();
     match (format, error.kind()) {
-        (Some(Compression::Gzip), ErrorKind::UnexpectedEof) => "truncated gzip",
-        (Some(Compression::Gzip), ErrorKind::InvalidData | ErrorKind::InvalidInput) => {
-            "damaged gzip"
-        }
-        (Some(Compression::Bzip2), ErrorKind::UnexpectedEof) => "truncated bzip2",
-        (Some(Compression::Bzip2), ErrorKind::InvalidData | ErrorKind::InvalidInput) => {
-            "damaged bzip2"
-        }
-        (Some(Compression::Zstd), ErrorKind::UnexpectedEof) => "truncated zstd",
-        // zstd reports damage as `Other`, as reading may; a file that fails to read is rarer.
-        (Some(Compression::Zstd), _) => "damaged zstd",
-        _ => "unreadable file",
+        (_, ErrorKind::UnexpectedEof) => truncated,
+        (_, ErrorKind::InvalidData | ErrorKind::InvalidInput) => damaged,
+        (Compression::Gzip | Compression::Zlib | Compression::Bzip2, _) => "unreadable file",
+        (_, ErrorKind::ConnectionReset | ErrorKind::TimedOut) => "unreadable file",
+        // The other decoders report damage as `Other`, as reading may; a file that fails to read is rarer.
+        _ => damaged,
     }
 }
 

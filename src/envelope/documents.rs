@@ -8,7 +8,7 @@ use super::compression::BREAK;
 use super::console_csv::{self, Header};
 use super::foreign::ForeignKind;
 use super::lines::{Line, LoggedJson};
-use super::magic::{self, UTF8_MARK};
+use super::magic::UTF8_MARK;
 use super::salvage::BrokenDocument;
 use super::search::nothing_found;
 use super::text::{NOT_UTF8, decode_utf16, patch_utf8, skip_separators};
@@ -32,6 +32,9 @@ impl Extractor {
         bytes: &[u8],
         context: DocumentContext,
     ) {
+        if self.archive(job, bytes, context) || job.unread_format(bytes, context, "") {
+            return;
+        }
         if let Some(text) = decode_utf16(bytes) {
             return self.extract_text(job, &text, context);
         }
@@ -72,21 +75,17 @@ impl Extractor {
 
     /// Takes text in a form other than JSON. Returns whether it was in one.
     fn foreign(&mut self, job: &mut Job<'_>, text: &str, context: DocumentContext) -> bool {
-        let kind = match (
-            magic::unread_file(text.as_bytes()),
-            console_csv::header(text),
-        ) {
-            (Some(kind), _) => kind,
+        let kind = match console_csv::header(text) {
             _ if text.starts_with(VALIDATION) => ForeignKind::ValidationNotice,
             _ if text.trim_end() == EXPORT_MARKER => ForeignKind::ExportTest,
-            (None, Some(Header::QueryResults)) => ForeignKind::QueryResultCsv,
-            (None, Some(kind)) => {
+            Some(Header::QueryResults) => ForeignKind::QueryResultCsv,
+            Some(kind) => {
                 console_csv::records(kind, text.as_bytes(), |json, byte| {
                     self.documents(job, Chunk::whole(json, context.csv_row(byte)));
                 });
                 return true;
             }
-            (None, None) => return false,
+            None => return false,
         };
         job.not_cloudtrail(kind);
         true
@@ -326,8 +325,9 @@ fn is_prose(text: &str) -> bool {
 /// Counts text that lies beside log files by custom; rejects any other, as it may have been one.
 fn count_prose(job: &mut Job<'_>, text: &str, context: DocumentContext) {
     let name = job
-        .location
-        .origin
+        .entry
+        .as_deref()
+        .unwrap_or(&job.location.origin)
         .rsplit(['/', '\\'])
         .next()
         .unwrap_or_default();

@@ -17,8 +17,11 @@ const URL_SAFE: GeneralPurpose = engine(&alphabet::URL_SAFE);
 /// Fewest characters, or numbers, that may hold a record.
 const MIN_LENGTH: usize = 32;
 
-/// Characters of the begin that show whether the rest is worth decoding.
+/// Characters of the begin that show whether the text is base64.
 const HEAD: usize = 16;
+
+/// Characters of the begin, a multiple of four, that show whether the rest is worth decoding.
+const LONG_HEAD: usize = magic::HEAD_BYTES / 3 * 4;
 
 const fn engine(alphabet: &alphabet::Alphabet) -> GeneralPurpose {
     let config =
@@ -51,7 +54,12 @@ pub(super) fn decode(text: &str) -> Option<Vec<u8>> {
         return None;
     }
     let mut bytes = Vec::new();
-    if !decode_into(&text[..HEAD], &mut bytes) || !may_hold_records(&bytes) {
+    let head: String = text
+        .chars()
+        .filter(|char| !char.is_ascii_whitespace())
+        .take(LONG_HEAD)
+        .collect();
+    if !decode_into(&head, &mut bytes) || !may_hold_records(&bytes) {
         return None;
     }
     decode_into(text, &mut bytes).then_some(bytes)

@@ -47,16 +47,10 @@ pub(super) enum ForeignKind {
     ExportTest,
     /// A README or licence.
     TextBeside,
-    /// A Parquet file.
-    Parquet,
-    /// A zip archive.
-    Zip,
-    /// An xz archive.
-    Xz,
-    /// Compression inside compression, deeper than the limit.
-    CompressedTooOften,
     /// A row of a CSV file in which others have events.
     CsvRow,
+    /// A hidden file in an archive, such as those that macOS adds.
+    HiddenFile,
     /// A table of query results as CSV.
     QueryResultCsv,
 }
@@ -108,11 +102,8 @@ impl ForeignKind {
             Self::ValidationNotice => "trail validation notice",
             Self::ExportTest => "test file of a CloudWatch Logs export",
             Self::TextBeside => "text beside the log files",
-            Self::Parquet => "Parquet file (not a CloudTrail log; Security Lake?)",
-            Self::Zip => "zip archive (unpack it first)",
-            Self::Xz => "xz archive (unpack it first)",
-            Self::CompressedTooOften => "compressed more than four times over",
             Self::CsvRow => "CSV row without an event",
+            Self::HiddenFile => "hidden file in an archive",
             Self::QueryResultCsv => {
                 "CSV of query results (lossy: query the original events instead)"
             }

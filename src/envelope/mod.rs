@@ -19,6 +19,7 @@
 //! input that is not a CloudTrail event is counted by kind, and damage becomes a reject. The records
 //! of a damaged document that can still be framed count apart, as salvaged.
 
+mod archive;
 mod classify;
 mod compression;
 mod console_csv;
@@ -26,9 +27,11 @@ mod documents;
 mod encoded;
 mod foreign;
 mod gzip;
+mod hadoop_snappy;
 mod kpl;
 mod lines;
 mod magic;
+mod members;
 mod salvage;
 mod search;
 mod spelling;
@@ -73,6 +76,9 @@ const WINDOW_BYTES: usize = 4 << 20;
 /// Largest size of a document that cannot be taken apart, bytes. A CloudTrail event has 256 KB at
 /// most (1 MB in CloudTrail Lake).
 const MAX_DOCUMENT_BYTES: usize = 64 << 20;
+
+/// The reason for rejects of content in a format that is known and not read.
+const UNREAD_FORMAT: &str = "unread format";
 
 /// A CloudTrail record, still JSON.
 #[derive(Clone, Copy, Debug)]
@@ -221,6 +227,16 @@ struct Job<'s> {
     split: Option<windows::SplitDocument>,
     /// What the search of unknown JSON has found so far.
     search: search::State,
+    /// Text of all streams and archives so far, bytes.
+    text_bytes: u64,
+    /// The path in the archive of the file that is read.
+    entry: Option<String>,
+    /// Archives around the content that is read.
+    archives: usize,
+    /// The faults of the stream that is read.
+    faults: compression::Faults,
+    /// Rejects so far.
+    rejects: u64,
 }
 
 /// The facts about a document that come from around it.
@@ -296,13 +312,17 @@ impl Extractor {
 
     /// Extracts from bytes at hand: at once if they decompress in one go, else as a stream.
     fn extract_whole(&mut self, job: &mut Job<'_>, bytes: &[u8], context: DocumentContext) {
+        if magic::archive(bytes).is_some() {
+            job.count_text(bytes.len());
+            return self.extract_bytes(job, bytes, context);
+        }
         let mut buffer = std::mem::take(&mut self.whole);
         let decompressed = self
             .decompressor
             .decompress(bytes, &mut buffer, WHOLE_BYTES);
         match decompressed {
             Some(text) if magic::compression(text).is_none() => {
-                job.outcome.decompressed_bytes += text.len() as u64;
+                job.count_text(text.len());
                 self.extract_bytes(job, text, context);
             }
             _ => self.extract_reader(job, bytes, context),
@@ -311,11 +331,15 @@ impl Extractor {
     }
 
     fn extract_reader(&mut self, job: &mut Job<'_>, reader: impl Read, context: DocumentContext) {
-        let mut stream = compression::Stream::new(reader);
+        let before = job.outcome;
+        let limit = MAX_DECOMPRESSED_BYTES.saturating_sub(job.text_bytes);
+        let mut stream = compression::Stream::new(reader, limit);
+        let outer = std::mem::replace(&mut job.faults, stream.faults());
         self.extract_windows(job, &mut stream, context);
+        job.faults = outer;
         let faults = stream.take_faults();
         if faults.iter().any(|fault| fault.harms_text) {
-            job.outcome.salvage_since(&Outcome::default());
+            job.outcome.salvage_since(&before);
         }
         for fault in faults {
             let location = job.location.at_byte(fault.byte);
@@ -415,6 +439,11 @@ impl<'s> Job<'s> {
             damage: None,
             split: None,
             search: search::State::default(),
+            text_bytes: 0,
+            entry: None,
+            archives: 0,
+            faults: compression::Faults::default(),
+            rejects: 0,
         }
     }
 
@@ -461,9 +490,37 @@ impl<'s> Job<'s> {
         self.sink.not_cloudtrail(kind.label(), 1);
     }
 
+    /// Counts text that was read.
+    fn count_text(&mut self, bytes: usize) {
+        self.outcome.decompressed_bytes += bytes as u64;
+        self.text_bytes += bytes as u64;
+    }
+
+    /// Rejects content in a format that is known and not read, with `place` after the advice. Returns
+    /// whether it was.
+    fn unread_format(&mut self, bytes: &[u8], context: DocumentContext, place: &str) -> bool {
+        let detail = if magic::compression(bytes).is_some() {
+            format!("compressed more than four times over: decompress it first{place}")
+        } else if let Some((name, advice)) = magic::unread_format(bytes) {
+            format!("{name}: {advice}{place}")
+        } else if context.depth > 0 && magic::archive(bytes).is_some() {
+            format!("archive: unpack it and read the files{place}")
+        } else {
+            return false;
+        };
+        let location = self.location.at_byte(context.byte);
+        self.reject(location, UNREAD_FORMAT, detail, b"");
+        true
+    }
+
     fn reject(&mut self, at: InputLocation, reason: &'static str, detail: String, bytes: &[u8]) {
         self.outcome.damaged = true;
         self.search.found();
+        self.rejects += 1;
+        let detail = match &self.entry {
+            Some(entry) => format!("{entry}: {detail}"),
+            None => detail,
+        };
         self.sink.reject(&Reject {
             location: at,
             reason,

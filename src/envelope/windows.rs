@@ -6,7 +6,7 @@ use std::io::Read;
 use super::compression::Stream;
 use super::console_csv::{self, Header};
 use super::foreign::ForeignKind;
-use super::magic::{self, UTF8_MARK};
+use super::magic::UTF8_MARK;
 use super::text::patch_utf8;
 use super::{Chunk, DocumentContext, Extractor, Job, MAX_DOCUMENT_BYTES, Outcome, WINDOW_BYTES};
 use crate::json::{Tape, skip_space};
@@ -53,7 +53,7 @@ impl Extractor {
             // Twice as much each time for a document that has no end yet: it is parsed again.
             let room = MAX_DOCUMENT_BYTES.saturating_sub(had);
             let last = stream.fill(&mut window, had.min(room).max(WINDOW_BYTES));
-            job.outcome.decompressed_bytes += (window.len() - had) as u64;
+            job.count_text(window.len() - had);
             if first {
                 if last {
                     self.extract_bytes(job, &window, context);
@@ -92,20 +92,21 @@ impl Extractor {
         stream: &mut Stream<'_>,
         context: DocumentContext,
     ) -> bool {
+        if self.large_archive(job, head, stream, context) || job.unread_format(head, context, "") {
+            return true;
+        }
         let valid = std::str::from_utf8(head).map_or_else(|error| error.valid_up_to(), str::len);
         let text = std::str::from_utf8(&head[..valid]);
-        let header = text.ok().and_then(console_csv::header);
-        let kind = match (unread_file(head), header) {
-            (Some(kind), _) => kind,
-            (None, Some(Header::QueryResults)) => ForeignKind::QueryResultCsv,
-            (None, Some(kind)) => {
+        let kind = match text.ok().and_then(console_csv::header) {
+            Some(Header::QueryResults) => ForeignKind::QueryResultCsv,
+            Some(kind) => {
                 let bytes = console_csv::records(kind, head.chain(stream), |json, byte| {
                     self.documents(job, Chunk::whole(json, context.csv_row(byte)));
                 });
-                job.outcome.decompressed_bytes += bytes.saturating_sub(head.len() as u64);
+                job.count_text((bytes as usize).saturating_sub(head.len()));
                 return true;
             }
-            (None, None) => return false,
+            None => return false,
         };
         job.not_cloudtrail(kind);
         true
@@ -190,10 +191,4 @@ impl Job<'_> {
         }
         consumed as u64
     }
-}
-
-/// Recognises large files that are not read.
-fn unread_file(head: &[u8]) -> Option<ForeignKind> {
-    let compressed = || magic::compression(head).map(|_| ForeignKind::CompressedTooOften);
-    magic::unread_file(head).or_else(compressed)
 }

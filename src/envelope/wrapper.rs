@@ -15,6 +15,9 @@ use crate::json::{Elements, Members, Parsed, Span, Tape, unescape_into};
 /// The begin of the message that CloudTrail sends to a new topic.
 pub(super) const VALIDATION: &str = "CloudTrail validation message";
 
+/// Says in a reject's detail where the content was.
+const IN_WRAPPER: &str = " (inside a wrapper)";
+
 impl Extractor {
     /// Takes the elements of the first array on the tape.
     pub(super) fn elements(
@@ -229,6 +232,7 @@ impl Extractor {
             }
         } else if magic::compression(bytes).is_some() {
             self.nested_compressed(job, bytes, context.nested());
+        } else if job.unread_format(bytes, context, IN_WRAPPER) {
         } else if let Ok(text) = std::str::from_utf8(bytes) {
             self.nested_text(job, text, context);
         } else {
@@ -237,13 +241,13 @@ impl Extractor {
     }
 
     fn nested_compressed(&mut self, job: &mut Job<'_>, bytes: &[u8], context: DocumentContext) {
-        let mut stream = Stream::new(bytes);
+        let mut stream = Stream::new(bytes, MAX_NESTED_BYTES as u64);
         let mut text = Vec::new();
         let whole = stream.fill(&mut text, MAX_NESTED_BYTES);
         let faults = stream.take_faults();
         let location = job.location.at_byte(context.byte);
         for fault in &faults {
-            let detail = format!("{} (inside a wrapper)", fault.detail);
+            let detail = format!("{}{IN_WRAPPER}", fault.detail);
             job.reject(location.clone(), fault.reason, detail, b"");
         }
         if !whole {
@@ -254,6 +258,9 @@ impl Extractor {
             damaged: context.damaged || !whole || faults.iter().any(|fault| fault.harms_text),
             ..context
         };
+        if job.unread_format(&text, context, IN_WRAPPER) {
+            return;
+        }
         match std::str::from_utf8(&text) {
             Ok(text) => self.nested_text(job, text, context),
             Err(_) => job.not_cloudtrail(context.fallback),

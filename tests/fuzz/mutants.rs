@@ -9,7 +9,10 @@ use super::{all, decode, rebuilds, run_seeds};
 use crate::corpus;
 use crate::damage::forms;
 use crate::feed::{feed, feed_stream};
-use crate::made::{Random, base64, bzip2, gzip, kpl, quoted, zstd};
+use crate::made::{
+    Random, base64, bzip2, gzip, hadoop_snappy, kpl, lz4, lzma, quoted, snappy, tar, xz, zip, zlib,
+    zstd,
+};
 
 /// What mutants are made of.
 fn seeds() -> &'static [Vec<u8>] {
@@ -20,6 +23,20 @@ fn seeds() -> &'static [Vec<u8>] {
             .iter()
             .flat_map(|text| [gzip(text), zstd(text), bzip2(text), kpl(&[gzip(text)])])
             .collect();
+        let text = &seeds[0];
+        let files = [("a.json", text.clone()), ("b/c.json.gz", gzip(text))];
+        let made = made.into_iter().chain([
+            zlib(text),
+            xz(text),
+            lzma(text),
+            lz4(text),
+            snappy(text),
+            hadoop_snappy(text),
+            zip(&files),
+            tar(&files),
+            gzip(tar(&files)),
+        ]);
+        let made: Vec<Vec<u8>> = made.collect();
         seeds.extend(made);
         if let Some(folder) = corpus::folder() {
             let files = corpus::files(&folder);
