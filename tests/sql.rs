@@ -175,7 +175,6 @@ async fn rows(session: &Session, sql: &str) -> Result<(Vec<Type>, Vec<Vec<String
     }
     let options = FormatOptions::new()
         .with_null("NULL")
-        .with_timestamp_tz_format(Some("%FT%T%.fZ"))
         .with_timestamp_format(Some("%FT%T%.f"));
     let mut lines = Vec::new();
     while let Some(batch) = answer.rows.next().await {
