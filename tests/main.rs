@@ -13,3 +13,4 @@ mod partitioned;
 mod pipeline;
 mod sessions;
 mod sql;
+mod wording;
