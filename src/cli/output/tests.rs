@@ -531,7 +531,7 @@ fn every_type_has_a_text() {
     date        1970-01-02
     time        00:00:01.500
     nanos       2026-01-01T00:00:00.000000001Z
-    zoned       1970-01-01T00:00:00Z
+    zoned       1969-12-31T19:00:00-05:00
     beyond      9223372036854775807
     interval    1 mons 2 days
     duration    PT90S
@@ -609,7 +609,7 @@ fn every_type_has_a_json_form() {
       "times": "1970-01-01T00:01:00Z",
       "uint": 18446744073709551615,
       "view": "{\"a\":1}",
-      "zoned": "1970-01-01T00:00:00Z"
+      "zoned": "1969-12-31T19:00:00-05:00"
     }
     "#);
     let nulls = values[1].as_object().unwrap();
