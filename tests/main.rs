@@ -15,3 +15,4 @@ mod pipeline;
 mod search;
 mod sessions;
 mod sql;
+mod wording;

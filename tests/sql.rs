@@ -149,7 +149,7 @@ fn files() -> Vec<PathBuf> {
     files
 }
 
-fn session(source: &str, dedup: bool) -> Session {
+pub fn session(source: &str, dedup: bool) -> Session {
     let sources = Sources::new(AwsSettings::default());
     let input = Input {
         sources,
@@ -166,7 +166,7 @@ fn session(source: &str, dedup: bool) -> Session {
 }
 
 /// Returns the cells of the result, one vector per row.
-async fn rows(session: &Session, sql: &str) -> Result<(Vec<Type>, Vec<Vec<String>>), Error> {
+pub async fn rows(session: &Session, sql: &str) -> Result<(Vec<Type>, Vec<Vec<String>>), Error> {
     let mut answer = session.query(sql).await?;
     let fields = answer.rows.schema().fields().clone();
     let types = fields.iter().map(|it| Type::of(it.data_type())).collect();
@@ -175,7 +175,6 @@ async fn rows(session: &Session, sql: &str) -> Result<(Vec<Type>, Vec<Vec<String
     }
     let options = FormatOptions::new()
         .with_null("NULL")
-        .with_timestamp_tz_format(Some("%FT%T%.fZ"))
         .with_timestamp_format(Some("%FT%T%.f"));
     let mut lines = Vec::new();
     while let Some(batch) = answer.rows.next().await {
@@ -242,7 +241,7 @@ impl sqllogictest::DB for Database {
 
 /// A column's type, as a letter.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Type(char);
+pub struct Type(char);
 
 impl Type {
     fn of(data_type: &DataType) -> Self {

@@ -50,10 +50,10 @@ pub(super) fn user_message(error: &DataFusionError) -> String {
     let text = without_headings(&text);
     let text = match text.split_once("\nThis issue was likely caused by a bug in DataFusion") {
         // The rest lists the signatures of the function.
-        Some((_, rest)) => rest.split_once("issues. ").map_or(text, |(_, rest)| rest),
+        Some((before, rest)) => rest.split_once("issues. ").map_or(before, |(_, rest)| rest),
         None => text,
     };
-    plain(&known(text).unwrap_or_else(|| without_debug(text)))
+    plain(&known(text).unwrap_or_else(|| sql_types(&without_debug(text))))
 }
 
 /// Rewrites `Expected: ), found: FROM at Line: 1, Column: 16`.
@@ -114,16 +114,22 @@ fn known(text: &str) -> Option<String> {
         .or_else(|| uncomputable(text))
         .or_else(|| unreadable(text))
         .or_else(|| ambiguous(text))
+        .or_else(|| wrong_pattern(text))
+        .or_else(|| no_table_before_star(text))
         .or_else(|| memory(text))
         .or_else(|| {
             FIXED
                 .iter()
-                .find_map(|(start, said)| text.starts_with(start).then(|| (*said).to_owned()))
+                .find(|(start, _)| {
+                    let typed = text.get(..start.len());
+                    typed.is_some_and(|typed| typed.eq_ignore_ascii_case(start))
+                })
+                .map(|(_, said)| (*said).to_owned())
         })
 }
 
 /// Messages by their first words, and their replacements.
-const FIXED: [(&str, &str); 7] = [
+const FIXED: &[(&str, &str)] = &[
     (
         "Unsupported Value '",
         "this kind of literal is not supported; write it in single quotes",
@@ -139,6 +145,31 @@ const FIXED: [(&str, &str); 7] = [
     (
         "Projections require unique expression names",
         "two columns have the same name; name one of them with AS",
+    ),
+    (
+        "Physical plan does not support logical expression WindowFunction",
+        "window functions are not allowed in WHERE; use QUALIFY",
+    ),
+    (
+        "Single expression required",
+        "IN expects a list of values: IN ('a', 'b')",
+    ),
+    (
+        "Schema contains duplicate qualified field name",
+        "two tables have the same name; give one of them an alias",
+    ),
+    ("variable [", "variables are not supported; write the value"),
+    (
+        "Placeholder '",
+        "parameters are not supported; write the value",
+    ),
+    (
+        "Uncomparable values",
+        "lists have no order; select one element, as in resources[1].arn",
+    ),
+    (
+        "COUNT DISTINCT with multiple arguments",
+        "count(DISTINCT ...) expects one value; write count(DISTINCT (a || ' ' || b))",
     ),
     ("Too many columns!", "expected a subquery with one column"),
     (
@@ -208,18 +239,39 @@ fn ungrouped(text: &str) -> Option<String> {
 }
 
 /// Functions of other engines, and their replacements here.
-const INSTEAD: [(&str, &str); 4] = [
+const INSTEAD: &[(&str, &str)] = &[
+    ("approx_percentile", "write approx_percentile_cont(x, 0.5)"),
+    ("at_timezone", "write eventTime AT TIME ZONE 'Europe/Paris'"),
+    ("date_parse", "write to_timestamp(text, '%Y-%m-%d')"),
+    ("datediff", "write date_diff('day', from, to)"),
+    ("dateadd", "write date_add('day', 1, time)"),
+    ("dense_rank", OVER),
+    ("format_datetime", "write to_char(time, '%Y-%m-%d')"),
+    ("group_concat", "write string_agg(x, ', ')"),
+    ("if", "write CASE WHEN condition THEN x ELSE y END"),
+    ("iff", "write CASE WHEN condition THEN x ELSE y END"),
     (
-        "json_extract_scalar",
-        "write the path: requestParameters.engine",
+        "json_parse",
+        "JSON is text here: write the path, as in requestParameters.engine",
     ),
-    ("json_extract", "write the path: requestParameters.tags"),
+    ("json_format", "JSON is text here: leave it out"),
+    ("lag", OVER),
+    ("lead", OVER),
+    ("listagg", "write string_agg(x, ', ')"),
     (
-        "get_json_object",
-        "write the path: requestParameters.engine",
+        "parse_json",
+        "JSON is text here: write the path, as in requestParameters.engine",
     ),
-    ("json_value", "write the path: requestParameters.engine"),
+    ("rank", OVER),
+    ("row_number", OVER),
+    ("split", "write string_to_array(text, ',')"),
+    ("strftime", "write to_char(time, '%Y-%m-%d')"),
+    ("try", "write TRY_CAST(x AS type)"),
+    ("typeof", "write arrow_typeof(x)"),
 ];
+
+/// The replacement of a window function without a window.
+const OVER: &str = "a window function needs OVER (ORDER BY ...) after it";
 
 /// Rewrites `Invalid function 'foo'.\nDid you mean 'cot'?`, whose suggestion may be far from the
 /// name.
@@ -243,12 +295,6 @@ fn no_function(text: &str) -> Option<String> {
 /// add explicit type casts.\n\tCandidate functions:\n\tsum(Decimal)`.
 fn no_signature(text: &str) -> Option<String> {
     let call = between(text, "name and argument types '", "'. You might")?;
-    if call.starts_with("map_extract(") {
-        return Some(
-            "element_at expects a map, found JSON; write the path: requestParameters.engine"
-                .to_owned(),
-        );
-    }
     let (_, others) = text.split_once("Candidate functions:")?;
     let mut others: Vec<String> = others
         .lines()
@@ -281,6 +327,13 @@ fn uncomputable(text: &str) -> Option<String> {
         " in LIKE expression",
     ) {
         let (value, _) = types.split_once(" and ")?;
+        if value.starts_with("Timestamp") || value.starts_with("Date") {
+            return Some(
+                "a time is compared by its bounds: eventTime >= '2026-07-14' AND eventTime < \
+                 '2026-07-15'; or write CAST(eventTime AS varchar)"
+                    .to_owned(),
+            );
+        }
         return Some(format!(
             "LIKE expects text, found {}; write CAST(... AS varchar)",
             sql_types(value)
@@ -333,6 +386,25 @@ fn ambiguous(text: &str) -> Option<String> {
     ))
 }
 
+/// Rewrites the lines about a regular expression, of which the last says what is wrong.
+fn wrong_pattern(text: &str) -> Option<String> {
+    let (_, lines) = text.split_once("regex parse error:")?;
+    let reason = lines
+        .trim_end()
+        .lines()
+        .last()?
+        .trim_start_matches("error: ");
+    Some(format!("not a regular expression: {reason}"))
+}
+
+/// Rewrites the message for `requestParameters.*`.
+fn no_table_before_star(text: &str) -> Option<String> {
+    let name = path_of(text.strip_prefix("Invalid qualifier ")?);
+    Some(format!(
+        "{name} is not a table, which .* expects; name the columns, as in requestParameters.engine"
+    ))
+}
+
 fn memory(text: &str) -> Option<String> {
     text.starts_with("Resources exhausted").then(|| {
         "sorting, joining and grouping need more memory than allowed; raise --memory, or select \
@@ -352,7 +424,8 @@ fn path_of(column: &str) -> &str {
 
 /// Replaces Arrow's type names in a message by SQL's.
 fn sql_types(text: &str) -> String {
-    const TYPES: [(&str, &str); 14] = [
+    const TYPES: &[(&str, &str)] = &[
+        ("Timestamp(µs)", "timestamp"),
         ("Timestamp(µs, \"UTC\")", "timestamp"),
         ("Timestamp(ns, \"UTC\")", "timestamp"),
         ("Timestamp(ns)", "timestamp"),
@@ -368,9 +441,28 @@ fn sql_types(text: &str) -> String {
         ("Int32", "integer"),
         ("Date32", "date"),
     ];
-    TYPES.iter().fold(text.to_owned(), |text, (arrow, sql)| {
-        text.replace(arrow, sql)
-    })
+    TYPES
+        .iter()
+        .fold(without_fields(text), |text, (arrow, sql)| {
+            text.replace(arrow, sql)
+        })
+}
+
+/// Replaces `List(Struct(...))` in a message by `list`, and `Struct(...)` by `struct`.
+fn without_fields(text: &str) -> String {
+    let mut plain = text.to_owned();
+    for (start, word) in [("List(", "list"), ("Struct(", "struct")] {
+        while let Some(at) = plain.find(start) {
+            let mut depth = 0;
+            let end = plain[at..].find(|c| {
+                depth += i32::from(c == '(') - i32::from(c == ')');
+                c == ')' && depth == 0
+            });
+            let end = end.map_or(plain.len(), |end| at + end + 1);
+            plain.replace_range(at..end, word);
+        }
+    }
+    plain
 }
 
 fn between<'a>(text: &'a str, before: &str, after: &str) -> Option<&'a str> {
@@ -449,7 +541,7 @@ mod tests {
             ("Invalid name Ident { value: \"x\" }", "invalid name"),
             (
                 "regex {2} (a) is kept (Timestamp(ns))",
-                "regex {2} (a) is kept (Timestamp(ns))",
+                "regex {2} (a) is kept (timestamp)",
             ),
         ] {
             assert_eq!(planned(text), expected);

@@ -85,7 +85,7 @@ impl Session {
             .with_analyzer_rule(times::rule())
             .build();
         let context = SessionContext::new_with_state(state);
-        functions::register(&context);
+        functions::register(&context).map_err(translate_error)?;
         Ok(Self {
             context,
             names: RwLock::new(Names::new()),

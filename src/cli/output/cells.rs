@@ -6,6 +6,7 @@
 use std::fmt::Write;
 use std::io;
 
+use arrow::array::timezone::Tz;
 use arrow::array::{
     Array, ArrayRef, AsArray, LargeStringArray, RecordBatch, StringArray, StringViewArray,
 };
@@ -17,7 +18,7 @@ use arrow::datatypes::{
 };
 use arrow::json::writer::NullableEncoder;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
-use chrono::DateTime;
+use chrono::{DateTime, Offset, TimeZone, Utc};
 
 use super::{json, of_arrow};
 
@@ -62,7 +63,9 @@ impl<'a> CellReader<'a> {
             DataType::Utf8 => CellFormat::Text(array.as_string()),
             DataType::LargeUtf8 => CellFormat::LargeText(array.as_string()),
             DataType::Utf8View => CellFormat::TextView(array.as_string_view()),
-            DataType::Timestamp(unit, _) => CellFormat::Time(Times::new(array, *unit)),
+            DataType::Timestamp(unit, zone) => {
+                CellFormat::Time(Times::new(array, *unit, zone.as_deref()))
+            }
             nested if nested.is_nested() && !matches!(nested, DataType::Union(_, _)) => {
                 CellFormat::Nested(json::encoder(array)?)
             }
@@ -103,25 +106,33 @@ impl<'a> CellReader<'a> {
     }
 }
 
-/// A column of timestamps. The time zone is ignored, because the values count from 1970 in UTC.
+/// A column of timestamps. The values count from 1970 in UTC, whatever their time zone.
 pub(super) struct Times<'a> {
     values: &'a [i64],
     unit: TimeUnit,
+    /// The zone in which they are shown; `None` for UTC.
+    zone: Option<Tz>,
 }
 
 impl<'a> Times<'a> {
-    /// Borrows the values of `array`, whose type is `Timestamp(unit, _)`.
-    pub(super) fn new(array: &'a dyn Array, unit: TimeUnit) -> Self {
+    /// Borrows the values of `array`, whose type is `Timestamp(unit, zone)`.
+    pub(super) fn new(array: &'a dyn Array, unit: TimeUnit, zone: Option<&str>) -> Self {
         let values = match unit {
             TimeUnit::Second => array.as_primitive::<TimestampSecondType>().values(),
             TimeUnit::Millisecond => array.as_primitive::<TimestampMillisecondType>().values(),
             TimeUnit::Microsecond => array.as_primitive::<TimestampMicrosecondType>().values(),
             TimeUnit::Nanosecond => array.as_primitive::<TimestampNanosecondType>().values(),
         };
-        Self { values, unit }
+        let zone = zone.filter(|zone| !UTC.iter().any(|utc| zone.eq_ignore_ascii_case(utc)));
+        Self {
+            values,
+            unit,
+            zone: zone.and_then(|zone| zone.parse().ok()),
+        }
     }
 
-    /// Appends the time as ISO 8601, or as a number if it is out of the calendar's range.
+    /// Appends the time as ISO 8601, in UTC with a `Z` and in another zone with its offset, or as a
+    /// number if it is out of the calendar's range.
     pub(super) fn push(&self, row: usize, out: &mut String) {
         let value = self.values[row];
         let time = match self.unit {
@@ -130,13 +141,23 @@ impl<'a> Times<'a> {
             TimeUnit::Microsecond => DateTime::from_timestamp_micros(value),
             TimeUnit::Nanosecond => Some(DateTime::from_timestamp_nanos(value)),
         };
-        match time {
-            Some(time) => write!(out, "{time:?}"),
-            None => write!(out, "{value}"),
+        // At the ends of the calendar an offset leads out of it.
+        let local = |time: DateTime<Utc>| {
+            let offset = self.zone?.offset_from_utc_datetime(&time.naive_utc()).fix();
+            time.naive_utc().checked_add_offset(offset)?;
+            Some(time.with_timezone(&offset))
+        };
+        match (time, time.and_then(local)) {
+            (_, Some(time)) => write!(out, "{time:?}"),
+            (Some(time), None) => write!(out, "{time:?}"),
+            (None, None) => write!(out, "{value}"),
         }
         .expect("a String takes all");
     }
 }
+
+/// Names of UTC.
+const UTC: [&str; 5] = ["UTC", "Etc/UTC", "Z", "+00:00", "+0000"];
 
 /// Returns whether a column holds numbers, which are aligned to the right and are not formulas.
 pub(super) fn is_number(data_type: &DataType) -> bool {

@@ -99,9 +99,11 @@ impl BatchWriter for Delimited {
 }
 
 /// Returns whether a spreadsheet might run the cell as a formula: by its first character, from
-/// OWASP's list and its full-width forms, which Excel folds. Numbers are not formulas.
+/// OWASP's list and its full-width forms, which Excel folds. Numbers are not formulas, nor is a dash
+/// alone, which AWS writes for a missing value.
 fn is_formula(text: &str) -> bool {
-    text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠'])
+    text != "-"
+        && text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠'])
         && !is_plain_number(text.as_bytes())
 }
 
@@ -141,12 +143,13 @@ mod tests {
     fn a_formula_is_told_from_a_number() {
         for text in [
             "=1+1", "+cmd", "-1+1", "@sum(a1)", "\tx", "\rx", "\nx", "＝1", "＋1", "－1", "＠x",
-            "-", "+", "-.", "-1e", "-1e5x", "-1.2.3", "-inf", "+e4", "--1",
+            "+", "-.", "-1e", "-1e5x", "-1.2.3", "-inf", "+e4", "--1",
         ] {
             assert!(is_formula(text), "{text:?}");
         }
         for text in [
             "",
+            "-",
             "a=1",
             "-5",
             "+3.2e4",

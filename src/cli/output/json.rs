@@ -144,8 +144,8 @@ impl EncoderFactory for OurTypes {
         options: &'a EncoderOptions,
     ) -> Result<Option<NullableEncoder<'a>>, ArrowError> {
         let encoder: Box<dyn Encoder + 'a> = match array.data_type() {
-            DataType::Timestamp(unit, _) => Box::new(TimeEncoder {
-                times: Times::new(array, *unit),
+            DataType::Timestamp(unit, zone) => Box::new(TimeEncoder {
+                times: Times::new(array, *unit, zone.as_deref()),
                 text: String::new(),
             }),
             // Arrow's encoder reads only the nulls of the keys.

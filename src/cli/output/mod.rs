@@ -5,8 +5,8 @@
 //! - A batch is written and flushed when it arrives. Exceptions: Parquet, whose index is at its
 //!   end, and the first rows of a table, which decide its widths.
 //! - A closed pipe (`| head`) ends the query and is not an error.
-//! - Times are ISO 8601 in UTC with a `Z`, and a fraction only if it is not zero; lists, structs
-//!   and maps are JSON text; bytes are hexadecimal.
+//! - Times are ISO 8601 in UTC with a `Z`, or in the zone of their type with its offset, and a
+//!   fraction only if it is not zero; lists, structs and maps are JSON text; bytes are hexadecimal.
 //! - On a terminal, characters that it would interpret (escape sequences, direction overrides) are
 //!   escaped.
 

@@ -268,6 +268,49 @@ fn every_type() -> RecordBatch {
 }
 
 #[test]
+fn a_time_is_shown_in_the_zone_of_its_type() {
+    // Before and after the clocks of Paris change; then beyond every calendar.
+    let seconds = [1_774_684_800, 1_774_814_400, i64::MAX];
+    let zoned = |zone: Option<&str>| -> Vec<String> {
+        let array = TimestampSecondArray::from(seconds.to_vec());
+        let array = match zone {
+            Some(zone) => array.with_timezone(zone),
+            None => array,
+        };
+        let batch = batch(vec![("t", Arc::new(array) as _)]);
+        let texts = [
+            Format::Table,
+            Format::Csv,
+            Format::Tsv,
+            Format::Markdown,
+            Format::Ndjson,
+        ]
+        .map(|format| text(&batch, format, None));
+        let csv: Vec<String> = texts[1].lines().skip(1).map(str::to_owned).collect();
+        for text in texts {
+            assert!(
+                csv.iter().all(|time| text.contains(time)),
+                "{zone:?}: {text}"
+            );
+        }
+        csv
+    };
+    let number = i64::MAX.to_string();
+    let utc = ["2026-03-28T08:00:00Z", "2026-03-29T20:00:00Z", &number];
+    assert_eq!(zoned(None), utc);
+    assert_eq!(zoned(Some("UTC")), utc);
+    assert_eq!(zoned(Some("+00:00")), utc);
+    let paris = zoned(Some("Europe/Paris"));
+    assert_eq!(
+        paris[..2],
+        ["2026-03-28T09:00:00+01:00", "2026-03-29T22:00:00+02:00"]
+    );
+    assert_eq!(paris[2], number);
+    assert_eq!(zoned(Some("Europe/London"))[0], "2026-03-28T08:00:00+00:00");
+    assert_eq!(zoned(Some("+05:30"))[0], "2026-03-28T13:30:00+05:30");
+}
+
+#[test]
 fn a_table_in_a_pipe_is_not_cut_and_has_no_footer() {
     assert_snapshot!(text(&calls(), Format::Table, None), @r"
     eventtime                 eventname           actor                                                       calls
@@ -488,7 +531,7 @@ fn every_type_has_a_text() {
     date        1970-01-02
     time        00:00:01.500
     nanos       2026-01-01T00:00:00.000000001Z
-    zoned       1970-01-01T00:00:00Z
+    zoned       1969-12-31T19:00:00-05:00
     beyond      9223372036854775807
     interval    1 mons 2 days
     duration    PT90S
@@ -566,7 +609,7 @@ fn every_type_has_a_json_form() {
       "times": "1970-01-01T00:01:00Z",
       "uint": 18446744073709551615,
       "view": "{\"a\":1}",
-      "zoned": "1970-01-01T00:00:00Z"
+      "zoned": "1969-12-31T19:00:00-05:00"
     }
     "#);
     let nulls = values[1].as_object().unwrap();

@@ -8,7 +8,7 @@ use datafusion::sql::sqlparser::ast::{
 };
 
 use super::query::check_sort;
-use super::{Checker, refuse, refuse_if};
+use super::{Checker, json, refuse, refuse_if};
 use crate::error::Result;
 
 /// Functions that the planner plans by itself, without ever looking at OVER and the like.
@@ -22,6 +22,7 @@ impl Checker<'_> {
     pub(super) fn check_expr(&self, expr: &Expr) -> Result<()> {
         match expr {
             Expr::Function(function) => self.check_call(function),
+            Expr::BinaryOp { left, op, right } => json::check_operator(op, left, right),
             Expr::Cast {
                 kind: _,
                 expr,
@@ -94,6 +95,7 @@ impl Checker<'_> {
             within_group,
         } = function;
         let called = called(name);
+        json::check_function(&called, function)?;
         refuse_if(
             !matches!(parameters, FunctionArguments::None),
             &format!("{name} with two lists of arguments"),
@@ -315,18 +317,6 @@ fn check_unplanned(expr: &Expr) -> Result<()> {
             expr: _,
             collation: _,
         } => ("COLLATE", "write lower(...) to ignore case"),
-        Expr::RLike {
-            negated: _,
-            expr: _,
-            pattern: _,
-            regexp,
-        } => {
-            let clause = match regexp {
-                true => "REGEXP",
-                false => "RLIKE",
-            };
-            (clause, "write eventName ~ 'pattern'")
-        }
         Expr::Convert {
             is_try,
             expr: _,
@@ -375,6 +365,12 @@ fn accept_predicate(expr: &Expr) -> Result<()> {
             low: _,
             high: _,
         }
+        | Expr::RLike {
+            negated: _,
+            expr: _,
+            pattern: _,
+            regexp: _,
+        }
         | Expr::SimilarTo {
             negated: _,
             expr: _,
@@ -406,11 +402,6 @@ fn accept_value(expr: &Expr) -> Result<()> {
         Expr::CompoundFieldAccess {
             root: _,
             access_chain: _,
-        }
-        | Expr::BinaryOp {
-            left: _,
-            op: _,
-            right: _,
         }
         | Expr::UnaryOp { op: _, expr: _ }
         | Expr::AtTimeZone {

@@ -6,6 +6,7 @@
 //! cannot change an answer, are bound to `_`.
 
 mod exprs;
+mod json;
 mod query;
 mod relations;
 

@@ -68,6 +68,13 @@ pub fn decode(path: &str) -> Option<Vec<Step>> {
 ///
 /// Returns `None` if the value is missing or null, or if `text` is not valid JSON as a whole.
 pub fn find<'a>(text: &'a str, steps: &[Step]) -> Option<Cow<'a, str>> {
+    unquoted(find_raw(text, steps)?)
+}
+
+/// Returns the value at `steps` in the JSON `text`, as JSON.
+///
+/// Returns `None` if the value is missing, or if `text` is not valid JSON as a whole.
+pub(super) fn find_raw<'a>(text: &'a str, steps: &[Step]) -> Option<&'a str> {
     let start = skip_space(text.as_bytes(), 0);
     let end = skip_value(text.as_bytes(), start).ok()?;
     if skip_space(text.as_bytes(), end) != text.len() {
@@ -82,7 +89,11 @@ pub fn find<'a>(text: &'a str, steps: &[Step]) -> Option<Cow<'a, str>> {
         [Step::Result, steps @ ..] => follow_result(text, root, steps)?,
         _ => follow(text, root, steps)?,
     };
-    let value = span.raw(text);
+    Some(span.raw(text))
+}
+
+/// Returns a JSON value as SQL text, `None` for null.
+pub(super) fn unquoted(value: &str) -> Option<Cow<'_, str>> {
     match value.as_bytes().first()? {
         b'"' => Some(unescape(&value[1..value.len() - 1])),
         b'n' => None,

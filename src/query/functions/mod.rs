@@ -4,10 +4,18 @@
 //! name it in `ours`. `SHOW FUNCTIONS` and everything else that lists functions is made from
 //! [`entries`].
 
+mod arguments;
 pub mod cast_name;
+mod date_add;
+mod date_diff;
+pub(in crate::query) mod json_extract;
 pub mod json_path;
+mod regexp_extract;
+mod shorthand;
 
-use datafusion::execution::SessionState;
+use datafusion::common::DataFusionError;
+use datafusion::execution::{FunctionRegistry, SessionState};
+use datafusion::functions_aggregate::any_value::any_value_udaf;
 use datafusion::logical_expr::{Documentation, ScalarUDF};
 use datafusion::prelude::SessionContext;
 
@@ -50,14 +58,33 @@ impl FunctionKind {
 }
 
 /// Adds our functions to a session.
-pub(super) fn register(context: &SessionContext) {
+///
+/// # Errors
+/// If the engine takes no rewriter of calls; a bug.
+pub(super) fn register(context: &SessionContext) -> Result<(), DataFusionError> {
     for function in ours() {
         context.register_udf(function);
     }
+    for function in shorthand::aggregates() {
+        context.register_udaf(function);
+    }
+    let any_value = any_value_udaf().as_ref().clone();
+    context.register_udaf(any_value.with_aliases(["arbitrary"]));
+    let state = context.state_ref();
+    let mut state = state.write();
+    state.register_function_rewrite(shorthand::expansion())
 }
 
-fn ours() -> [ScalarUDF; 2] {
-    [cast_name::cast_name(), json_path::json_get_path()]
+fn ours() -> impl Iterator<Item = ScalarUDF> {
+    let functions = [
+        cast_name::cast_name(),
+        date_add::date_add(),
+        date_diff::date_diff(),
+        json_path::json_get_path(),
+        regexp_extract::regexp_extract(),
+    ];
+    let functions = functions.into_iter().chain(json_extract::functions());
+    functions.chain(shorthand::scalars())
 }
 
 /// Lists every function that a query may call, by name.

@@ -154,7 +154,10 @@ impl Rewriter<'_> {
                 return Ok(());
             }
             Expr::Function(function) => lambda::from_arrows(function),
-            Expr::SimilarTo { .. } | Expr::Like { .. } | Expr::ILike { .. } => {
+            Expr::SimilarTo { .. }
+            | Expr::RLike { .. }
+            | Expr::Like { .. }
+            | Expr::ILike { .. } => {
                 patterns::rewrite(expr)?;
             }
             Expr::Lambda(function) => {

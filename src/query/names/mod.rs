@@ -301,7 +301,12 @@ impl Names {
         let near = suggest::nearest(name, tables.iter());
         let near: Vec<&str> = near.iter().map(|table| table.name.as_str()).collect();
         let question = suggest::did_you_mean(&near);
-        let question = question.map_or_else(String::new, |question| format!("; {question}"));
+        let is_trail = name.contains("trail") && self.tables.contains_key("events");
+        let question = match question {
+            Some(question) => format!("; {question}"),
+            None if is_trail => "; the events are in the table events".to_owned(),
+            None => String::new(),
+        };
         let all: Vec<&str> = tables.iter().map(|table| table.name.as_str()).collect();
         match all.as_slice() {
             [] => format!("no table {name}; there are no tables"),

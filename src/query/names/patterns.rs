@@ -1,5 +1,5 @@
 //! Rewrites patterns that the planner has no rule for: `SIMILAR TO`, of which it would make a plain
-//! regular expression, and `LIKE` with `ESCAPE`.
+//! regular expression, `RLIKE` and `REGEXP`, and `LIKE` with `ESCAPE`.
 //!
 //! ```text
 //! eventName SIMILAR TO 'Delete(DB|Tenant)%'        userAgent LIKE '100#%' ESCAPE '#'
@@ -18,7 +18,7 @@ use crate::error::Result;
 /// The escape character of patterns without `ESCAPE`.
 const ESCAPE: char = '\\';
 
-/// Rewrites the expression if it is a `SIMILAR TO`, or a `LIKE` with `ESCAPE`.
+/// Rewrites the expression if it is a `SIMILAR TO`, a `RLIKE` or `REGEXP`, or a `LIKE` with `ESCAPE`.
 ///
 /// # Errors
 /// A query error if the pattern is not a literal, or not one of the SQL standard.
@@ -35,16 +35,18 @@ pub(super) fn rewrite(expr: &mut Expr) -> Result<()> {
                 return refuse_computed("SIMILAR TO");
             };
             let regex = Translator::new(typed, escape).translate()?;
-            let text = std::mem::replace(&mut **text, Expr::value(Value::Null));
-            let op = match negated {
-                false => BinaryOperator::PGRegexMatch,
-                true => BinaryOperator::PGRegexNotMatch,
-            };
-            *expr = Expr::Nested(Box::new(Expr::BinaryOp {
-                left: Box::new(Expr::Nested(Box::new(text))),
-                op,
-                right: Box::new(Expr::value(Value::SingleQuotedString(regex))),
-            }));
+            let regex = Expr::value(Value::SingleQuotedString(regex));
+            let (text, negated) = (take(text), *negated);
+            *expr = matches(text, regex, negated);
+        }
+        Expr::RLike {
+            negated,
+            expr: text,
+            pattern,
+            regexp: _,
+        } => {
+            let (text, regex, negated) = (take(text), take(pattern), *negated);
+            *expr = matches(text, regex, negated);
         }
         Expr::Like {
             pattern,
@@ -69,6 +71,23 @@ pub(super) fn rewrite(expr: &mut Expr) -> Result<()> {
         _ => {}
     }
     Ok(())
+}
+
+fn take(expr: &mut Expr) -> Expr {
+    std::mem::replace(expr, Expr::value(Value::Null))
+}
+
+/// Returns `text ~ regex`, or `text !~ regex`.
+fn matches(text: Expr, regex: Expr, negated: bool) -> Expr {
+    let op = match negated {
+        false => BinaryOperator::PGRegexMatch,
+        true => BinaryOperator::PGRegexNotMatch,
+    };
+    Expr::Nested(Box::new(Expr::BinaryOp {
+        left: Box::new(Expr::Nested(Box::new(text))),
+        op,
+        right: Box::new(regex),
+    }))
 }
 
 fn refuse_computed(operator: &str) -> Result<()> {
