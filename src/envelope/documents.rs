@@ -32,6 +32,9 @@ impl Extractor {
         bytes: &[u8],
         context: DocumentContext,
     ) {
+        if self.columnar(job, bytes, context) {
+            return;
+        }
         if let Some(text) = decode_utf16(bytes) {
             return self.extract_text(job, &text, context);
         }

@@ -47,8 +47,6 @@ pub(super) enum ForeignKind {
     ExportTest,
     /// A README or licence.
     TextBeside,
-    /// A Parquet file.
-    Parquet,
     /// A zip archive.
     Zip,
     /// An xz archive.
@@ -105,7 +103,6 @@ impl ForeignKind {
             Self::ValidationNotice => "trail validation notice",
             Self::ExportTest => "test file of a CloudWatch Logs export",
             Self::TextBeside => "text beside the log files",
-            Self::Parquet => "Parquet file (not a CloudTrail log; Security Lake?)",
             Self::Zip => "zip archive (unpack it first)",
             Self::Xz => "xz archive (unpack it first)",
             Self::CompressedTooOften => "compressed more than four times over",

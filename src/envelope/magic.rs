@@ -45,9 +45,38 @@ pub(super) fn byte_order(bytes: &[u8]) -> Option<ByteOrder> {
 /// Recognises binary files that are known and not read.
 pub(super) fn unread_file(bytes: &[u8]) -> Option<ForeignKind> {
     match bytes {
-        [b'P', b'A', b'R', b'1', ..] => Some(ForeignKind::Parquet),
         [b'P', b'K', 3, 4, ..] => Some(ForeignKind::Zip),
         [0xfd, b'7', b'z', b'X', b'Z', ..] => Some(ForeignKind::Xz),
         _ => None,
+    }
+}
+
+/// A format of columns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Columnar {
+    Parquet,
+    EncryptedParquet,
+    ArrowFile,
+    ArrowStream,
+}
+
+impl Columnar {
+    /// Recognises Parquet and Arrow. A stream begins with the size of its schema, which is small.
+    pub(super) fn of(bytes: &[u8]) -> Option<Self> {
+        match bytes {
+            [b'P', b'A', b'R', b'1', ..] => Some(Self::Parquet),
+            [b'P', b'A', b'R', b'E', ..] => Some(Self::EncryptedParquet),
+            [b'A', b'R', b'R', b'O', b'W', b'1', 0, 0, ..] => Some(Self::ArrowFile),
+            [0xff, 0xff, 0xff, 0xff, _, _, _, 0, ..] => Some(Self::ArrowStream),
+            _ => None,
+        }
+    }
+
+    /// Returns the format's name.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Parquet | Self::EncryptedParquet => "Parquet",
+            Self::ArrowFile | Self::ArrowStream => "Arrow",
+        }
     }
 }

@@ -1,4 +1,6 @@
-//! Payload in, CloudTrail records and rejects out. No I/O of its own, no Arrow, no clock.
+//! Payload in, CloudTrail records and rejects out. No clock, and no I/O of its own but a temporary file
+//! for what is not read from begin to end. Rows of Parquet and Arrow files become JSON text at once, so that
+//! there is one way of an event.
 //!
 //! Wrappers are recognised by content, never by a file's name, and nest (a gzip in a Firehose record
 //! in a gzip ...) down to [`MAX_WRAPPERS`]. A new form of JSON is a line in the table of `classify`;
@@ -20,6 +22,8 @@
 //! of a damaged document that can still be framed count apart, as salvaged.
 
 mod classify;
+mod column_json;
+mod columnar;
 mod compression;
 mod console_csv;
 mod documents;
@@ -32,6 +36,7 @@ mod magic;
 mod salvage;
 mod search;
 mod spelling;
+mod spool;
 mod text;
 mod windows;
 mod wrapper;

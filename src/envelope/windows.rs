@@ -92,6 +92,9 @@ impl Extractor {
         stream: &mut Stream<'_>,
         context: DocumentContext,
     ) -> bool {
+        if self.large_columnar(job, head, &mut *stream, context) {
+            return true;
+        }
         let line = head.split(|&byte| byte == b'\n').next().unwrap_or_default();
         let header = std::str::from_utf8(line).ok().and_then(console_csv::header);
         let kind = match (unread_file(head), header) {

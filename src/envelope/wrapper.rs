@@ -231,7 +231,7 @@ impl Extractor {
             self.nested_compressed(job, bytes, context.nested());
         } else if let Ok(text) = std::str::from_utf8(bytes) {
             self.nested_text(job, text, context);
-        } else {
+        } else if !self.columnar(job, bytes, context) {
             job.not_cloudtrail(context.fallback);
         }
     }
