@@ -5,6 +5,7 @@
 //! a record's text in a column `record`, only that is handed on.
 
 use std::io::{self, ErrorKind, Read};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use arrow::array::RecordBatch;
 use arrow::buffer::Buffer;
@@ -71,14 +72,14 @@ impl Extractor {
             return false;
         };
         let mut table = Table::new(format, job, context);
-        let result = match format {
+        let result = caught(format, || match format {
             Columnar::Parquet => {
                 let bytes = Bytes::copy_from_slice(bytes);
                 self.parquet(job, &mut table, || Ok(bytes.clone()))
             }
             Columnar::EncryptedParquet => Err(encrypted()),
             Columnar::ArrowFile | Columnar::ArrowStream => self.arrow(job, &mut table, bytes),
-        };
+        });
         table.end(job, result);
         true
     }
@@ -99,14 +100,14 @@ impl Extractor {
             reader: head.chain(rest),
             bytes: 0,
         };
-        let result = match format {
+        let result = caught(format, || match format {
             Columnar::Parquet => match spool(&mut reader, MAX_DECOMPRESSED_BYTES) {
                 Ok(file) => self.parquet(job, &mut table, || file.try_clone()),
                 Err(error) => Err(Fault::of_spool(&error)),
             },
             Columnar::EncryptedParquet => Err(encrypted()),
             Columnar::ArrowFile | Columnar::ArrowStream => self.arrow(job, &mut table, &mut reader),
-        };
+        });
         job.outcome.decompressed_bytes += reader.bytes.saturating_sub(head.len() as u64);
         table.end(job, result);
         true
@@ -315,6 +316,17 @@ impl Fault {
             detail: format!("{before}{error}"),
         }
     }
+}
+
+/// Runs `read`; the decoders of damaged metadata panic in places, for which there are tests.
+fn caught(format: Columnar, read: impl FnOnce() -> Result<(), Fault>) -> Result<(), Fault> {
+    catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|_| {
+        let why = "the decoder failed on damaged metadata".to_owned();
+        Err(Fault::damaged(
+            format,
+            &ArrowError::ExternalError(why.into()),
+        ))
+    })
 }
 
 fn encrypted() -> Fault {

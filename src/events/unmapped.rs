@@ -95,8 +95,13 @@ impl UnmappedFields {
         }
     }
 
-    /// Adds the fields of the record as it came that are text there and an object in their column.
+    /// Adds the fields of the record as it came that are text there and an object in their column. Rows
+    /// of `SELECT *`, which have `nullfields`, have all objects as text.
     fn keep_texts(&mut self, original: &str) {
+        let is_null_fields = |key: &str| key.eq_ignore_ascii_case("nullFields");
+        if Members::new(original).any(|(key, _)| is_null_fields(key.raw(original))) {
+            return;
+        }
         for (key, value) in Members::new(original) {
             let name = key.raw(original);
             let field = self.known.keys.find(name.as_bytes());
