@@ -139,14 +139,14 @@ impl Extractor {
             let batches = match reader {
                 Ok(reader) => reader,
                 Err(error) => {
-                    damage.get_or_insert(Fault::damaged(table.format, &error));
+                    damage.get_or_insert_with(|| Fault::damaged(table.format, &error));
                     continue;
                 }
             };
             for batch in batches {
                 let rows = batch.and_then(|batch| self.rows(job, table, &batch));
                 if let Err(error) = rows {
-                    damage.get_or_insert(Fault::damaged(table.format, &error));
+                    damage.get_or_insert_with(|| Fault::damaged(table.format, &error));
                     break;
                 }
                 if table.done {
@@ -175,7 +175,7 @@ impl Extractor {
         while !table.done {
             let message = message(&mut reader, format, &mut in_padding)?;
             let is_last = message.is_none();
-            let mut buffer = Buffer::from_vec(message.unwrap_or(END_OF_STREAM.to_vec()));
+            let mut buffer = Buffer::from_vec(message.unwrap_or_else(|| END_OF_STREAM.to_vec()));
             // A message without a body is decoded together with the next one.
             while !buffer.is_empty() && !table.done {
                 let batch = decoder.decode(&mut buffer);
