@@ -1,6 +1,7 @@
 //! Integration tests in one binary, because each binary that links DataFusion has some 240 MB.
 
 mod cli;
+mod columnar;
 mod corpus;
 mod damage;
 mod envelopes;

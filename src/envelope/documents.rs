@@ -32,7 +32,10 @@ impl Extractor {
         bytes: &[u8],
         context: DocumentContext,
     ) {
-        if self.archive(job, bytes, context) || job.unread_format(bytes, context, "") {
+        if self.columnar(job, bytes, context)
+            || self.archive(job, bytes, context)
+            || job.unread_format(bytes, context, "")
+        {
             return;
         }
         if let Some(text) = decode_utf16(bytes) {

@@ -198,23 +198,11 @@ const UNREAD: &[Unread] = &[
         "decompress it (lzop -dc FILE | auroratrail query SQL -)",
     ),
     (b"MSCF", "cabinet archive", "unpack it and read the files"),
-    (b"PAR1", "Parquet file", "query the original events instead"),
-    (
-        b"PARE",
-        "encrypted Parquet file",
-        "query the original events instead",
-    ),
     (b"ORC", "ORC file", "convert it to JSON lines"),
     (
         b"Obj\x01",
         "Avro file",
         "convert it to JSON lines (avro-tools tojson FILE)",
-    ),
-    (b"ARROW1", "Arrow file", "query the original events instead"),
-    (
-        b"\xff\xff\xff\xff",
-        "Arrow stream",
-        "query the original events instead",
     ),
     (
         b"SQLite format 3\0",
@@ -238,3 +226,33 @@ const UNREAD: &[Unread] = &[
 
 /// Formats whose begin is text.
 const PDF: &[Unread] = &[(b"%PDF-", "PDF document", "save the events as text")];
+
+/// A format of columns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Columnar {
+    Parquet,
+    EncryptedParquet,
+    ArrowFile,
+    ArrowStream,
+}
+
+impl Columnar {
+    /// Recognises Parquet and Arrow. A stream begins with the size of its schema, which is small.
+    pub(super) fn of(bytes: &[u8]) -> Option<Self> {
+        match bytes {
+            [b'P', b'A', b'R', b'1', ..] => Some(Self::Parquet),
+            [b'P', b'A', b'R', b'E', ..] => Some(Self::EncryptedParquet),
+            [b'A', b'R', b'R', b'O', b'W', b'1', 0, 0, ..] => Some(Self::ArrowFile),
+            [0xff, 0xff, 0xff, 0xff, _, _, _, 0, ..] => Some(Self::ArrowStream),
+            _ => None,
+        }
+    }
+
+    /// Returns the format's name.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Parquet | Self::EncryptedParquet => "Parquet",
+            Self::ArrowFile | Self::ArrowStream => "Arrow",
+        }
+    }
+}

@@ -1,4 +1,6 @@
-//! Payload in, CloudTrail records and rejects out. No I/O of its own, no Arrow, no clock.
+//! Payload in, CloudTrail records and rejects out. No clock, and no I/O of its own but a temporary file
+//! for what is not read from begin to end. Rows of Parquet and Arrow files become JSON text at once, so that
+//! there is one way of an event.
 //!
 //! Wrappers are recognised by content, never by a file's name, and nest (a gzip in a Firehose record
 //! in a gzip ...) down to [`MAX_WRAPPERS`]. A new form of JSON is a line in the table of `classify`;
@@ -21,6 +23,8 @@
 
 mod archive;
 mod classify;
+mod column_json;
+mod columnar;
 mod compression;
 mod console_csv;
 mod documents;
@@ -35,6 +39,7 @@ mod members;
 mod salvage;
 mod search;
 mod spelling;
+mod spool;
 mod text;
 mod windows;
 mod wrapper;

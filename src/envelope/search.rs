@@ -66,6 +66,19 @@ impl State {
         self.findings > search.findings || held.iter().any(|kind| kind.is_recognised())
     }
 
+    /// Returns whether the search found a record or a reject.
+    pub(super) fn has_new_findings(&self, search: &Search) -> bool {
+        self.findings > search.findings
+    }
+
+    /// Drops all counts of the search. Returns the label of the first that was recognised.
+    pub(super) fn forget(&mut self, search: &Search) -> Option<&'static str> {
+        let mut dropped = self.held.drain(search.held..);
+        dropped
+            .find(|kind| kind.is_recognised())
+            .map(ForeignKind::label)
+    }
+
     /// Drops the counts of the search that stand for nothing recognised.
     fn forget_unknown(&mut self, search: &Search) {
         let mut at = 0;

@@ -54,7 +54,7 @@ pub(super) fn respell(text: &str, members: &[Member]) -> String {
         }
         match field.path(&members) {
             Some((parent, path)) => record.add_path(parent, path, field.value),
-            None => record.add_field(field),
+            None => record.add_field(field, null_fields.is_some()),
         }
     }
     if let Some(names) = null_fields.and_then(Field::container) {
@@ -153,6 +153,51 @@ fn known(key: &str) -> Option<&'static RecordField> {
     RECORD_FIELDS.iter().find(|field| field.is_named(key))
 }
 
+/// The names inside of objects that databases have as columns, whose names have no case.
+#[rustfmt::skip]
+const IDENTITY_NAMES: &[&str] = &[
+    "principalId", "accountId", "accessKeyId", "userName", "invokedBy", "identityProvider", "credentialId",
+    "sessionContext", "sessionIssuer", "webIdFederationData", "federatedProvider", "mfaAuthenticated",
+    "creationDate", "sourceIdentity", "ec2RoleDelivery", "assumedRoot", "inScopeOf", "sourceArn", "sourceAccount",
+    "issuerType", "credentialsIssuedTo", "onBehalfOf", "userId", "identityStoreArn",
+];
+
+fn inner_names(field: &str) -> &'static [&'static str] {
+    match field {
+        "userIdentity" => IDENTITY_NAMES,
+        "tlsDetails" => &["tlsVersion", "cipherSuite", "clientProvidedHostHeader"],
+        _ => &[],
+    }
+}
+
+/// Gives the members of an object or array these names, where they have them in lower case.
+fn with_names<'a>(json: &'a str, names: &[&str]) -> Cow<'a, str> {
+    let start = skip_space(json.as_bytes(), 0);
+    let parts: Vec<String> = match json.as_bytes().get(start) {
+        Some(_) if names.is_empty() => return Cow::Borrowed(json),
+        Some(b'{') => Members::at(json, start)
+            .map(|(key, value)| {
+                let key = key.raw(json);
+                let is_lower = !key.bytes().any(|byte| byte.is_ascii_uppercase());
+                let name = names
+                    .iter()
+                    .find(|name| is_lower && name.eq_ignore_ascii_case(key));
+                let name = name.copied().unwrap_or(key);
+                format!("\"{name}\":{}", with_names(value.raw(json), names))
+            })
+            .collect(),
+        Some(b'[') => Elements::at(json, start)
+            .map(|element| with_names(element.raw(json), names).into_owned())
+            .collect(),
+        _ => return Cow::Borrowed(json),
+    };
+    let parts = parts.join(",");
+    Cow::Owned(match json.as_bytes()[start] {
+        b'{' => format!("{{{parts}}}"),
+        _ => format!("[{parts}]"),
+    })
+}
+
 /// Returns whether the text is one JSON object or array.
 fn is_container(text: &str) -> bool {
     let start = skip_space(text.as_bytes(), 0);
@@ -192,13 +237,18 @@ impl<'a> Builder<'a> {
         self.text.push_str(value);
     }
 
-    fn add_field(&mut self, field: &Field<'_>) {
+    /// Adds a field, of a row of `SELECT *` or another record.
+    fn add_field(&mut self, field: &Field<'_>, is_row: bool) {
         match (field.known, field.container()) {
             (Some(known), Some(list)) if known.name == RESOURCES => {
                 self.add(known.name, &resources(&list));
             }
-            (Some(known), Some(container)) if known.is_container => {
+            // The row has other objects byte for byte.
+            (Some(known), Some(container)) if known.is_container && is_row => {
                 self.add(known.name, &container);
+            }
+            (Some(known), Some(container)) if known.is_container => {
+                self.add(known.name, &with_names(&container, inner_names(known.name)));
             }
             (Some(known), _) => self.add(known.name, field.value),
             (None, _) => self.add(field.raw_key, field.value),

@@ -92,7 +92,10 @@ impl Extractor {
         stream: &mut Stream<'_>,
         context: DocumentContext,
     ) -> bool {
-        if self.large_archive(job, head, stream, context) || job.unread_format(head, context, "") {
+        if self.large_columnar(job, head, &mut *stream, context)
+            || self.large_archive(job, head, stream, context)
+            || job.unread_format(head, context, "")
+        {
             return true;
         }
         let valid = std::str::from_utf8(head).map_or_else(|error| error.valid_up_to(), str::len);

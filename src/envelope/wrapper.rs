@@ -235,7 +235,7 @@ impl Extractor {
         } else if job.unread_format(bytes, context, IN_WRAPPER) {
         } else if let Ok(text) = std::str::from_utf8(bytes) {
             self.nested_text(job, text, context);
-        } else {
+        } else if !self.columnar(job, bytes, context) {
             job.not_cloudtrail(context.fallback);
         }
     }
