@@ -193,11 +193,22 @@ const INTERRUPTED: u8 = 130;
 /// The longest time that the work may take to stop.
 const GRACE: Duration = Duration::from_secs(1);
 
+/// Keeps panics silent that a reject will tell of.
+fn say_no_panics_of_decoders() {
+    let hook = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        if !crate::envelope::is_guarded() {
+            hook(panic);
+        }
+    }));
+}
+
 /// Runs the command; returns the exit status.
 ///
 /// # Errors
 /// The fault that kept the command from its end. A command that was stopped ends with a status.
 pub fn run(mut arguments: Arguments) -> Result<ExitCode> {
+    say_no_panics_of_decoders();
     arguments.command.clean_paths();
     let threads = match &arguments.command {
         Command::Query(query) => query.input.threads,

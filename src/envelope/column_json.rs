@@ -14,6 +14,8 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use chrono::{DateTime, SecondsFormat};
 
+use super::columnar::guarded;
+
 /// The column that tells rows of `SELECT *` apart, so that it is there even if it is NULL.
 const NULL_FIELDS: &str = "nullfields";
 
@@ -40,7 +42,8 @@ pub(super) fn each_row(
     for (field, array) in columns() {
         let key = format!("{}:", serde_json::Value::from(field.name().as_str()));
         let is_marker = field.name().eq_ignore_ascii_case(NULL_FIELDS);
-        keyed.push((key, is_marker, make_encoder(field, array, &options)?));
+        let encoder = guarded(|| make_encoder(field, array, &options))?;
+        keyed.push((key, is_marker, encoder));
     }
     let mut row = Vec::new();
     for index in 0..batch.num_rows() {
@@ -68,7 +71,10 @@ pub(super) fn each_row(
             row.extend_from_slice(key.as_bytes());
             match is_null {
                 true => row.extend_from_slice(b"null"),
-                false => encoder.encode(index, &mut row),
+                false => guarded(|| {
+                    encoder.encode(index, &mut row);
+                    Ok(())
+                })?,
             }
         }
         row.push(b'}');

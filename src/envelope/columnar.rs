@@ -4,6 +4,7 @@
 //! Rows that `SELECT *` wrote keep their `nullfields`, by which `spelling` knows them. Where a row has
 //! a record's text in a column `record`, only that is handed on.
 
+use std::cell::Cell;
 use std::io::{self, ErrorKind, Read};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -72,14 +73,14 @@ impl Extractor {
             return false;
         };
         let mut table = Table::new(format, job, context);
-        let result = caught(format, || match format {
+        let result = match format {
             Columnar::Parquet => {
                 let bytes = Bytes::copy_from_slice(bytes);
                 self.parquet(job, &mut table, || Ok(bytes.clone()))
             }
             Columnar::EncryptedParquet => Err(encrypted()),
             Columnar::ArrowFile | Columnar::ArrowStream => self.arrow(job, &mut table, bytes),
-        });
+        };
         table.end(job, result);
         true
     }
@@ -100,14 +101,14 @@ impl Extractor {
             reader: head.chain(rest),
             bytes: 0,
         };
-        let result = caught(format, || match format {
+        let result = match format {
             Columnar::Parquet => match spool(&mut reader, MAX_DECOMPRESSED_BYTES) {
                 Ok(file) => self.parquet(job, &mut table, || file.try_clone()),
                 Err(error) => Err(Fault::of_spool(&error)),
             },
             Columnar::EncryptedParquet => Err(encrypted()),
             Columnar::ArrowFile | Columnar::ArrowStream => self.arrow(job, &mut table, &mut reader),
-        });
+        };
         job.outcome.decompressed_bytes += reader.bytes.saturating_sub(head.len() as u64);
         table.end(job, result);
         true
@@ -126,24 +127,23 @@ impl Extractor {
         check_footer(&file)?;
         // The Arrow schema that some writers add knows nothing about the values that Parquet's does not.
         let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
-        let metadata = ArrowReaderMetadata::load(&file, options)
+        let metadata = guarded(|| Ok(ArrowReaderMetadata::load(&file, options)?))
             .map_err(|error| Fault::damaged(table.format, &error))?;
         let mut damage = None;
         for group in 0..metadata.metadata().num_row_groups() {
             let builder =
                 ParquetRecordBatchReaderBuilder::new_with_metadata(input()?, metadata.clone());
-            let reader = builder
+            let builder = builder
                 .with_row_groups(vec![group])
-                .with_batch_size(BATCH_ROWS)
-                .build();
-            let batches = match reader {
+                .with_batch_size(BATCH_ROWS);
+            let mut batches = match guarded(|| Ok(builder.build()?)) {
                 Ok(reader) => reader,
                 Err(error) => {
                     damage.get_or_insert_with(|| Fault::damaged(table.format, &error));
                     continue;
                 }
             };
-            for batch in batches {
+            while let Some(batch) = guarded(|| batches.next().transpose()).transpose() {
                 let rows = batch.and_then(|batch| self.rows(job, table, &batch));
                 if let Err(error) = rows {
                     damage.get_or_insert_with(|| Fault::damaged(table.format, &error));
@@ -178,7 +178,7 @@ impl Extractor {
             let mut buffer = Buffer::from_vec(message.unwrap_or_else(|| END_OF_STREAM.to_vec()));
             // A message without a body is decoded together with the next one.
             while !buffer.is_empty() && !table.done {
-                let batch = decoder.decode(&mut buffer);
+                let batch = guarded(|| decoder.decode(&mut buffer));
                 match batch.map_err(|error| Fault::damaged(format, &error))? {
                     None => break,
                     Some(batch) => self
@@ -318,14 +318,24 @@ impl Fault {
     }
 }
 
-/// Runs `read`; the decoders of damaged metadata panic in places, for which there are tests.
-fn caught(format: Columnar, read: impl FnOnce() -> Result<(), Fault>) -> Result<(), Fault> {
-    catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|_| {
-        let why = "the decoder failed on damaged metadata".to_owned();
-        Err(Fault::damaged(
-            format,
-            &ArrowError::ExternalError(why.into()),
-        ))
+thread_local! {
+    /// Whether a decoder is at work whose panics are damage and not bugs of ours.
+    static IS_GUARDED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Returns whether a panic of this thread now will be a reject, and is not worth a message.
+pub(crate) fn is_guarded() -> bool {
+    IS_GUARDED.get()
+}
+
+/// Runs a decoder. Those of damaged metadata panic in places, for which there are tests.
+pub(super) fn guarded<T>(decode: impl FnOnce() -> Result<T, ArrowError>) -> Result<T, ArrowError> {
+    IS_GUARDED.set(true);
+    let result = catch_unwind(AssertUnwindSafe(decode));
+    IS_GUARDED.set(false);
+    result.unwrap_or_else(|_| {
+        let why = "the decoder failed on damaged metadata";
+        Err(ArrowError::ParseError(why.to_owned()))
     })
 }
 

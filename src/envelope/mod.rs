@@ -58,6 +58,7 @@ use crate::stats::Stats;
 use foreign::ForeignKind;
 
 pub use classify::RecordKind;
+pub(crate) use columnar::is_guarded;
 
 /// Most wrappers inside each other. The deepest that AWS makes is five (SQS, SNS, S3 notice, gzip,
 /// log file).

@@ -160,7 +160,10 @@ impl Extractor {
         // Of the rows of Logs Insights only some forms are known.
         let is_searched = wrapper.content == Content::InsightsRows;
         let except = (!is_searched).then_some(wrapper.value);
-        self.search_members(job, value, except, context);
+        match encoded::byte_array(value.text, wrapper.value) {
+            Some(bytes) => self.nested_bytes(job, &bytes, context.nested()),
+            None => self.search_members(job, value, except, context),
+        }
         match job.search.has_found(search) {
             true => job.search.forget_unknown(search),
             false => job.search.held.truncate(counted),
