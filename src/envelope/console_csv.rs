@@ -30,7 +30,9 @@ pub(super) fn header(text: &str) -> Option<Header> {
         return None;
     }
     let line = text.lines().next()?;
-    let names: Vec<String> = line.split(',').map(fold).collect();
+    // JSON text in quotes is no line of titles.
+    let titles = if line.contains(['{', '\\']) { "" } else { line };
+    let names: Vec<String> = titles.split(',').map(fold).collect();
     let has = |name: &str| names.iter().any(|n| n == name);
     let is_event = has("eventname") && has("eventsource");
     if line.contains(' ') && is_event && has("eventtime") {

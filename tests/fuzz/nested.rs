@@ -180,7 +180,7 @@ fn an_event_anywhere_in_json_is_found_once() {
             other => other.to_string(),
         };
         let fed = feed(document.clone());
-        prop_assert_eq!(fed.values(), [value], "{}", document);
+        prop_assert_eq!(fed.values(), [value], "{}\n{:?}", document, fed);
         prop_assert_eq!(&fed.rejects, &Vec::<String>::new());
         prop_assert_eq!(fed.outcome.events, 1);
         Ok(())
