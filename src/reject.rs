@@ -18,6 +18,19 @@ pub struct Reject<'a> {
     pub bytes: &'a [u8],
 }
 
+/// Returns an I/O error's message for people: `no such file or directory`, without its number.
+pub fn why(error: &io::Error) -> String {
+    let text = error.to_string();
+    let text = text
+        .split_once(" (os error")
+        .map_or(&*text, |(text, _)| text);
+    let mut chars = text.chars();
+    match chars.next() {
+        Some(first) => first.to_lowercase().chain(chars).collect(),
+        None => String::new(),
+    }
+}
+
 /// A receiver of rejects, called from every thread that reads or decodes.
 pub trait RejectSink: Send + Sync {
     /// Takes one reject. Must not fail: counting has been done by the caller.

@@ -1948,3 +1948,43 @@ fn what_is_written_can_be_asked_again() {
     let said = place.run(&both);
     assert!(said.contains("4 events; 8 duplicates left out"), "{said}");
 }
+
+#[cfg(unix)]
+#[test]
+fn what_cannot_be_opened_is_told_once_and_in_words() {
+    use std::os::unix::ffi::OsStrExt;
+
+    let place = Place::new();
+    let _socket = std::os::unix::net::UnixListener::bind(place.path().join("socket")).unwrap();
+    let said = place.run(&[
+        "query",
+        "SELECT count(*) FROM events",
+        "socket",
+        "--format",
+        "csv",
+    ]);
+    assert!(said.starts_with("count(*)\n0\n"), "{said}");
+    assert!(
+        said.contains("socket@0: unreadable file: no such device or address\n"),
+        "{said}"
+    );
+    assert!(
+        said.contains("0 events; 1 rejected") && !said.contains("os error"),
+        "{said}"
+    );
+    assert!(said.contains("nothing could be read"), "{said}");
+    let name = std::ffi::OsStr::from_bytes(b"a\xff.json");
+    fs::write(place.path().join(name), BOB).unwrap();
+    let query = "SELECT eventID FROM events";
+    let output = place.command(&["query", query]).arg(name).output().unwrap();
+    let said = transcript(&output);
+    assert!(
+        said.contains("is no UTF-8") && said.contains("'a?.json'"),
+        "{said}"
+    );
+    assert!(
+        place
+            .run(&["query", query, "a?.json", "--format", "csv"])
+            .contains("b1")
+    );
+}

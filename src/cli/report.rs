@@ -2,6 +2,7 @@
 
 use std::sync::atomic::Ordering::Relaxed;
 
+pub(super) use crate::reject::why;
 use crate::stats::Stats;
 
 /// `1234567` as `1,234,567`.
@@ -15,19 +16,6 @@ pub(super) fn count(number: u64) -> String {
         text.push(digit);
     }
     text
-}
-
-/// Returns an I/O error's message for people: `no such file or directory`, without its number.
-pub(super) fn why(error: &std::io::Error) -> String {
-    let text = error.to_string();
-    let text = text
-        .split_once(" (os error")
-        .map_or(&*text, |(text, _)| text);
-    let mut chars = text.chars();
-    match chars.next() {
-        Some(first) => first.to_lowercase().chain(chars).collect(),
-        None => String::new(),
-    }
 }
 
 /// `(2 S3 notification, 1 digest file)`

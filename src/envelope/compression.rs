@@ -10,6 +10,7 @@ use super::hadoop_snappy::HadoopSnappy;
 use super::magic::{self, Compression};
 use super::members::Members;
 use super::text::Utf16;
+use crate::reject::why;
 
 /// A line that marks where bytes were lost; JSON never has its first byte unescaped.
 pub(super) const BREAK: &str = "\u{2}\n";
@@ -234,7 +235,7 @@ pub(super) fn record_fault(
 ) {
     let fault = StreamFault {
         reason,
-        detail: error.to_string(),
+        detail: why(error),
         byte,
         harms_text: true,
     };

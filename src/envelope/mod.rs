@@ -346,6 +346,8 @@ impl Extractor {
         let faults = stream.take_faults();
         if faults.iter().any(|fault| fault.harms_text) {
             job.outcome.salvage_since(&before);
+            // What could not be read was not empty.
+            job.outcome.empty = before.empty;
         }
         for fault in faults {
             let location = job.location.at_byte(fault.byte);

@@ -14,6 +14,7 @@ use super::key::{KeyFilter, TrailKey};
 use super::listing::{Handle, Listed, Object, VisitedPaths};
 use super::pattern::{Pattern, Progress};
 use crate::error::Error;
+use crate::reject::why;
 use crate::source::Local;
 
 /// Lists what is at `place`, sorted by name within each folder. Runs within a tokio runtime.
@@ -55,7 +56,7 @@ pub(super) fn translate(error: io::Error) -> Error {
             "permission denied: run as a user who may read it".to_owned()
         }
         io::ErrorKind::IsADirectory => "it is a folder now".to_owned(),
-        _ => error.to_string().to_lowercase(),
+        _ => why(&error),
     };
     Error::io(message).caused_by(error)
 }
