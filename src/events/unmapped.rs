@@ -95,11 +95,15 @@ impl UnmappedFields {
         }
     }
 
-    /// Adds the fields of the record as it came that are text there and an object in their column. Rows of
-    /// tables, whose keys are in lower case, have such text in all of them.
+    /// Adds the fields of the record as it came that are text there and an object in their column, if that is
+    /// all that its spelling differs in. Rows of tables have all objects as text, and keys in lower case.
     fn keep_texts(&mut self, original: &str) {
-        let is_record = |name: &str| matches!(name, "eventVersion" | "eventName");
-        if !Members::new(original).any(|(key, _)| is_record(key.raw(original))) {
+        let is_respelled = |name: &str| {
+            let parent = name.split('.').next().unwrap_or_default();
+            let field = self.known.keys.find(parent.as_bytes());
+            field.is_some_and(|field| self.known.fields[field].0 != name)
+        };
+        if Members::new(original).any(|(key, _)| is_respelled(&unescape(key.raw(original)))) {
             return;
         }
         for (key, value) in Members::new(original) {

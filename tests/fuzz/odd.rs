@@ -466,11 +466,26 @@ fn is_row(text: &str) -> Option<bool> {
     if !dated.is_empty() && !dated.iter().any(|value| value.is_string()) {
         return None;
     }
-    Some(
-        text("eventName").is_some()
-            && text("eventSource").is_some_and(|source| !source.starts_with("aws:"))
-            && !dated.is_empty(),
-    )
+    let is_record = text("eventName").is_some()
+        && text("eventSource").is_some_and(|source| !source.starts_with("aws:"))
+        && !dated.is_empty();
+    // In another case, other keys count.
+    let exact = [
+        "eventName",
+        "eventSource",
+        "eventVersion",
+        "eventID",
+        "eventTime",
+    ];
+    let is_respelled = |key: &String| {
+        let known =
+            keys.contains(&&*key.to_lowercase()) || key.eq_ignore_ascii_case("insightDetails");
+        known && !exact.contains(&&**key)
+    };
+    if !is_record && members.keys().any(is_respelled) {
+        return None;
+    }
+    Some(is_record)
 }
 
 fn rows_of(decoded: &Decoded) -> Result<(), TestCaseError> {
