@@ -87,7 +87,8 @@ impl UnmappedFields {
             }
             push_member(&mut self.unmapped, member.key.raw(text), value.raw());
         }
-        if let Some(original) = record.original {
+        let is_repeated = self.counts.iter().any(|count| *count > 1);
+        if let Some(original) = record.original.filter(|_| !is_repeated) {
             self.keep_texts(original);
         }
         if !self.unmapped.is_empty() {
@@ -96,7 +97,7 @@ impl UnmappedFields {
     }
 
     /// Adds the fields of the record as it came that are text there and an object in their column, if that is
-    /// all that its spelling differs in. Rows of tables have all objects as text, and keys in lower case.
+    /// all that its spelling differs in and no field is repeated. Rows of tables have all objects as text, and keys in lower case.
     fn keep_texts(&mut self, original: &str) {
         let is_respelled = |name: &str| {
             let parent = name.split('.').next().unwrap_or_default();
