@@ -12,6 +12,7 @@ use zip::result::ZipError;
 use super::compression::{MAX_LAYERS, RetryInterrupted, Stream};
 use super::foreign::ForeignKind;
 use super::magic::{self, Archive};
+use super::spool::spool;
 use super::{DocumentContext, Extractor, Job, MAX_DECOMPRESSED_BYTES, UNREAD_FORMAT, WINDOW_BYTES};
 
 /// Most bytes that a tar may have between two files: long names are kept in memory.
@@ -80,7 +81,7 @@ impl Extractor {
         match format {
             Archive::Tar => self.tar(job, whole, context),
             // The list of the files is at the end.
-            Archive::Zip => match spool(&mut whole) {
+            Archive::Zip => match spool(&mut whole, MAX_DECOMPRESSED_BYTES) {
                 Ok((file, bytes)) => {
                     job.text_bytes += bytes;
                     self.zip(job, file, context);
@@ -323,14 +324,6 @@ impl Job<'_> {
             self.reject_archive(fault);
         }
     }
-}
-
-/// Copies a stream into a temporary file without a name.
-fn spool(source: &mut impl Read) -> std::io::Result<(std::fs::File, u64)> {
-    let mut file = tempfile::tempfile()?;
-    let bytes = std::io::copy(source, &mut file)?;
-    file.rewind()?;
-    Ok((file, bytes))
 }
 
 fn drain(mut reader: impl Read) -> std::io::Result<u64> {

@@ -5,6 +5,8 @@
 //! Keys are compared as AWS spells them, and only what is nothing then as a record in another spelling:
 //! a `LookupEvents` entry has an `EventName` as a record has an `eventName`, and is not a record.
 
+use std::borrow::Cow;
+
 use super::foreign::ForeignKind;
 use crate::json::{Member, Span};
 
@@ -342,20 +344,26 @@ impl RecordKeys {
     fn in_any_case(text: &str, members: &[Member]) -> Self {
         let mut keys = Self::default();
         for member in members {
-            let key = crate::json::unescape(member.key.raw(text));
+            let key = member.key.raw(text);
+            let key = match member.key.escaped {
+                true => crate::json::unescape(key),
+                false => Cow::Borrowed(key),
+            };
             // An entry of `LookupEvents` has these in capitals, and is not the event itself.
             let is_entry = key.starts_with("Event");
-            match key.to_ascii_lowercase().as_str() {
-                "eventid" | "eventtime" => keys.identified |= !is_entry,
-                "eventversion" => {
+            let is = |name: &str| key.eq_ignore_ascii_case(name);
+            match key.len() {
+                7 if is("eventID") => keys.identified |= !is_entry,
+                9 if is("eventTime") => keys.identified |= !is_entry,
+                9 if is("eventName") => keys.name = Some(member.value),
+                11 if is("eventSource") => keys.source = Some(member.value),
+                12 if is("eventVersion") => {
                     keys.version = Some(member.value);
                     keys.identified = true;
                 }
-                "eventname" => keys.name = Some(member.value),
-                "eventsource" => keys.source = Some(member.value),
-                "eventcategory" => keys.category = Some(member.value),
-                "insightdetails" => keys.insight = Some(member.value),
-                "cloudtrailevent" => keys.lookup = true,
+                13 if is("eventCategory") => keys.category = Some(member.value),
+                14 if is("insightDetails") => keys.insight = Some(member.value),
+                15 if is("CloudTrailEvent") => keys.lookup = true,
                 _ => {}
             }
         }

@@ -15,9 +15,7 @@ use base64::engine::general_purpose::STANDARD;
 use chrono::{DateTime, SecondsFormat};
 
 use super::columnar::guarded;
-
-/// The column that tells rows of `SELECT *` apart, so that it is there even if it is NULL.
-const NULL_FIELDS: &str = "nullfields";
+use super::spelling::NULL_FIELDS;
 
 /// The column with the text of whole records.
 const RECORD: &str = "record";
@@ -62,6 +60,7 @@ pub(super) fn each_row(
         row.push(b'{');
         for (key, is_marker, encoder) in &mut keyed {
             let is_null = encoder.is_null(index);
+            // The column tells rows of `SELECT *` apart.
             if is_null && !*is_marker {
                 continue;
             }

@@ -103,7 +103,7 @@ impl Extractor {
         };
         let result = match format {
             Columnar::Parquet => match spool(&mut reader, MAX_DECOMPRESSED_BYTES) {
-                Ok(file) => self.parquet(job, &mut table, || file.try_clone()),
+                Ok((file, _)) => self.parquet(job, &mut table, || file.try_clone()),
                 Err(error) => Err(Fault::of_spool(&error)),
             },
             Columnar::EncryptedParquet => Err(encrypted()),

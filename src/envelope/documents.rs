@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use super::classify::{has_record_mark, is_control_message};
 use super::compression::BREAK;
-use super::console_csv::{self, Header};
+use super::csv_rows::{self, Header};
 use super::foreign::ForeignKind;
 use super::lines::{Line, LoggedJson};
 use super::magic::UTF8_MARK;
@@ -78,12 +78,12 @@ impl Extractor {
 
     /// Takes text in a form other than JSON. Returns whether it was in one.
     fn foreign(&mut self, job: &mut Job<'_>, text: &str, context: DocumentContext) -> bool {
-        let kind = match console_csv::header(text) {
+        let kind = match csv_rows::header(text) {
             _ if text.starts_with(VALIDATION) => ForeignKind::ValidationNotice,
             _ if text.trim_end() == EXPORT_MARKER => ForeignKind::ExportTest,
             Some(Header::QueryResults) => ForeignKind::QueryResultCsv,
             Some(kind) => {
-                console_csv::records(kind, text.as_bytes(), |json, byte| {
+                csv_rows::records(kind, text.as_bytes(), |json, byte| {
                     self.documents(job, Chunk::whole(json, context.csv_row(byte)));
                 });
                 return true;

@@ -6,7 +6,7 @@ use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
 use super::magic;
-use crate::json::{Elements, Span};
+use crate::json::{Elements, Span, skip_space};
 
 /// The standard alphabet, padded or not: the AWS tools pad, some archivers strip the padding.
 const STANDARD: GeneralPurpose = engine(&alphabet::STANDARD);
@@ -76,7 +76,9 @@ fn may_hold_records(head: &[u8]) -> bool {
 /// Returns the bytes that the array at `span` lists as numbers, as the buffers of some languages are
 /// written; signed numbers are those of Java.
 pub(super) fn byte_array(text: &str, span: Span) -> Option<Vec<u8>> {
-    if ((span.end - span.start) as usize) < MIN_LENGTH {
+    let first = skip_space(text.as_bytes(), span.start as usize + 1);
+    let is_number = matches!(text.as_bytes().get(first), Some(b'-' | b'0'..=b'9'));
+    if !is_number || ((span.end - span.start) as usize) < MIN_LENGTH {
         return None;
     }
     let byte = |element: Span| {

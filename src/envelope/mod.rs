@@ -26,7 +26,7 @@ mod classify;
 mod column_json;
 mod columnar;
 mod compression;
-mod console_csv;
+mod csv_rows;
 mod documents;
 mod encoded;
 mod foreign;

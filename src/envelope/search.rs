@@ -5,6 +5,9 @@
 //! nor is there a search in what is known and not CloudTrail. A document that gives nothing counts as
 //! one of its kind; if it has the keys of a record, it is a reject.
 
+use std::collections::HashSet;
+use std::rc::Rc;
+
 use super::classify::{Content, Wrapper, has_record_keys, has_record_mark, is_event_id};
 use super::foreign::ForeignKind;
 use super::wrapper::too_many_wrappers;
@@ -24,7 +27,9 @@ pub(super) struct State {
     /// Kinds that count only if the searches around them find nothing.
     held: Vec<ForeignKind>,
     /// The `eventID`s, in quotes, of the records in the object that is searched.
-    event_ids: Vec<Box<str>>,
+    event_ids: Vec<Rc<str>>,
+    /// The same, to look them up.
+    known_ids: HashSet<Rc<str>>,
     /// Whether an unknown object is searched, in which the same event may be given twice: as it came
     /// and parsed.
     in_object: bool,
@@ -81,11 +86,14 @@ impl State {
 
     /// Drops the counts of the search that stand for nothing recognised.
     fn forget_unknown(&mut self, search: &Search) {
-        let mut at = 0;
-        self.held.retain(|kind| {
-            at += 1;
-            at <= search.held || kind.is_recognised()
-        });
+        let mut kept = search.held;
+        for at in search.held..self.held.len() {
+            if self.held[at].is_recognised() {
+                self.held[kept] = self.held[at];
+                kept += 1;
+            }
+        }
+        self.held.truncate(kept);
     }
 
     /// Returns whether the object that is searched had the same event before.
@@ -99,11 +107,20 @@ impl State {
             return false;
         };
         let id = id.value.raw(text);
-        let is_copy = self.event_ids.iter().any(|known| **known == *id);
+        let is_copy = self.known_ids.contains(id);
         if !is_copy {
-            self.event_ids.push(id.into());
+            let id: Rc<str> = id.into();
+            self.known_ids.insert(Rc::clone(&id));
+            self.event_ids.push(id);
         }
         is_copy
+    }
+
+    /// Forgets all but the first `count` of the `eventID`s.
+    fn forget_ids(&mut self, count: usize) {
+        for id in self.event_ids.drain(count..) {
+            self.known_ids.remove(&id);
+        }
     }
 }
 
@@ -190,7 +207,7 @@ impl Extractor {
         }
         if is_outermost {
             job.search.in_object = false;
-            job.search.event_ids.clear();
+            job.search.forget_ids(0);
         }
     }
 
@@ -212,7 +229,7 @@ impl Extractor {
         let known = job.search.event_ids.len();
         for element in Elements::at(text, array.start as usize) {
             self.search_value(job, text, element, context);
-            job.search.event_ids.truncate(known);
+            job.search.forget_ids(known);
         }
     }
 

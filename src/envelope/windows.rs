@@ -4,7 +4,7 @@
 use std::io::Read;
 
 use super::compression::Stream;
-use super::console_csv::{self, Header};
+use super::csv_rows::{self, Header};
 use super::foreign::ForeignKind;
 use super::magic::UTF8_MARK;
 use super::text::patch_utf8;
@@ -100,10 +100,10 @@ impl Extractor {
         }
         let valid = std::str::from_utf8(head).map_or_else(|error| error.valid_up_to(), str::len);
         let text = std::str::from_utf8(&head[..valid]);
-        let kind = match text.ok().and_then(console_csv::header) {
+        let kind = match text.ok().and_then(csv_rows::header) {
             Some(Header::QueryResults) => ForeignKind::QueryResultCsv,
             Some(kind) => {
-                let bytes = console_csv::records(kind, head.chain(stream), |json, byte| {
+                let bytes = csv_rows::records(kind, head.chain(stream), |json, byte| {
                     self.documents(job, Chunk::whole(json, context.csv_row(byte)));
                 });
                 job.count_text((bytes as usize).saturating_sub(head.len()));
