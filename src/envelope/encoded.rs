@@ -5,7 +5,7 @@ use base64::Engine as _;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
-use super::magic;
+use super::magic::{self, Compression};
 use crate::json::{Elements, Span, skip_space};
 
 /// The standard alphabet, padded or not: the AWS tools pad, some archivers strip the padding.
@@ -67,7 +67,9 @@ pub(super) fn decode(text: &str) -> Option<Vec<u8>> {
 
 fn may_hold_records(head: &[u8]) -> bool {
     let text = head.strip_prefix(magic::UTF8_MARK).unwrap_or(head);
-    magic::compression(head).is_some()
+    // Two bytes alone are there by chance too often: the third is the method, three bits of the fourth are zero.
+    let is_gzip = || matches!(head, [0x1f, 0x8b, 8, 0..0x20, ..]);
+    magic::compression(head).is_some_and(|format| format != Compression::Gzip || is_gzip())
         || magic::byte_order(head).is_some()
         || head.starts_with(&magic::KPL)
         || matches!(text.trim_ascii_start().first(), Some(b'{' | b'[' | b'"'))
@@ -110,6 +112,7 @@ mod tests {
         }
         for other in [
             "AROAEXAMPLEEXAMPLEEXAMPLEEXAMPLEEXAMPLE",
+            "H4sAA/AA0A+A0A+aAA/0Aa+AAAA0A0+a0Aa00aAaAaa+",
             "bm90IGpzb24gYXQgYWxsLCBqdXN0IHNvbWUgdGV4dA==",
             "eyJhIjoxfQ==",
             "eyJhIjoxLCJiIjoyLCJj IGRlIGYgZyBoIGkgag=!",
