@@ -198,7 +198,8 @@ impl Extractor {
                 self.documents(job, Chunk::whole(text, context));
             }
             Some(_) if let Some(bytes) = encoded::decode(text) => {
-                self.nested_bytes(job, &bytes, context.nested());
+                // The string around the base64 was counted.
+                self.nested_bytes(job, &bytes, context);
             }
             _ => job.not_cloudtrail(context.fallback),
         }
