@@ -14,6 +14,7 @@ mod layering;
 mod made;
 mod partitioned;
 mod pipeline;
+mod prompt;
 mod search;
 mod sessions;
 mod sql;

@@ -8,6 +8,7 @@ pub mod output;
 mod overwrite;
 mod progress;
 mod query;
+mod repl;
 mod report;
 mod sample;
 mod scan;
@@ -45,6 +46,7 @@ pub struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     Query(QueryArguments),
+    Repl(ReplArguments),
     Scan(ScanArguments),
     Sample(SampleArguments),
 }
@@ -61,6 +63,7 @@ impl Command {
                         .flatten(),
                 );
             }
+            Self::Repl(_) => {}
             Self::Scan(scan) => words::clean_paths(&mut scan.input.rejects),
             Self::Sample(sample) => words::clean_paths([&mut sample.folder]),
         }
@@ -110,6 +113,35 @@ struct QueryArguments {
 
     #[command(flatten)]
     input: InputArguments,
+}
+
+/// Ask at a prompt, one statement after another
+///
+/// Statements end with a semicolon. Tab completes names, paths and the values that occur in the data;
+/// \\? lists the commands. If standard input is not a terminal, it is a script: it ends at the first
+/// statement that fails, with exit status 2.
+#[derive(Debug, Args)]
+#[command(after_long_help = REPL_EXAMPLES)]
+struct ReplArguments {
+    /// Where to read, as in query; without a source, made-up events are read
+    #[arg(value_name = "SOURCE")]
+    sources: Vec<String>,
+
+    /// In a script, go on after a statement that fails; the exit status is 2 in the end
+    #[arg(long)]
+    keep_going: bool,
+
+    /// Count the same event (event ID and content) once
+    #[arg(long)]
+    dedup: bool,
+
+    /// Memory for sorting, joining and grouping, in MiB; beyond it most use the disk
+    #[arg(long, value_name = "MIB", default_value_t = 1024, value_parser = clap::value_parser!(u64).range(16..))]
+    memory: u64,
+
+    /// Threads that read and decode; by default one for each core
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=512))]
+    threads: Option<u16>,
 }
 
 /// Tell what is in files: events, duplicates, what is not CloudTrail, and what is damaged
@@ -184,6 +216,13 @@ Examples:
 Exit status: 0 done; 1 done, but --strict was given and something was rejected; 2 could not;
 130 interrupted.";
 
+const REPL_EXAMPLES: &str = "\
+Examples:
+  auroratrail repl logs/ 's3://bucket/AWSLogs/'
+  auroratrail repl logs/ < script.sql
+
+Exit status: 0 done; 2 a statement of a script failed; 130 interrupted.";
+
 /// Message of a command that could read none of its sources.
 const NOTHING_READ: &str = "nothing could be read: see the messages above";
 
@@ -212,6 +251,7 @@ pub fn run(mut arguments: Arguments) -> Result<ExitCode> {
     arguments.command.clean_paths();
     let threads = match &arguments.command {
         Command::Query(query) => query.input.threads,
+        Command::Repl(repl) => repl.threads,
         Command::Scan(scan) => scan.input.threads,
         Command::Sample(_) => Some(1),
     };
@@ -226,8 +266,14 @@ pub fn run(mut arguments: Arguments) -> Result<ExitCode> {
         .map_err(|error| Error::io(format!("cannot start threads: {}", report::why(&error))))?;
     let done = runtime.block_on(async {
         let interruption = Interruption::default();
+        let command = match arguments.command {
+            // The prompt has its own way with signals.
+            Command::Repl(repl) => return Box::pin(repl::run(repl, threads)).await,
+            command => command,
+        };
         let _signals = AbortOnDropHandle::new(tokio::spawn(obey_signals(interruption.clone())));
-        match arguments.command {
+        match command {
+            Command::Repl(_) => unreachable!("returned above"),
             Command::Query(query) => Box::pin(query::run(query, threads, &interruption)).await,
             Command::Scan(scan) => scan::run(scan, threads, &interruption).await,
             Command::Sample(sample) => sample::run(&sample),
@@ -239,6 +285,11 @@ pub fn run(mut arguments: Arguments) -> Result<ExitCode> {
         Err(error) if matches!(error.kind(), ErrorKind::Stopped) => Ok(ExitCode::from(INTERRUPTED)),
         done => done,
     }
+}
+
+/// Returns whether the user has nothing against colour (<https://no-color.org>).
+fn may_color() -> bool {
+    std::env::var_os("NO_COLOR").is_none_or(|it| it.is_empty())
 }
 
 /// The early end of a command.
@@ -263,6 +314,15 @@ async fn obey_signals(interruption: Interruption) {
     std::process::exit(INTERRUPTED.into());
 }
 
+/// A signal that ends something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum SignalKind {
+    /// Ctrl-C, SIGINT.
+    Interrupt,
+    /// SIGTERM.
+    Terminate,
+}
+
 #[cfg(unix)]
 struct Signals {
     interrupt: tokio::signal::unix::Signal,
@@ -272,17 +332,17 @@ struct Signals {
 #[cfg(unix)]
 impl Signals {
     fn new() -> Option<Self> {
-        use tokio::signal::unix::{SignalKind, signal};
+        use tokio::signal::unix::{SignalKind as Number, signal};
         Some(Self {
-            interrupt: signal(SignalKind::interrupt()).ok()?,
-            terminate: signal(SignalKind::terminate()).ok()?,
+            interrupt: signal(Number::interrupt()).ok()?,
+            terminate: signal(Number::terminate()).ok()?,
         })
     }
 
-    async fn next(&mut self) {
+    async fn next(&mut self) -> SignalKind {
         tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => SignalKind::Interrupt,
+            _ = self.terminate.recv() => SignalKind::Terminate,
         }
     }
 }
@@ -296,8 +356,9 @@ impl Signals {
         Some(Self)
     }
 
-    async fn next(&mut self) {
+    async fn next(&mut self) -> SignalKind {
         let _ = tokio::signal::ctrl_c().await;
+        SignalKind::Interrupt
     }
 }
 
@@ -315,9 +376,9 @@ struct RejectFile {
     target: Target,
 }
 
-impl InputArguments {
+impl Opened {
     /// Parses the words that name sources. Nothing is looked for yet.
-    fn open<'a>(&self, words: impl IntoIterator<Item = &'a String>) -> Result<Opened> {
+    fn parse<'a>(words: impl IntoIterator<Item = &'a String>) -> Result<Self> {
         let sources = Sources::new(AwsSettings::from_env());
         let mut locations = Vec::new();
         for word in words {
@@ -328,13 +389,15 @@ impl InputArguments {
         if by_default {
             locations.push(sources.parse("sample:")?);
         }
-        Ok(Opened {
+        Ok(Self {
             sources,
             locations,
             by_default,
         })
     }
+}
 
+impl InputArguments {
     /// Checks that there is anything to read, and begins the file of rejects.
     async fn begin(
         &self,

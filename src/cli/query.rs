@@ -104,9 +104,9 @@ fn understand(arguments: &QueryArguments) -> Result<(Sql, Opened)> {
     let Some(path) = &arguments.file else {
         let sql = first.ok_or_else(|| Error::config("give a query"))?;
         words::check_query(sql, sources)?;
-        return Ok((Sql::new(sql), arguments.input.open(sources)?));
+        return Ok((Sql::new(sql), Opened::parse(sources)?));
     };
-    let opened = arguments.input.open(first.into_iter().chain(sources))?;
+    let opened = Opened::parse(first.into_iter().chain(sources))?;
     let is_stdin = |location: &Location| is_standard_input(Path::new(&location.to_string()));
     if is_standard_input(path) && opened.locations.iter().any(is_stdin) {
         return Err(Error::config(
@@ -131,7 +131,9 @@ fn output_options(arguments: &QueryArguments) -> Result<output::OutputOptions> {
         format,
         raw_csv: arguments.raw_csv,
         width,
-        color: width.is_some() && std::env::var_os("NO_COLOR").is_none_or(|it| it.is_empty()),
+        color: width.is_some() && super::may_color(),
+        zone: None,
+        expanded: output::Expanded::Auto,
     })
 }
 

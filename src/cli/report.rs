@@ -96,6 +96,24 @@ pub(super) fn type_mismatches(stats: &Stats) -> Vec<String> {
     parts
 }
 
+/// `12 ms`, `1.204 s`
+pub(super) fn elapsed(time: std::time::Duration) -> String {
+    match time.as_secs() {
+        0 => format!("{} ms", time.as_millis()),
+        _ => format!("{:.3} s", time.as_secs_f64()),
+    }
+}
+
+/// Returns a line about a statement that was stopped.
+pub(super) fn partial(stats: &Stats, rows: u64, time: std::time::Duration) -> String {
+    let events = count(stats.records());
+    let rows = count(rows);
+    format!(
+        "stopped after {}: {events} events read, {rows} rows shown",
+        elapsed(time)
+    )
+}
+
 /// Words for files and folders that are left out by their names.
 pub(super) const HIDDEN: &str = "hidden (.x, _x) left out";
 

@@ -29,7 +29,7 @@ pub(super) async fn run(
     threads: usize,
     interruption: &Interruption,
 ) -> Result<ExitCode> {
-    let opened = arguments.input.open(&arguments.sources)?;
+    let opened = super::Opened::parse(&arguments.sources)?;
     let files = NamedFiles {
         opened: &opened,
         query: None,

@@ -19,8 +19,8 @@ pub(super) struct Sql {
 }
 
 /// The part of a statement that a character is in.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Part {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Part {
     Code,
     /// Within quotes of this kind.
     Quoted(char),
@@ -101,7 +101,7 @@ impl Sql {
 
 impl Part {
     /// Returns the part after the first character of `rest`.
-    fn after(self, before: char, rest: &str) -> Self {
+    pub(super) fn after(self, before: char, rest: &str) -> Self {
         let Some(c) = rest.chars().next() else {
             return self;
         };

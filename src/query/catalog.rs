@@ -15,11 +15,24 @@ use crate::events::columns::{ColumnClass, catalog};
 
 /// A table as `SHOW TABLES` lists it.
 #[derive(Clone, Debug)]
-pub(super) struct TableEntry {
-    /// Its name, in lower case.
-    pub(super) name: String,
-    /// The meaning of its rows.
-    pub(super) about: String,
+pub struct TableEntry {
+    /// The name, in lower case.
+    pub name: String,
+    /// The meaning of the rows.
+    pub about: String,
+    /// The sort of table.
+    pub kind: TableKind,
+}
+
+/// A sort of table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TableKind {
+    /// Events, with the columns of the catalog.
+    Events,
+    /// A view that was created by a statement.
+    View,
+    /// Rows in memory.
+    Rows,
 }
 
 /// Returns the answer to a statement about `tables`; `None` for every other statement.
@@ -55,7 +68,10 @@ fn is_ours(table: &ObjectName, tables: &[TableEntry]) -> bool {
     let name = table.to_string().replace('"', "").to_lowercase();
     let name = name.strip_prefix("datafusion.").unwrap_or(&name);
     let name = name.strip_prefix("public.").unwrap_or(name);
-    tables.iter().any(|table| table.name == name)
+    let has_catalog = |table: &TableEntry| table.kind == TableKind::Events;
+    tables
+        .iter()
+        .any(|table| table.name == name && has_catalog(table))
 }
 
 fn listed(tables: &[TableEntry]) -> Result<RecordBatch> {

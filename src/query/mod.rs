@@ -3,12 +3,14 @@
 mod catalog;
 mod clauses;
 pub mod functions;
+mod identify;
 mod messages;
 pub mod names;
 mod plan;
 mod pushdown;
 pub mod table;
 mod times;
+mod views;
 
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
@@ -26,13 +28,15 @@ use datafusion::sql::sqlparser::ast::Statement as SqlStatement;
 use crate::error::{Error, Result};
 use crate::events::columns;
 use crate::events::family::{AURORA_SOURCES, OTHER_ENGINES};
-use catalog::TableEntry;
 use messages::user_message;
 use names::Names;
 use table::{EventsTable, Input};
 
+pub use catalog::{TableEntry, TableKind};
+pub use functions::FunctionEntry;
 pub use messages::translate_error;
 pub use plan::{Plan, QueryResult};
+pub use views::Step;
 
 /// Rows of the batches that operators make; those that are decoded have more.
 const BATCH_ROWS: usize = 1024;
@@ -119,19 +123,39 @@ impl Session {
     }
 
     fn register(&self, name: &str, about: &str, table: Arc<dyn TableProvider>) -> Result<()> {
+        self.replace(name, table)?;
+        write(&self.names).add_table(name, columns::catalog().schema());
+        self.list(TableEntry {
+            name: name.to_owned(),
+            about: about.to_owned(),
+            kind: TableKind::Events,
+        });
+        Ok(())
+    }
+
+    fn replace(&self, name: &str, table: Arc<dyn TableProvider>) -> Result<()> {
         let reference = TableReference::bare(name);
         self.context
             .deregister_table(reference.clone())
             .and_then(|_| self.context.register_table(reference, table))
             .map_err(translate_error)?;
-        write(&self.names).add_table(name, columns::catalog().schema());
-        let mut tables = write(&self.tables);
-        tables.retain(|table| table.name != name);
-        tables.push(TableEntry {
-            name: name.to_owned(),
-            about: about.to_owned(),
-        });
         Ok(())
+    }
+
+    fn list(&self, entry: TableEntry) {
+        let mut tables = write(&self.tables);
+        tables.retain(|table| table.name != entry.name);
+        tables.push(entry);
+    }
+
+    /// Returns the tables and views, in the order in which they were added.
+    pub fn tables(&self) -> Vec<TableEntry> {
+        read(&self.tables).clone()
+    }
+
+    /// Returns the functions, as `SHOW FUNCTIONS` lists them.
+    pub fn functions(&self) -> Vec<FunctionEntry> {
+        functions::entries(&self.context.state())
     }
 
     /// Plans `sql`, one statement, and starts it in an execution of its own.
@@ -164,7 +188,11 @@ impl Session {
     /// statement is expected.
     pub async fn plan_all(&self, sql: &str) -> Result<Vec<Plan<'_>>> {
         let mut plans = Vec::new();
-        for statement in parse(sql)? {
+        let statements = parse(sql)?;
+        if !statements.iter().all(is_query) {
+            return Err(only_queries());
+        }
+        for statement in statements {
             plans.push(self.plan_statement(statement).await?);
         }
         Ok(plans)
@@ -230,10 +258,7 @@ fn parse(sql: &str) -> Result<Vec<Statement>> {
     if statements.is_empty() {
         return Err(Error::query("expected a SQL statement, found none"));
     }
-    match statements.iter().all(is_query) {
-        true => Ok(statements.into()),
-        false => Err(only_queries()),
-    }
+    Ok(statements.into())
 }
 
 /// Locks, also after a panic elsewhere: each change is one step.

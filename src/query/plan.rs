@@ -14,7 +14,7 @@ use futures::StreamExt;
 
 use super::names::ColumnNames;
 use super::table::{EventsExec, EventsTable};
-use super::{Session, translate_error};
+use super::{Session, identify, translate_error};
 use crate::error::{Error, Result};
 use crate::execution::Execution;
 
@@ -23,6 +23,7 @@ pub struct Plan<'a> {
     session: &'a Session,
     work: Work,
     column_names: ColumnNames,
+    identity_columns: usize,
 }
 
 enum Work {
@@ -35,8 +36,11 @@ enum Work {
 pub struct QueryResult {
     /// The rows.
     pub rows: SendableRecordBatchStream,
-    /// The names of its columns, one each.
+    /// The names of its columns, one each, without those of an identity.
     pub column_names: Vec<String>,
+    /// Columns at the end that tell which event a row is: none, or those of
+    /// [`Plan::identify_rows`].
+    pub identity_columns: usize,
 }
 
 impl<'a> Plan<'a> {
@@ -45,6 +49,7 @@ impl<'a> Plan<'a> {
             session,
             work: Work::Rows(rows),
             column_names: ColumnNames::default(),
+            identity_columns: 0,
         }
     }
 
@@ -57,7 +62,21 @@ impl<'a> Plan<'a> {
             session,
             work: Work::Query(Box::new(plan)),
             column_names,
+            identity_columns: 0,
         }
+    }
+
+    /// Adds columns after those of the statement that tell which event a row is, if each row is one
+    /// event: `eventID` and `source_uri`. They are counted in [`QueryResult::identity_columns`].
+    #[must_use]
+    pub fn identify_rows(mut self) -> Self {
+        if let Work::Query(plan) = &mut self.work
+            && let Some(identified) = identify::with_identity(plan)
+        {
+            **plan = identified;
+            self.identity_columns = identify::IDENTITY.len();
+        }
+        self
     }
 
     /// Remarks for the one who asked.
@@ -83,6 +102,7 @@ impl<'a> Plan<'a> {
             session,
             work,
             column_names,
+            identity_columns,
         } = self;
         let rows = match work {
             Work::Rows(rows) => session.rows_of(rows).await,
@@ -96,9 +116,15 @@ impl<'a> Plan<'a> {
             }
         };
         let rows = rows.map_err(translate_error)?;
+        let schema = rows.schema();
+        let visible: Vec<usize> = (0..schema.fields().len() - identity_columns).collect();
+        let schema = schema
+            .project(&visible)
+            .map_err(|error| translate_error(error.into()))?;
         Ok(QueryResult {
-            column_names: column_names.apply(&rows.schema()),
+            column_names: column_names.apply(&schema),
             rows,
+            identity_columns,
         })
     }
 }

@@ -149,6 +149,37 @@ pub struct OutputOptions {
     pub width: Option<usize>,
     /// Whether NULL may be dimmed with an escape sequence in a table.
     pub color: bool,
+    /// Zone that times in UTC are shown in; UTC if there is none.
+    pub zone: Option<Zone>,
+    /// Lists in place of columns.
+    pub expanded: Expanded,
+}
+
+/// A time zone.
+pub type Zone = arrow::array::timezone::Tz;
+
+/// Parses the name of a time zone.
+///
+/// # Errors
+/// Query, for a name that is none.
+pub fn parse_zone(name: &str) -> Result<Zone> {
+    name.parse().map_err(|_| {
+        Error::query(format!(
+            "no time zone {name}; expected Europe/Paris or +02:00"
+        ))
+    })
+}
+
+/// The choice between columns and a list for each row.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Expanded {
+    /// A list if columns would be cut to stubs.
+    #[default]
+    Auto,
+    /// Always a list.
+    On,
+    /// Always columns.
+    Off,
 }
 
 /// Writes all of `stream` to `out` and returns the number of rows in the batches that it wrote.
@@ -296,7 +327,7 @@ fn of_arrow(error: ArrowError) -> io::Error {
 /// Appends `_2`, `_3` ... to names that repeat an earlier one.
 ///
 /// Two names are equal if `fold` maps them to the same string.
-fn unique(column_names: &[String], fold: fn(&str) -> String) -> Vec<String> {
+pub(super) fn unique(column_names: &[String], fold: fn(&str) -> String) -> Vec<String> {
     let mut taken: HashSet<String> = column_names.iter().map(|name| fold(name)).collect();
     let mut seen: HashMap<String, usize> = HashMap::new();
     let mut distinct = |name: &String| {
