@@ -18,4 +18,5 @@ mod prompt;
 mod search;
 mod sessions;
 mod sql;
+mod terminal;
 mod wording;

@@ -16,6 +16,8 @@ pub(super) struct Interrupts {
     is_interactive: bool,
     temporary: TemporaryFiles,
     current: Mutex<Option<CancellationToken>>,
+    /// Whether Ctrl-C was pressed while nothing ran.
+    pressed: AtomicBool,
     /// Set when the line editor has to give up.
     leaving: Arc<AtomicBool>,
 }
@@ -34,6 +36,7 @@ impl Interrupts {
             is_interactive,
             temporary,
             current: Mutex::default(),
+            pressed: AtomicBool::default(),
             leaving: Arc::default(),
         }
     }
@@ -53,6 +56,11 @@ impl Interrupts {
         Arc::clone(&self.leaving)
     }
 
+    /// Returns whether Ctrl-C was pressed while nothing ran, since this was last asked.
+    pub(super) fn take_pressed(&self) -> bool {
+        self.pressed.swap(false, Relaxed)
+    }
+
     /// Obeys signals for as long as the process runs.
     pub(super) async fn obey(&self) {
         let Some(mut signals) = Signals::new() else {
@@ -61,8 +69,9 @@ impl Interrupts {
         loop {
             let kind = signals.next().await;
             let stop = self.current().clone();
-            if let Some(stop) = &stop {
-                stop.cancel();
+            match &stop {
+                Some(stop) => stop.cancel(),
+                None => self.pressed.store(true, Relaxed),
             }
             match (kind, self.is_interactive) {
                 (SignalKind::Interrupt, true) => {}

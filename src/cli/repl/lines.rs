@@ -3,6 +3,9 @@
 use std::io::{BufRead, IsTerminal, Write};
 use std::process::ExitCode;
 
+use reedline::ExternalPrinter;
+
+use super::line_editor::{Line, LineEditor};
 use super::shell::{Next, Shell, complain};
 use super::statements::{is_complete, take};
 use crate::cli::report::why;
@@ -13,6 +16,30 @@ use crate::error::{Error, ErrorKind, Result};
 /// # Errors
 /// Io, if the terminal cannot be read.
 pub(super) async fn interact(shell: &mut Shell) -> Result<ExitCode> {
+    match LineEditor::is_possible() {
+        true => converse(shell).await,
+        false => converse_plainly(shell).await,
+    }
+}
+
+/// Converses through the line editor.
+async fn converse(shell: &mut Shell) -> Result<ExitCode> {
+    let mut editor = LineEditor::new(shell.interrupts.leaving(), ExternalPrinter::default());
+    loop {
+        match tokio::task::block_in_place(|| editor.read())? {
+            Line::Text(text) => {
+                if shell.run_text(&text, true).await? == Next::Quit {
+                    return Ok(ExitCode::SUCCESS);
+                }
+            }
+            Line::Cleared => {}
+            Line::End => return Ok(ExitCode::SUCCESS),
+        }
+    }
+}
+
+/// Converses line by line, on a terminal that can do no more.
+async fn converse_plainly(shell: &mut Shell) -> Result<ExitCode> {
     let mut text = String::new();
     loop {
         let prompt = if text.is_empty() {
@@ -26,6 +53,9 @@ pub(super) async fn interact(shell: &mut Shell) -> Result<ExitCode> {
             println!();
             return Ok(ExitCode::SUCCESS);
         };
+        if shell.interrupts.take_pressed() {
+            text.clear();
+        }
         text.push_str(&line);
         if !is_complete(&text) {
             continue;
