@@ -331,7 +331,7 @@ fn an_answer_fits_the_terminal_as_it_is_now() {
     };
     assert_eq!(rule(&terminal.ask(sql)), Some(100));
     terminal.resize(30, 42);
-    assert_eq!(rule(&terminal.ask(sql)), Some(40));
+    assert_eq!(rule(&terminal.ask(sql)), Some(42));
 }
 
 #[test]
