@@ -8,6 +8,7 @@ pub mod output;
 mod overwrite;
 mod progress;
 mod query;
+mod repl;
 mod report;
 mod sample;
 mod scan;

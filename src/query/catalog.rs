@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use datafusion::arrow::array::{ArrayRef, RecordBatch, StringArray};
-use datafusion::arrow::datatypes::{DataType, Field, Schema};
+use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast::{
     ObjectName, ShowStatementIn, ShowStatementOptions, Statement as SqlStatement,
@@ -15,11 +15,13 @@ use crate::events::columns::{ColumnClass, catalog};
 
 /// A table as `SHOW TABLES` lists it.
 #[derive(Clone, Debug)]
-pub(super) struct TableEntry {
+pub struct TableEntry {
     /// Its name, in lower case.
-    pub(super) name: String,
+    pub name: String,
     /// The meaning of its rows.
-    pub(super) about: String,
+    pub about: String,
+    /// Its columns, with the metadata of [`columns`](crate::events::columns).
+    pub schema: SchemaRef,
 }
 
 /// Returns the answer to a statement about `tables`; `None` for every other statement.

@@ -6,6 +6,7 @@ pub mod functions;
 mod messages;
 pub mod names;
 mod plan;
+pub mod profile;
 mod pushdown;
 pub mod table;
 mod times;
@@ -26,11 +27,13 @@ use datafusion::sql::sqlparser::ast::Statement as SqlStatement;
 use crate::error::{Error, Result};
 use crate::events::columns;
 use crate::events::family::{AURORA_SOURCES, OTHER_ENGINES};
-use catalog::TableEntry;
+
+use functions::FunctionEntry;
 use messages::user_message;
 use names::Names;
 use table::{EventsTable, Input};
 
+pub use catalog::TableEntry;
 pub use messages::translate_error;
 pub use plan::{Plan, QueryResult};
 
@@ -130,8 +133,19 @@ impl Session {
         tables.push(TableEntry {
             name: name.to_owned(),
             about: about.to_owned(),
+            schema: Arc::clone(columns::catalog().schema()),
         });
         Ok(())
+    }
+
+    /// Returns the tables, in the order in which they were added.
+    pub fn tables(&self) -> Vec<TableEntry> {
+        read(&self.tables).clone()
+    }
+
+    /// Returns the functions that a query may call, by name.
+    pub fn functions(&self) -> Vec<FunctionEntry> {
+        functions::entries(&self.context.state())
     }
 
     /// Plans `sql`, one statement, and starts it in an execution of its own.
