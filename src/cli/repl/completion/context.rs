@@ -165,7 +165,7 @@ pub(super) enum Position {
     Table,
     /// A value, in a clause.
     Operand(Clause),
-    /// After a value or a table: operators, and the clauses that may follow.
+    /// The place after a value or a table: operators, and the clauses that may follow.
     Operator {
         /// The clause.
         clause: Clause,
@@ -344,6 +344,9 @@ fn is_from_of_function(tokens: &[Token<'_>]) -> bool {
     };
     if is_distinct_from(tokens, from) {
         return true;
+    }
+    if tokens[..from].last().is_some_and(|it| it.is("(")) {
+        return false;
     }
     let words = tokens[..from].iter().rev();
     let open = words.take_while(|it| !it.is_any(&["SELECT", "FROM", "WITH"]));

@@ -331,7 +331,7 @@ fn events(count: u64) -> String {
     format!("{} {noun}", report::count(count))
 }
 
-/// Completes with the words of a vocabulary.
+/// A completer of the line editor, with the words of a vocabulary.
 #[derive(Clone, Debug)]
 pub(super) struct SqlCompleter {
     /// The words.

@@ -14,9 +14,9 @@ pub(super) struct Relation {
 /// The columns of a relation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum RelationColumns {
-    /// Those of the table with this name.
+    /// The columns of the table with this name.
     Table(String),
-    /// Those of a subquery: names, and the relations that a `*` stands for.
+    /// The columns of a subquery: names, and the relations that a `*` stands for.
     Selected(Vec<String>, Vec<Relation>),
 }
 

@@ -7,8 +7,10 @@ use arrow::datatypes::{DataType, Field, Schema};
 use proptest::prelude::*;
 
 use super::*;
-use crate::events::columns::catalog;
+use crate::query::table::Input;
 use crate::query::{Session, SessionOptions};
+use crate::source::Sources;
+use crate::source::aws::AwsSettings;
 
 fn batch(column: &str, texts: &[&str]) -> RecordBatch {
     let schema = Schema::new(vec![Field::new(column, DataType::Utf8, true)]);
@@ -42,18 +44,20 @@ fn vocabulary() -> Vocabulary {
         memory_bytes: 32 << 20,
     };
     let session = Session::new(options).unwrap();
-    let table = |name: &str| TableEntry {
-        name: name.to_owned(),
-        about: format!("about {name}"),
-        schema: Arc::clone(catalog().schema()),
+    let sources = Sources::new(AwsSettings::from_env());
+    let input = Input {
+        locations: vec![sources.parse("sample:?events=1").unwrap()],
+        sources,
+        dedup: false,
     };
+    session.add_events(input).unwrap();
     let command = |name: &str, arguments: &str| CommandEntry {
         name: name.to_owned(),
         arguments: arguments.to_owned(),
         about: "meaning".to_owned(),
     };
     Vocabulary::new(
-        ["events", "aurora_events"].map(table).to_vec(),
+        session.tables(),
         session.functions(),
         vec![
             command("\\d", "[TABLE [PATTERN]]"),
@@ -105,7 +109,7 @@ const TABLE: &[(&str, &[&str])] = &[
     // Paths.
     ("SELECT requestParameters.dBC|", &["requestParameters.dBClusterIdentifier"]),
     ("SELECT requestparameters.dbclusteri|", &["requestParameters.dBClusterIdentifier"]),
-    ("SELECT userIdentity.|", &["userIdentity.userName"]),
+    ("SELECT userIdentity.|", &["userIdentity.type", "userIdentity.principalId"]),
     ("SELECT userIdentity.sess|", &["userIdentity.sessionContext"]),
     ("SELECT userIdentity.sessionContext.sessionIssuer.us|", &["userIdentity.sessionContext.sessionIssuer.userName"]),
     ("SELECT clusterid|", &["requestParameters.dBClusterIdentifier"]),
@@ -252,10 +256,8 @@ fn candidates_say_what_they_are() {
     assert!(about.starts_with("date_diff("), "{about}");
     assert_eq!((&*kind, space), ("function", false));
     assert_eq!(first("SELECT 1 F|"), expected("keyword", "", true));
-    assert_eq!(
-        first("DESCRIBE ev|"),
-        expected("table", "about events", true)
-    );
+    let about = "every CloudTrail record, Insights and aggregated ones too";
+    assert_eq!(first("DESCRIBE ev|"), expected("table", about, true));
 }
 
 #[test]
