@@ -350,3 +350,40 @@ fn a_dumb_terminal_has_the_prompt_without_the_editor() {
     terminal.press("\x04");
     assert_eq!(terminal.wait_for_end(), 0);
 }
+
+#[test]
+fn names_and_values_are_completed_with_their_meaning() {
+    let home = home();
+    let terminal = Setup::new(home.path(), FEW).start();
+    terminal.wait("2,000 events from");
+    terminal.wait_for_prompt();
+    // One candidate is taken at once, in CloudTrail's spelling; Enter takes the first of several.
+    terminal.press("SELECT awsreg\t");
+    terminal.wait("SELECT awsRegion");
+    terminal.press("\x15");
+    terminal.press("SELECT useridentity.usern\t");
+    terminal.wait("userIdentity.sessionContext.sessionIssuer.userName  varchar");
+    terminal.press("\r");
+    terminal.wait("SELECT userIdentity.userName");
+    terminal.press("\x15");
+    // Several are listed with type and meaning.
+    terminal.press("SELECT requestParameters.dBClusterS\t");
+    let screen = terminal.wait("varchar");
+    let menu: Vec<&str> = screen
+        .lines()
+        .skip_while(|line| !line.contains("SELECT requestParameters.dBClusterS"))
+        .skip(1)
+        .take(2)
+        .collect();
+    assert!(!menu.is_empty(), "{screen}");
+    terminal.press("\x1b");
+    terminal.press("\x15");
+    // Values come from the data.
+    terminal.press("SELECT * FROM events WHERE eventName = 'DeleteDBInst\t");
+    terminal.wait("eventName = 'DeleteDBInstance'");
+    terminal.press("\x15");
+    terminal.press("\\tim\t");
+    terminal.wait_for("both commands", |screen| {
+        screen.contains("\\timing") && screen.contains("\\timeline")
+    });
+}

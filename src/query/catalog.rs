@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use datafusion::arrow::array::{ArrayRef, RecordBatch, StringArray};
-use datafusion::arrow::datatypes::{DataType, Field, Schema};
+use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast::{
     ObjectName, ShowStatementIn, ShowStatementOptions, Statement as SqlStatement,
@@ -22,6 +22,8 @@ pub struct TableEntry {
     pub about: String,
     /// The sort of table.
     pub kind: TableKind,
+    /// The columns, with the metadata of [`columns`](crate::events::columns).
+    pub schema: SchemaRef,
 }
 
 /// A sort of table.

@@ -7,6 +7,7 @@ mod identify;
 mod messages;
 pub mod names;
 mod plan;
+pub mod profile;
 mod pushdown;
 pub mod table;
 mod times;
@@ -129,6 +130,7 @@ impl Session {
             name: name.to_owned(),
             about: about.to_owned(),
             kind: TableKind::Events,
+            schema: Arc::clone(columns::catalog().schema()),
         });
         Ok(())
     }

@@ -101,6 +101,7 @@ impl Session {
             name: name.clone(),
             about,
             kind: TableKind::View,
+            schema,
         });
         Ok(Step::Done(format!("view {name} created")))
     }
@@ -150,6 +151,7 @@ impl Session {
             name,
             about: about.to_owned(),
             kind: TableKind::Rows,
+            schema: Arc::clone(schema),
         });
         Ok(())
     }

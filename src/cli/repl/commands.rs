@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use strsim::osa_distance;
 
+use super::completion::CommandWord;
 use crate::error::{Error, Result};
 
 /// A command as the list of them shows it.
@@ -208,6 +209,23 @@ impl Command {
 /// Returns every command once, for completion and suggestions.
 pub(super) fn entries() -> impl Iterator<Item = &'static CommandEntry> {
     COMMANDS.iter().flat_map(|(_, entries)| entries.iter())
+}
+
+/// Returns the commands for completion: each once, with the arguments of all its forms.
+pub(super) fn words() -> Vec<CommandWord> {
+    let mut words: Vec<CommandWord> = Vec::new();
+    for entry in entries() {
+        let name = format!("\\{}", entry.name);
+        match words.last_mut().filter(|word| word.name == name) {
+            Some(word) => word.arguments = format!("[{}]", entry.arguments),
+            None => words.push(CommandWord {
+                name,
+                arguments: entry.arguments.to_owned(),
+                about: entry.about.to_owned(),
+            }),
+        }
+    }
+    words
 }
 
 /// Returns the list of commands, aligned, as `\?` shows it.

@@ -6,11 +6,13 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use reedline::{
-    Color, DefaultHinter, Emacs, ExternalPrinter, FileBackedHistory, KeyCode, KeyModifiers, Prompt,
-    PromptEditMode, PromptHistorySearch, PromptHistorySearchStatus, Reedline, ReedlineEvent,
-    Signal, ValidationResult, Validator, default_emacs_keybindings,
+    Color, ColumnarMenu, DefaultHinter, Emacs, ExternalPrinter, FileBackedHistory, KeyCode,
+    KeyModifiers, MenuBuilder, Prompt, PromptEditMode, PromptHistorySearch,
+    PromptHistorySearchStatus, Reedline, ReedlineEvent, ReedlineMenu, Signal, ValidationResult,
+    Validator, default_emacs_keybindings,
 };
 
+use super::completion::SqlCompleter;
 use super::highlight::SqlHighlighter;
 use super::lines::{CONTINUATION, PROMPT};
 use super::state;
@@ -43,11 +45,20 @@ impl LineEditor {
 
     /// An editor with the user's history. `leaving` makes it give up; what `printer` is sent appears
     /// above the prompt.
-    pub(super) fn new(leaving: Arc<AtomicBool>, printer: ExternalPrinter<String>) -> Self {
+    pub(super) fn new(
+        leaving: Arc<AtomicBool>,
+        printer: ExternalPrinter<String>,
+        completer: SqlCompleter,
+    ) -> Self {
         let may_color = crate::cli::may_color();
         let mut reedline = Reedline::create()
             .with_validator(Box::new(WholeStatements))
-            .with_ansi_colors(may_color)
+            // Without colour there is still reverse video, for what is chosen in the menu.
+            .with_ansi_colors(true)
+            .with_completer(Box::new(completer))
+            .with_menu(ReedlineMenu::EngineCompleter(Box::new(menu(may_color))))
+            .with_partial_completions(true)
+            .with_quick_completions(true)
             .with_edit_mode(Box::new(Emacs::new(keys())))
             .with_history_exclusion_prefix(Some(" ".to_owned()))
             .with_break_signal(leaving)
@@ -112,6 +123,24 @@ fn keys() -> reedline::Keybindings {
     keys
 }
 
+/// The menu of completions: one a line, with its type and meaning beside it.
+fn menu(may_color: bool) -> ColumnarMenu {
+    let plain = Color::Default.normal();
+    let description = match may_color {
+        true => Color::DarkGray.normal(),
+        false => plain,
+    };
+    ColumnarMenu::default()
+        .with_name(MENU)
+        .with_marker("")
+        .with_columns(1)
+        .with_text_style(plain)
+        .with_selected_text_style(plain.reverse())
+        .with_description_text_style(description)
+        .with_match_text_style(plain.bold())
+        .with_selected_match_text_style(plain.reverse().bold())
+}
+
 /// Statements go over lines until they are whole.
 struct WholeStatements;
 
@@ -142,6 +171,18 @@ impl Prompt for PlainPrompt {
 
     fn render_prompt_multiline_indicator(&self) -> Cow<'_, str> {
         Cow::Borrowed(CONTINUATION)
+    }
+
+    fn get_prompt_color(&self) -> Color {
+        Color::Default
+    }
+
+    fn get_prompt_multiline_color(&self) -> Color {
+        Color::Default
+    }
+
+    fn get_indicator_color(&self) -> Color {
+        Color::Default
     }
 
     fn render_prompt_history_search_indicator(&self, search: PromptHistorySearch) -> Cow<'_, str> {

@@ -8,6 +8,7 @@ use reedline::ExternalPrinter;
 use super::line_editor::{Line, LineEditor};
 use super::shell::{Next, Shell, complain};
 use super::statements::{is_complete, take};
+use super::survey::Survey;
 use crate::cli::report::why;
 use crate::error::{Error, ErrorKind, Result};
 
@@ -24,7 +25,12 @@ pub(super) async fn interact(shell: &mut Shell) -> Result<ExitCode> {
 
 /// Converses through the line editor.
 async fn converse(shell: &mut Shell) -> Result<ExitCode> {
-    let mut editor = LineEditor::new(shell.interrupts.leaving(), ExternalPrinter::default());
+    let printer = ExternalPrinter::default();
+    let (survey, completer) = Survey::new(shell, Some(printer.sender()));
+    shell.survey = Some(survey);
+    shell.renew_survey();
+    shell.greet().await;
+    let mut editor = LineEditor::new(shell.interrupts.leaving(), printer, completer);
     loop {
         match tokio::task::block_in_place(|| editor.read())? {
             Line::Text(text) => {
@@ -40,6 +46,10 @@ async fn converse(shell: &mut Shell) -> Result<ExitCode> {
 
 /// Converses line by line, on a terminal that can do no more.
 async fn converse_plainly(shell: &mut Shell) -> Result<ExitCode> {
+    let (survey, _) = Survey::new(shell, None);
+    shell.survey = Some(survey);
+    shell.renew_survey();
+    shell.greet().await;
     let mut text = String::new();
     loop {
         let prompt = if text.is_empty() {

@@ -11,6 +11,7 @@
 
 mod answer;
 mod commands;
+mod completion;
 mod describe;
 mod editor;
 mod highlight;
@@ -23,6 +24,7 @@ mod shell;
 mod source;
 mod state;
 mod statements;
+mod survey;
 mod timeline;
 
 use std::io::IsTerminal;

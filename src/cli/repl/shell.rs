@@ -11,6 +11,7 @@ use super::settings::{Route, Settings};
 use super::source::Inputs;
 use super::state;
 use super::statements::{Typed, split};
+use super::survey::Survey;
 use crate::cli::output::{Expanded, TemporaryFiles};
 use crate::cli::sql::Sql;
 use crate::cli::{Opened, ReplArguments};
@@ -33,6 +34,8 @@ pub(super) struct Shell {
     pub(super) has_read: bool,
     /// The last summary of an input, told once.
     pub(super) told: Option<String>,
+    /// Facts about the data, for completion and the greeting; none in a script.
+    pub(super) survey: Option<Survey>,
     /// Files of statements that are being run, one within the other.
     including: Vec<PathBuf>,
 }
@@ -71,6 +74,7 @@ impl Shell {
             is_interactive: std::io::stdin().is_terminal(),
             has_read: false,
             told: None,
+            survey: None,
             including: Vec::new(),
         };
         shell.add_events()?;
@@ -83,6 +87,12 @@ impl Shell {
     /// # Errors
     /// The fault of a piece.
     pub(super) async fn run_text(&mut self, text: &str, keep_going: bool) -> Result<Next> {
+        let ran = self.run_pieces(text, keep_going).await;
+        self.renew_vocabulary();
+        ran
+    }
+
+    async fn run_pieces(&mut self, text: &str, keep_going: bool) -> Result<Next> {
         for piece in split(text) {
             match Box::pin(self.run(piece)).await {
                 Ok(Next::Quit) => return Ok(Next::Quit),

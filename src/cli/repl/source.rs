@@ -17,7 +17,7 @@ pub(super) struct Inputs {
 }
 
 /// The table that sources go to when none is named.
-const EVENTS: &str = "events";
+pub(super) const EVENTS: &str = "events";
 
 impl Inputs {
     /// The sources of the command line, as the table `events`.
@@ -191,7 +191,11 @@ impl Shell {
     fn renew(&mut self, table: &str) -> Result<()> {
         self.has_read = false;
         match self.inputs.input(table) {
-            Some(_) if table == EVENTS => self.add_events(),
+            Some(_) if table == EVENTS => {
+                self.add_events()?;
+                self.renew_survey();
+                Ok(())
+            }
             Some(input) => self.session.add_table(table, input),
             None => Ok(()),
         }
