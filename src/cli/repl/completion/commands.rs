@@ -91,7 +91,7 @@ impl Vocabulary {
         let command = self.commands.iter().find(|it| it.name == name);
         let arguments = command.map_or("", |it| &it.arguments);
         let is_part = |c: char| c.is_ascii_lowercase() || c == '-' || c == '_';
-        let words = arguments.split(|c: char| matches!(c, '|' | '[' | ']' | ' '));
+        let words = arguments.split(['|', '[', ']', ' ']);
         let words = words.filter(|word| !word.is_empty() && word.chars().all(is_part));
         let matching = words.filter(|word| starts_with(word, typed));
         matching

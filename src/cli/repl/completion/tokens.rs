@@ -111,7 +111,7 @@ fn first(rest: &str, c: char) -> (TokenKind, usize, bool) {
             let pair = rest.get(..2).filter(|pair| OPERATORS.contains(pair));
             (
                 TokenKind::Symbol,
-                (pair.map_or(c.len_utf8(), str::len), false),
+                (pair.map_or_else(|| c.len_utf8(), str::len), false),
             )
         }
     };
