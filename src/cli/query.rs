@@ -132,6 +132,8 @@ fn output_options(arguments: &QueryArguments) -> Result<output::OutputOptions> {
         raw_csv: arguments.raw_csv,
         width,
         color: width.is_some() && std::env::var_os("NO_COLOR").is_none_or(|it| it.is_empty()),
+        zone: None,
+        expanded: output::Expanded::Auto,
     })
 }
 

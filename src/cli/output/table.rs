@@ -1,5 +1,5 @@
 //! Writes a table for people: aligned columns below a rule, or a list per row if columns would be
-//! cut to stubs.
+//! cut to stubs. The user can ask for lists always, or for columns that are never cut.
 //!
 //! The widths are decided by the first rows: a thousand, or those of the first quarter of a second.
 //! Later rows are written as they arrive, with the same widths. On a terminal, longer texts are cut
@@ -12,16 +12,18 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, FieldRef, SchemaRef};
 use tokio::time::Instant;
 
-use super::cells::{CellReader, is_number, unpacked};
+use super::cells::{CellReader, CellStyle, is_number, unpacked};
 use super::layout::{self, GAP, WidthRequest};
 use super::screen::{Cut, ELLIPSIS, Fitted, fit, fit_end, printable, split, width};
-use super::{BatchWriter, Destination, OutputOptions};
+use super::{BatchWriter, Destination, Expanded, OutputOptions};
 
 /// Writes rows as a table.
 pub(super) struct Table {
     out: Destination,
     terminal: Option<usize>,
     color: bool,
+    expanded: Expanded,
+    style: CellStyle,
     columns: Vec<TableColumn>,
     state: State,
     rows: u64,
@@ -44,6 +46,20 @@ enum State {
     Columns(Vec<usize>),
     /// Writes a list per row.
     Lists,
+}
+
+impl State {
+    /// Returns the first state. Lists need no widths, so their rows are not held.
+    fn of(expanded: Expanded) -> Self {
+        match expanded {
+            Expanded::On => Self::Lists,
+            Expanded::Auto | Expanded::Off => Self::Holding {
+                batches: Vec::new(),
+                rows: 0,
+                due: None,
+            },
+        }
+    }
 }
 
 impl Table {
@@ -72,16 +88,14 @@ impl Table {
             out,
             terminal: options.width,
             color: options.color,
+            expanded: options.expanded,
+            style: CellStyle::new(options.zone),
             columns: column_names
                 .iter()
                 .zip(schema.fields())
                 .map(column)
                 .collect(),
-            state: State::Holding {
-                batches: Vec::new(),
-                rows: 0,
-                due: None,
-            },
+            state: State::of(options.expanded),
             rows: 0,
         }
     }
@@ -93,18 +107,18 @@ impl Table {
         };
         let batches = std::mem::take(batches);
         for batch in &batches {
-            measure(batch, &mut self.columns)?;
+            measure(batch, &self.style, &mut self.columns)?;
         }
         let requests: Vec<WidthRequest> =
             self.columns.iter().map(|column| column.request).collect();
-        let widths = match self.terminal {
+        let widths = match self.edge() {
             None => Some(requests.iter().map(|request| request.natural()).collect()),
             Some(terminal) => layout::widths(&requests, terminal),
         };
         self.state = match widths {
             None => State::Lists,
             Some(mut widths) => {
-                if let Some(terminal) = self.terminal.filter(|_| more) {
+                if let Some(terminal) = self.edge().filter(|_| more) {
                     layout::widen(&mut widths, &requests, terminal);
                 }
                 self.header(&widths)?;
@@ -117,10 +131,15 @@ impl Table {
         Ok(())
     }
 
+    /// Returns the width that columns are cut to, if they are.
+    fn edge(&self) -> Option<usize> {
+        self.terminal.filter(|_| self.expanded != Expanded::Off)
+    }
+
     fn header(&mut self, widths: &[usize]) -> io::Result<()> {
         let mut line = Line::default();
         for (column, &width) in self.columns.iter().zip(widths) {
-            let fitted = fit_end(&column.name, self.terminal.map_or(usize::MAX, |_| width));
+            let fitted = fit_end(&column.name, self.edge().map_or(usize::MAX, |_| width));
             line.cell(&fitted, width, column.number);
         }
         line.write(&mut self.out)?;
@@ -144,7 +163,7 @@ impl Table {
 
     fn show_rows(&mut self, batch: &RecordBatch, widths: &[usize]) -> io::Result<()> {
         let arrays = unpacked(batch)?;
-        let mut cells = CellReader::all(&arrays)?;
+        let mut cells = CellReader::all(&arrays, &self.style)?;
         let (mut scratch, mut screen) = (String::new(), String::new());
         let mut line = Line::new(self.color);
         for row in 0..batch.num_rows() {
@@ -166,7 +185,7 @@ impl Table {
     /// Returns the width limit of a cell that starts after `before` columns. Cells in a pipe and
     /// cells that would mislead are not cut; the last cell may reach the terminal's edge.
     fn limit(&self, index: usize, width: usize, before: usize) -> usize {
-        match self.terminal {
+        match self.edge() {
             None => usize::MAX,
             Some(_) if self.columns[index].request.rigid => usize::MAX,
             Some(terminal) if index + 1 == self.columns.len() => {
@@ -178,7 +197,7 @@ impl Table {
 
     fn show_lists(&mut self, batch: &RecordBatch) -> io::Result<()> {
         let arrays = unpacked(batch)?;
-        let mut cells = CellReader::all(&arrays)?;
+        let mut cells = CellReader::all(&arrays, &self.style)?;
         let terminal = self.terminal.unwrap_or(usize::MAX);
         let widest = self.columns.iter().map(|column| column.request.name).max();
         let names = widest.unwrap_or_default().min(terminal / 2);
@@ -260,10 +279,10 @@ impl BatchWriter for Table {
     }
 }
 
-fn measure(batch: &RecordBatch, columns: &mut [TableColumn]) -> io::Result<()> {
+fn measure(batch: &RecordBatch, style: &CellStyle, columns: &mut [TableColumn]) -> io::Result<()> {
     let arrays = unpacked(batch)?;
     let (mut scratch, mut screen) = (String::new(), String::new());
-    for (mut cells, column) in CellReader::all(&arrays)?.into_iter().zip(columns) {
+    for (mut cells, column) in CellReader::all(&arrays, style)?.into_iter().zip(columns) {
         for row in 0..batch.num_rows() {
             let cell = match cells.is_null(row) {
                 true => NULL,

@@ -85,6 +85,8 @@ fn options(format: Format, width: Option<usize>) -> OutputOptions {
         raw_csv: false,
         width,
         color: false,
+        zone: None,
+        expanded: Expanded::Auto,
     }
 }
 
