@@ -17,6 +17,7 @@ mod destination;
 mod json;
 mod layout;
 mod markdown;
+mod pretty;
 mod screen;
 mod table;
 mod target;

@@ -14,6 +14,7 @@ use tokio::time::Instant;
 
 use super::cells::{CellReader, CellStyle, is_number, unpacked};
 use super::layout::{self, GAP, WidthRequest};
+use super::pretty::object_lines;
 use super::screen::{Cut, ELLIPSIS, Fitted, fit, fit_end, printable, split, width};
 use super::{BatchWriter, Destination, Expanded, OutputOptions};
 
@@ -218,20 +219,18 @@ impl Table {
                     line.write(&mut self.out)?;
                     continue;
                 }
-                let mut rest = printable(cells.text(row, &mut scratch), &mut screen);
-                // A list can wrap onto further lines.
-                for _ in 1..LIST_LINES {
-                    let (start, end) = split(rest, values);
-                    if start.is_empty() || end.is_empty() {
-                        break;
+                let text = cells.text(row, &mut scratch);
+                let object = match self.terminal.is_some() && width(text) > WIDE_JSON {
+                    true => object_lines(text, LIST_LINES),
+                    false => None,
+                };
+                match object {
+                    Some(lines) => line.write_object(lines, terminal, &mut self.out)?,
+                    None => {
+                        let text = printable(text, &mut screen);
+                        line.write_wrapped(text, values, &mut self.out)?;
                     }
-                    line.cell(&fit(start, values), 0, false);
-                    line.write(&mut self.out)?;
-                    line.blanks = names + GAP;
-                    rest = end;
                 }
-                line.cell(&fit(rest, values), 0, false);
-                line.write(&mut self.out)?;
             }
         }
         Ok(())
@@ -364,6 +363,46 @@ impl Line {
         self.width + self.blanks
     }
 
+    /// Appends a text that wraps onto further lines, below its beginning, and writes them.
+    fn write_wrapped(&mut self, text: &str, room: usize, out: &mut Destination) -> io::Result<()> {
+        let indent = self.columns();
+        let mut rest = text;
+        for _ in 1..LIST_LINES {
+            let (start, end) = split(rest, room);
+            if start.is_empty() || end.is_empty() {
+                break;
+            }
+            self.cell(&fit(start, room), 0, false);
+            self.write(out)?;
+            self.blanks = indent;
+            rest = end;
+        }
+        self.cell(&fit(rest, room), 0, false);
+        self.write(out)
+    }
+
+    /// Writes the line, which has a name, and the lines of an object below it.
+    fn write_object(
+        &mut self,
+        mut lines: Vec<String>,
+        terminal: usize,
+        out: &mut Destination,
+    ) -> io::Result<()> {
+        self.write(out)?;
+        if lines.len() > LIST_LINES {
+            lines.truncate(LIST_LINES - 1);
+            lines.push(ELLIPSIS.to_owned());
+        }
+        let room = terminal.saturating_sub(GAP).max(1);
+        let mut screen = String::new();
+        for text in lines {
+            self.blanks = GAP;
+            self.cell(&fit(printable(&text, &mut screen), room), 0, false);
+            self.write(out)?;
+        }
+        Ok(())
+    }
+
     fn write(&mut self, out: &mut Destination) -> io::Result<()> {
         self.text.push('\n');
         let outcome = out.write_all(self.text.as_bytes());
@@ -373,6 +412,9 @@ impl Line {
         outcome
     }
 }
+
+/// Columns beyond which a JSON object in a list is broken into lines.
+const WIDE_JSON: usize = 60;
 
 /// Most lines of a value in a list.
 const LIST_LINES: usize = 20;

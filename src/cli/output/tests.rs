@@ -1126,3 +1126,38 @@ fn a_cut_ends_in_an_ellipsis_and_null_is_no_empty_text() {
     assert!(lists.contains("]──────────────\na\nb\n─[ row 3"), "{lists}");
     assert!(lists.ends_with("a  NULL\nb  NULL\n(3 rows)\n"), "{lists}");
 }
+
+#[test]
+fn a_wide_json_object_in_a_list_is_indented_below_its_name() {
+    let object = r#"{"dBInstanceIdentifier":"orders","tags":[{"key":"team","value":"\u001b payments and billing"}],"n":1.50}"#;
+    let batch = batch(vec![
+        ("requestparameters", strings(&[object])),
+        ("short", strings(&[r#"{"a":1}"#])),
+    ]);
+    assert_snapshot!(expanded(&batch, Expanded::On, Some(44)), @r#"
+    ─[ row 1 ]──────────────────────────────
+    requestparameters
+      {
+        "dBInstanceIdentifier": "orders",
+        "tags": [
+          {
+            "key": "team",
+            "value": "\u001b payments and billi…
+          }
+        ],
+        "n": 1.50
+      }
+    short              {"a":1}
+    (1 row)
+    "#);
+    // In a pipe a value stays whole and on its line.
+    assert!(expanded(&batch, Expanded::On, None).contains(object));
+    let many = format!("{{{}\"z\":0}}", "\"name\":\"value\",".repeat(50));
+    let many = super::tests::batch(vec![("o", strings(&[&many]))]);
+    let text = expanded(&many, Expanded::On, Some(80));
+    assert_eq!(text.lines().count(), 2 + 20 + 1, "{text}");
+    assert!(
+        text.ends_with("    \"name\": \"value\",\n  …\n(1 row)\n"),
+        "{text}"
+    );
+}
