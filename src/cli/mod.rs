@@ -6,6 +6,7 @@
 mod identity;
 pub mod output;
 mod overwrite;
+mod pager;
 mod progress;
 mod query;
 mod repl;

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-use indicatif::{HumanBytes, ProgressBar, ProgressDrawTarget, ProgressStyle, TermLike};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle, TermLike};
 use tokio_util::task::AbortOnDropHandle;
 
-use super::report::count;
+use super::report::{bytes, count, long_time};
 use crate::execution::Execution;
 use crate::reject::{Reject, RejectSink};
 use crate::stats::Stats;
@@ -18,6 +18,12 @@ const QUIET: Duration = Duration::from_secs(1);
 
 /// The time between two states of the line.
 const TICK: Duration = Duration::from_millis(200);
+
+/// The width that the line is kept within, if dropping rates is enough.
+const COLUMNS: usize = 80 - ECHO_COLUMNS as usize;
+
+/// Work of less time gives no good guess of the time to go.
+const WARM_UP: Duration = Duration::from_secs(2);
 
 /// Messages about rejects that are shown; the rest is counted, and kept if asked.
 const TOLD_REJECTS: u64 = 10;
@@ -179,8 +185,28 @@ async fn watch(line: ProgressBar, execution: Arc<Execution>) {
     }
 }
 
-/// `120 of 2,000 files, 35.00 MiB of 600.00 MiB, 180,000 events, 90,000/s`
+/// A part of the line, and how soon it is dropped from a line that is too long: the greatest first,
+/// zero never.
+type Part = (u8, String);
+
+/// `120 of 2,000 files, 35 of 600 MiB, 17 MiB/s, 180,000 events, 90,000/s, 33 s to go`, or fewer
+/// parts within [`COLUMNS`].
 fn progress_text(stats: &Stats, elapsed: Duration) -> String {
+    let mut parts = how_far(stats, elapsed);
+    let columns = |parts: &[Part]| parts.iter().map(|(_, text)| text.len() + 2).sum::<usize>();
+    while columns(&parts) > COLUMNS + 2 {
+        let priority = |at: &usize| parts[*at].0;
+        let worst = (0..parts.len()).max_by_key(priority);
+        match worst.filter(|at| parts[*at].0 > 0) {
+            Some(at) => drop(parts.remove(at)),
+            None => break,
+        }
+    }
+    let texts: Vec<String> = parts.into_iter().map(|(_, text)| text).collect();
+    texts.join(", ")
+}
+
+fn how_far(stats: &Stats, elapsed: Duration) -> Vec<Part> {
     let load = |number: &AtomicU64| number.load(Relaxed);
     let (read, listed) = (load(&stats.objects_read), load(&stats.objects_listed));
     // While the listing goes on the totals are only what is known so far.
@@ -188,19 +214,42 @@ fn progress_text(stats: &Stats, elapsed: Duration) -> String {
     let more = if is_total { "" } else { "+" };
     let mut parts = Vec::new();
     if listed > 1 || !is_total {
-        parts.push(format!("{} of {}{more} files", count(read), count(listed)));
+        let files = format!("{} of {}{more} files", count(read), count(listed));
+        parts.push((0, files));
     }
-    let (bytes, of_bytes) = (load(&stats.bytes_read), load(&stats.bytes_listed));
+    let (done, all) = (load(&stats.bytes_read), load(&stats.bytes_listed));
     // A pipe does not say how much is to come.
-    parts.push(match bytes <= of_bytes {
-        true => format!("{} of {}{more}", HumanBytes(bytes), HumanBytes(of_bytes)),
-        false => HumanBytes(bytes).to_string(),
+    parts.push(match done <= all {
+        true => (0, format!("{}{more}", bytes_of(done, all))),
+        false => (0, bytes(done)),
     });
     let events = load(&stats.events) + load(&stats.salvaged);
-    let rate = (events as f64 / elapsed.as_secs_f64().max(0.001)) as u64;
-    parts.push(format!("{} events, {}/s", count(events), count(rate)));
-    parts.extend(stats.retrying());
-    parts.join(", ")
+    let rate = |number: u64| (number as f64 / elapsed.as_secs_f64().max(0.001)) as u64;
+    parts.push((1, format!("{}/s", bytes(rate(done)))));
+    parts.push((0, format!("{} events", count(events))));
+    parts.push((2, format!("{}/s", count(rate(events)))));
+    if is_total && elapsed > WARM_UP {
+        parts.extend(time_to_go(done, all, elapsed).map(|text| (0, text)));
+    }
+    parts.extend(stats.retrying().map(|text| (0, text)));
+    parts
+}
+
+/// `35 of 600 MiB`, or with both units if they differ.
+fn bytes_of(done: u64, all: u64) -> String {
+    let (done, all) = (bytes(done), bytes(all));
+    match (done.split_once(' '), all.split_once(' ')) {
+        (Some((number, unit)), Some((_, same))) if unit == same => format!("{number} of {all}"),
+        _ => format!("{done} of {all}"),
+    }
+}
+
+/// `1 min 20 s to go`, if the rest of the bytes takes as long as those before.
+fn time_to_go(done: u64, all: u64, elapsed: Duration) -> Option<String> {
+    let rest = all.checked_sub(done).filter(|rest| *rest > 0)?;
+    let seconds = elapsed.as_secs_f64() * rest as f64 / done as f64;
+    let seconds = Some(seconds).filter(|seconds| seconds.is_finite())?;
+    Some(format!("{} to go", long_time(seconds.ceil() as u64)))
 }
 
 fn tell(line: &ProgressBar, reject: &Reject<'_>, number: u64) {
@@ -246,18 +295,47 @@ mod tests {
         stats.bytes_listed.store(600 << 20, Relaxed);
         stats.bytes_read.store(35 << 20, Relaxed);
         stats.events.store(180_000, Relaxed);
-        let far = || progress_text(&stats, Duration::from_secs(2));
+        let far = |seconds| progress_text(&stats, Duration::from_secs(seconds));
         assert_eq!(
-            far(),
-            "120 of 2,000+ files, 35.00 MiB of 600.00 MiB+, 180,000 events, 90,000/s"
+            far(2),
+            "120 of 2,000+ files, 35 of 600 MiB+, 18 MiB/s, 180,000 events, 90,000/s"
         );
         stats.listing_done.store(true, Relaxed);
         assert_eq!(
-            far(),
-            "120 of 2,000 files, 35.00 MiB of 600.00 MiB, 180,000 events, 90,000/s"
+            far(2),
+            "120 of 2,000 files, 35 of 600 MiB, 18 MiB/s, 180,000 events, 90,000/s"
         );
         stats.objects_listed.store(1, Relaxed);
         stats.bytes_listed.store(0, Relaxed);
-        assert_eq!(far(), "35.00 MiB, 180,000 events, 90,000/s");
+        assert_eq!(far(5), "35 MiB, 7.0 MiB/s, 180,000 events, 36,000/s");
+    }
+
+    #[test]
+    fn the_time_to_go_is_told_once_it_can_be_guessed_and_takes_the_place_of_a_rate() {
+        let stats = Stats::default();
+        stats.objects_listed.store(2000, Relaxed);
+        stats.objects_read.store(120, Relaxed);
+        stats.bytes_listed.store(600 << 20, Relaxed);
+        stats.bytes_read.store(60 << 20, Relaxed);
+        stats.events.store(180_000, Relaxed);
+        let far = |millis| progress_text(&stats, Duration::from_millis(millis));
+        assert!(!far(9_000).contains("to go"), "the listing goes on");
+        stats.listing_done.store(true, Relaxed);
+        assert!(!far(2_000).contains("to go"), "too early");
+        assert_eq!(
+            far(6_000),
+            "120 of 2,000 files, 60 of 600 MiB, 10 MiB/s, 180,000 events, 54 s to go"
+        );
+        stats.events.store(123_456_789, Relaxed);
+        assert_eq!(
+            far(9_000),
+            "120 of 2,000 files, 60 of 600 MiB, 123,456,789 events, 1 min 21 s to go"
+        );
+        stats.bytes_read.store(0, Relaxed);
+        assert!(!far(9_000).contains("to go"), "the rate is not known");
+        stats.bytes_read.store(600 << 20, Relaxed);
+        assert!(!far(9_000).contains("to go"), "all has been read");
+        stats.bytes_read.store(700 << 20, Relaxed);
+        assert!(!far(9_000).contains("to go"), "a pipe");
     }
 }

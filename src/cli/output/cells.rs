@@ -6,7 +6,6 @@
 use std::fmt::Write;
 use std::io;
 
-use arrow::array::timezone::Tz;
 use arrow::array::{
     Array, ArrayRef, AsArray, LargeStringArray, RecordBatch, StringArray, StringViewArray,
 };
@@ -16,10 +15,12 @@ use arrow::datatypes::{
     DataType, TimeUnit, TimestampMicrosecondType, TimestampMillisecondType,
     TimestampNanosecondType, TimestampSecondType,
 };
+use arrow::json::EncoderOptions;
 use arrow::json::writer::NullableEncoder;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use chrono::{DateTime, Offset, TimeZone, Utc};
 
+use super::zone::{Zone, is_utc};
 use super::{json, of_arrow};
 
 /// Returns the columns of a batch, with dictionaries and runs unpacked.
@@ -30,6 +31,22 @@ pub(super) fn unpacked(batch: &RecordBatch) -> io::Result<Vec<ArrayRef>> {
         _ => Ok(ArrayRef::clone(array)),
     };
     batch.columns().iter().map(unpack).collect()
+}
+
+/// The form of cells that the user chose.
+pub(super) struct CellStyle {
+    zone: Option<Zone>,
+    json: EncoderOptions,
+}
+
+impl CellStyle {
+    /// Creates the style with times in `zone`, or in UTC.
+    pub(super) fn new(zone: Option<Zone>) -> Self {
+        Self {
+            zone,
+            json: json::options(zone),
+        }
+    }
 }
 
 /// Reads one column cell by cell.
@@ -49,25 +66,31 @@ enum CellFormat<'a> {
 
 impl<'a> CellReader<'a> {
     /// Returns a reader for each of the [`unpacked`] arrays.
-    pub(super) fn all(arrays: &'a [ArrayRef]) -> io::Result<Vec<Self>> {
-        arrays.iter().map(|array| Self::try_new(array)).collect()
+    pub(super) fn all(arrays: &'a [ArrayRef], style: &'a CellStyle) -> io::Result<Vec<Self>> {
+        let reader = |array: &'a ArrayRef| Self::try_new(array, style.zone, &style.json);
+        arrays.iter().map(reader).collect()
     }
 
-    /// Creates a reader for one column.
+    /// Creates a reader for one column, with times in `zone` and nested values encoded by `json`,
+    /// which has the same zone.
     ///
     /// # Errors
     ///
     /// Fails on types that Arrow cannot display.
-    pub(super) fn try_new(array: &'a dyn Array) -> io::Result<Self> {
+    pub(super) fn try_new(
+        array: &'a dyn Array,
+        zone: Option<Zone>,
+        json: &'a EncoderOptions,
+    ) -> io::Result<Self> {
         let format = match array.data_type() {
             DataType::Utf8 => CellFormat::Text(array.as_string()),
             DataType::LargeUtf8 => CellFormat::LargeText(array.as_string()),
             DataType::Utf8View => CellFormat::TextView(array.as_string_view()),
-            DataType::Timestamp(unit, zone) => {
-                CellFormat::Time(Times::new(array, *unit, zone.as_deref()))
+            DataType::Timestamp(unit, own) => {
+                CellFormat::Time(Times::new(array, *unit, zone_of(own.as_deref(), zone)))
             }
             nested if nested.is_nested() && !matches!(nested, DataType::Union(_, _)) => {
-                CellFormat::Nested(json::encoder(array)?)
+                CellFormat::Nested(json::encoder(array, json)?)
             }
             _ => CellFormat::Other(ArrayFormatter::try_new(array, &DISPLAY).map_err(of_arrow)?),
         };
@@ -111,24 +134,19 @@ pub(super) struct Times<'a> {
     values: &'a [i64],
     unit: TimeUnit,
     /// The zone in which they are shown; `None` for UTC.
-    zone: Option<Tz>,
+    zone: Option<Zone>,
 }
 
 impl<'a> Times<'a> {
-    /// Borrows the values of `array`, whose type is `Timestamp(unit, zone)`.
-    pub(super) fn new(array: &'a dyn Array, unit: TimeUnit, zone: Option<&str>) -> Self {
+    /// Borrows the values of `array`, whose type is a timestamp of `unit`, to show them in `zone`.
+    pub(super) fn new(array: &'a dyn Array, unit: TimeUnit, zone: Option<Zone>) -> Self {
         let values = match unit {
             TimeUnit::Second => array.as_primitive::<TimestampSecondType>().values(),
             TimeUnit::Millisecond => array.as_primitive::<TimestampMillisecondType>().values(),
             TimeUnit::Microsecond => array.as_primitive::<TimestampMicrosecondType>().values(),
             TimeUnit::Nanosecond => array.as_primitive::<TimestampNanosecondType>().values(),
         };
-        let zone = zone.filter(|zone| !UTC.iter().any(|utc| zone.eq_ignore_ascii_case(utc)));
-        Self {
-            values,
-            unit,
-            zone: zone.and_then(|zone| zone.parse().ok()),
-        }
+        Self { values, unit, zone }
     }
 
     /// Appends the time as ISO 8601, in UTC with a `Z` and in another zone with its offset, or as a
@@ -156,8 +174,13 @@ impl<'a> Times<'a> {
     }
 }
 
-/// Names of UTC.
-const UTC: [&str; 5] = ["UTC", "Etc/UTC", "Z", "+00:00", "+0000"];
+/// Returns the zone in which to show a column: its own, or else the chosen one; `None` for UTC.
+pub(super) fn zone_of(own: Option<&str>, chosen: Option<Zone>) -> Option<Zone> {
+    match own.filter(|zone| !is_utc(zone)) {
+        Some(own) => own.parse().ok(),
+        None => chosen.filter(|zone| !is_utc(&zone.to_string())),
+    }
+}
 
 /// Returns whether a column holds numbers, which are aligned to the right and are not formulas.
 pub(super) fn is_number(data_type: &DataType) -> bool {

@@ -6,10 +6,11 @@
 //! cells. Numbers are not changed.
 
 use std::io;
+use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 
-use super::cells::{CellReader, is_number, unpacked};
+use super::cells::{CellReader, CellStyle, is_number, unpacked};
 use super::screen::printable;
 use super::{BatchWriter, Destination, OutputOptions};
 
@@ -18,6 +19,7 @@ pub(super) struct Delimited {
     csv: csv::Writer<Destination>,
     raw: bool,
     terminal: bool,
+    style: Arc<CellStyle>,
     scratch: Scratch,
 }
 
@@ -42,6 +44,7 @@ impl Delimited {
                 .from_writer(out),
             raw: options.raw_csv,
             terminal: options.width.is_some(),
+            style: Arc::new(CellStyle::new(options.zone)),
             scratch: Scratch::default(),
         };
         for name in column_names {
@@ -80,7 +83,8 @@ impl Delimited {
 impl BatchWriter for Delimited {
     fn write(&mut self, batch: &RecordBatch) -> io::Result<()> {
         let arrays = unpacked(batch)?;
-        let mut columns = CellReader::all(&arrays)?;
+        let style = Arc::clone(&self.style);
+        let mut columns = CellReader::all(&arrays, &style)?;
         let mut cell = std::mem::take(&mut self.scratch.cell);
         for row in 0..batch.num_rows() {
             for (array, column) in arrays.iter().zip(&mut columns) {

@@ -13,9 +13,9 @@ use arrow::json::writer::{NullableEncoder, make_encoder};
 use arrow::json::{Encoder, EncoderFactory, EncoderOptions};
 use memchr::memchr;
 
-use super::cells::{CellReader, Times};
+use super::cells::{CellReader, Times, zone_of};
 use super::screen::needs_escape;
-use super::{BatchWriter, Destination, of_arrow, unique};
+use super::{BatchWriter, Destination, Zone, of_arrow, unique};
 
 /// Writes rows as JSON objects keyed by column name.
 pub(super) struct Json {
@@ -23,6 +23,7 @@ pub(super) struct Json {
     /// `{"name":` for the first column, `,"name":` for the others.
     keys: Vec<Vec<u8>>,
     shape: Shape,
+    encoding: EncoderOptions,
     rows: u64,
 }
 
@@ -34,16 +35,16 @@ enum Shape {
 
 impl Json {
     /// Creates a writer of one array with all rows.
-    pub(super) fn array(column_names: &[String], out: Destination) -> Self {
-        Self::new(column_names, Shape::Array, out)
+    pub(super) fn array(column_names: &[String], zone: Option<Zone>, out: Destination) -> Self {
+        Self::new(column_names, Shape::Array, zone, out)
     }
 
     /// Creates a writer of one object per line.
-    pub(super) fn lines(column_names: &[String], out: Destination) -> Self {
-        Self::new(column_names, Shape::Lines, out)
+    pub(super) fn lines(column_names: &[String], zone: Option<Zone>, out: Destination) -> Self {
+        Self::new(column_names, Shape::Lines, zone, out)
     }
 
-    fn new(column_names: &[String], shape: Shape, out: Destination) -> Self {
+    fn new(column_names: &[String], shape: Shape, zone: Option<Zone>, out: Destination) -> Self {
         let column_names = unique(column_names, str::to_owned);
         let key = |(index, name): (usize, &String)| {
             let mut key = vec![if index == 0 { b'{' } else { b',' }];
@@ -55,6 +56,7 @@ impl Json {
             out,
             keys: column_names.iter().enumerate().map(key).collect(),
             shape,
+            encoding: options(zone),
             rows: 0,
         }
     }
@@ -62,7 +64,8 @@ impl Json {
 
 impl BatchWriter for Json {
     fn write(&mut self, batch: &RecordBatch) -> io::Result<()> {
-        let columns = batch.columns().iter().map(|array| encoder(array));
+        let columns = batch.columns().iter();
+        let columns = columns.map(|array| encoder(array, &self.encoding));
         let mut columns: Vec<_> = columns.collect::<io::Result<_>>()?;
         let mut line = Vec::new();
         for row in 0..batch.num_rows() {
@@ -128,13 +131,25 @@ fn write_tamed(json: &[u8], out: &mut Destination) -> io::Result<()> {
 }
 
 /// Creates an encoder of a column's values as JSON, for every type.
-pub(super) fn encoder(array: &dyn Array) -> io::Result<NullableEncoder<'_>> {
-    make_encoder(&FIELD, array, &OPTIONS).map_err(of_arrow)
+pub(super) fn encoder<'a>(
+    array: &'a dyn Array,
+    options: &'a EncoderOptions,
+) -> io::Result<NullableEncoder<'a>> {
+    make_encoder(&FIELD, array, options).map_err(of_arrow)
+}
+
+/// Returns the options of an [`encoder`] that shows times in `zone`, or in UTC.
+pub(super) fn options(zone: Option<Zone>) -> EncoderOptions {
+    EncoderOptions::default()
+        .with_explicit_nulls(true)
+        .with_encoder_factory(Arc::new(OurTypes { zone }))
 }
 
 /// Encodes the types that Arrow's encoders omit or write in another form.
 #[derive(Debug)]
-struct OurTypes;
+struct OurTypes {
+    zone: Option<Zone>,
+}
 
 impl EncoderFactory for OurTypes {
     fn make_default_encoder<'a>(
@@ -144,8 +159,8 @@ impl EncoderFactory for OurTypes {
         options: &'a EncoderOptions,
     ) -> Result<Option<NullableEncoder<'a>>, ArrowError> {
         let encoder: Box<dyn Encoder + 'a> = match array.data_type() {
-            DataType::Timestamp(unit, zone) => Box::new(TimeEncoder {
-                times: Times::new(array, *unit, zone.as_deref()),
+            DataType::Timestamp(unit, own) => Box::new(TimeEncoder {
+                times: Times::new(array, *unit, zone_of(own.as_deref(), self.zone)),
                 text: String::new(),
             }),
             // Arrow's encoder reads only the nulls of the keys.
@@ -156,12 +171,12 @@ impl EncoderFactory for OurTypes {
             // Arrow's encoder rejects keys that are not strings.
             DataType::Map(_, _) => Box::new(MapEncoder {
                 map: array.as_map(),
-                keys: CellReader::try_new(array.as_map().keys())?,
+                keys: CellReader::try_new(array.as_map().keys(), self.zone, options)?,
                 values: make_encoder(field, array.as_map().values(), options)?,
                 text: String::new(),
             }),
             DataType::Union(_, _) => Box::new(TextEncoder {
-                cells: CellReader::try_new(array)?,
+                cells: CellReader::try_new(array, self.zone, options)?,
                 text: String::new(),
             }),
             _ => return Ok(None),
@@ -237,12 +252,6 @@ impl Encoder for TextEncoder<'_> {
 fn push_string(text: &str, out: &mut Vec<u8>) {
     serde_json::to_writer(out, text).expect("a Vec takes all");
 }
-
-static OPTIONS: LazyLock<EncoderOptions> = LazyLock::new(|| {
-    EncoderOptions::default()
-        .with_explicit_nulls(true)
-        .with_encoder_factory(Arc::new(OurTypes))
-});
 
 /// A placeholder: the encoders take a field and do not read it.
 static FIELD: LazyLock<FieldRef> = LazyLock::new(|| Arc::new(Field::new("", DataType::Null, true)));

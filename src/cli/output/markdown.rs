@@ -6,14 +6,15 @@ use std::io::{self, Write};
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 
-use super::cells::{CellReader, is_number, unpacked};
+use super::cells::{CellReader, CellStyle, is_number, unpacked};
 use super::screen::needs_escape;
-use super::{BatchWriter, Destination};
+use super::{BatchWriter, Destination, Zone};
 
 /// Writes rows as lines of a Markdown table.
 pub(super) struct Markdown {
     out: Destination,
     line: String,
+    style: CellStyle,
 }
 
 impl Markdown {
@@ -21,6 +22,7 @@ impl Markdown {
     pub(super) fn try_new(
         schema: &SchemaRef,
         column_names: &[String],
+        zone: Option<Zone>,
         out: Destination,
     ) -> io::Result<Self> {
         let mut line = String::new();
@@ -36,7 +38,8 @@ impl Markdown {
             });
         }
         line.push_str("|\n");
-        let mut this = Self { out, line };
+        let style = CellStyle::new(zone);
+        let mut this = Self { out, line, style };
         this.out.write_all(this.line.as_bytes())?;
         this.out.flush()?;
         Ok(this)
@@ -46,7 +49,7 @@ impl Markdown {
 impl BatchWriter for Markdown {
     fn write(&mut self, batch: &RecordBatch) -> io::Result<()> {
         let arrays = unpacked(batch)?;
-        let mut columns = CellReader::all(&arrays)?;
+        let mut columns = CellReader::all(&arrays, &self.style)?;
         let mut cell = String::new();
         for row in 0..batch.num_rows() {
             self.line.clear();

@@ -5,8 +5,8 @@
 //! - A batch is written and flushed when it arrives. Exceptions: Parquet, whose index is at its
 //!   end, and the first rows of a table, which decide its widths.
 //! - A closed pipe (`| head`) ends the query and is not an error.
-//! - Times are ISO 8601 in UTC with a `Z`, or in the zone of their type with its offset, and a
-//!   fraction only if it is not zero; lists, structs and maps are JSON text; bytes are hexadecimal.
+//! - Times are ISO 8601 in UTC with a `Z`, or with their offset in the zone of their type or else
+//!   in the one that the user chose, and have a fraction only if it is not zero; lists, structs and maps are JSON text; bytes are hexadecimal.
 //! - On a terminal, characters that it would interpret (escape sequences, direction overrides) are
 //!   escaped.
 
@@ -17,9 +17,11 @@ mod destination;
 mod json;
 mod layout;
 mod markdown;
+mod pretty;
 mod screen;
 mod table;
 mod target;
+mod zone;
 
 use std::collections::{HashMap, HashSet};
 use std::io;
@@ -38,6 +40,7 @@ pub use destination::{
     Destination, SharedDestination, destination, is_standard_output, terminal_width,
 };
 pub use target::{Target, TemporaryFiles};
+pub use zone::{Zone, parse_zone};
 
 use super::report::why;
 use crate::error::{Error, Result};
@@ -149,36 +152,22 @@ pub struct OutputOptions {
     pub width: Option<usize>,
     /// Whether NULL may be dimmed with an escape sequence in a table.
     pub color: bool,
-    /// Zone that times in UTC are shown in; UTC if there is none.
+    /// The zone in which times are shown that are in UTC or in no zone; `None` for UTC. Parquet and
+    /// Arrow keep their values.
     pub zone: Option<Zone>,
-    /// Lists in place of columns.
+    /// The choice between columns and lists in a table.
     pub expanded: Expanded,
 }
 
-/// A time zone.
-pub type Zone = arrow::array::timezone::Tz;
-
-/// Parses the name of a time zone.
-///
-/// # Errors
-/// Query, for a name that is none.
-pub fn parse_zone(name: &str) -> Result<Zone> {
-    name.parse().map_err(|_| {
-        Error::query(format!(
-            "no time zone {name}; expected Europe/Paris or +02:00"
-        ))
-    })
-}
-
-/// The choice between columns and a list for each row.
+/// The form of the rows of a table: columns, or a list per row.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Expanded {
-    /// A list if columns would be cut to stubs.
+    /// Columns, or lists if columns would be cut to stubs.
     #[default]
     Auto,
-    /// Always a list.
+    /// A list per row.
     On,
-    /// Always columns.
+    /// Columns as wide as their cells, over the edge of the terminal if need be.
     Off,
 }
 
@@ -258,9 +247,14 @@ fn batch_writer(
         Format::Table => Box::new(table::Table::new(schema, names, options, out)),
         Format::Csv => Box::new(delimited::Delimited::try_new(b',', names, options, out)?),
         Format::Tsv => Box::new(delimited::Delimited::try_new(b'\t', names, options, out)?),
-        Format::Json => Box::new(json::Json::array(names, out)),
-        Format::Ndjson => Box::new(json::Json::lines(names, out)),
-        Format::Markdown => Box::new(markdown::Markdown::try_new(schema, names, out)?),
+        Format::Json => Box::new(json::Json::array(names, options.zone, out)),
+        Format::Ndjson => Box::new(json::Json::lines(names, options.zone, out)),
+        Format::Markdown => Box::new(markdown::Markdown::try_new(
+            schema,
+            names,
+            options.zone,
+            out,
+        )?),
         Format::Parquet => Box::new(columnar::Parquet::try_new(schema, names, out)?),
         Format::Arrow => Box::new(columnar::Ipc::try_new(schema, names, out)?),
     })

@@ -1,5 +1,5 @@
 //! Writes a table for people: aligned columns below a rule, or a list per row if columns would be
-//! cut to stubs.
+//! cut to stubs. The user can ask for lists always, or for columns that are never cut.
 //!
 //! The widths are decided by the first rows: a thousand, or those of the first quarter of a second.
 //! Later rows are written as they arrive, with the same widths. On a terminal, longer texts are cut
@@ -12,16 +12,19 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, FieldRef, SchemaRef};
 use tokio::time::Instant;
 
-use super::cells::{CellReader, is_number, unpacked};
+use super::cells::{CellReader, CellStyle, is_number, unpacked};
 use super::layout::{self, GAP, WidthRequest};
+use super::pretty::object_lines;
 use super::screen::{Cut, ELLIPSIS, Fitted, fit, fit_end, printable, split, width};
-use super::{BatchWriter, Destination, OutputOptions};
+use super::{BatchWriter, Destination, Expanded, OutputOptions};
 
 /// Writes rows as a table.
 pub(super) struct Table {
     out: Destination,
     terminal: Option<usize>,
     color: bool,
+    expanded: Expanded,
+    style: CellStyle,
     columns: Vec<TableColumn>,
     state: State,
     rows: u64,
@@ -44,6 +47,20 @@ enum State {
     Columns(Vec<usize>),
     /// Writes a list per row.
     Lists,
+}
+
+impl State {
+    /// Returns the first state. Lists need no widths, so their rows are not held.
+    fn of(expanded: Expanded) -> Self {
+        match expanded {
+            Expanded::On => Self::Lists,
+            Expanded::Auto | Expanded::Off => Self::Holding {
+                batches: Vec::new(),
+                rows: 0,
+                due: None,
+            },
+        }
+    }
 }
 
 impl Table {
@@ -72,16 +89,14 @@ impl Table {
             out,
             terminal: options.width,
             color: options.color,
+            expanded: options.expanded,
+            style: CellStyle::new(options.zone),
             columns: column_names
                 .iter()
                 .zip(schema.fields())
                 .map(column)
                 .collect(),
-            state: State::Holding {
-                batches: Vec::new(),
-                rows: 0,
-                due: None,
-            },
+            state: State::of(options.expanded),
             rows: 0,
         }
     }
@@ -93,18 +108,18 @@ impl Table {
         };
         let batches = std::mem::take(batches);
         for batch in &batches {
-            measure(batch, &mut self.columns)?;
+            measure(batch, &self.style, &mut self.columns)?;
         }
         let requests: Vec<WidthRequest> =
             self.columns.iter().map(|column| column.request).collect();
-        let widths = match self.terminal {
+        let widths = match self.edge() {
             None => Some(requests.iter().map(|request| request.natural()).collect()),
             Some(terminal) => layout::widths(&requests, terminal),
         };
         self.state = match widths {
             None => State::Lists,
             Some(mut widths) => {
-                if let Some(terminal) = self.terminal.filter(|_| more) {
+                if let Some(terminal) = self.edge().filter(|_| more) {
                     layout::widen(&mut widths, &requests, terminal);
                 }
                 self.header(&widths)?;
@@ -117,10 +132,15 @@ impl Table {
         Ok(())
     }
 
+    /// Returns the width that columns are cut to, if they are.
+    fn edge(&self) -> Option<usize> {
+        self.terminal.filter(|_| self.expanded != Expanded::Off)
+    }
+
     fn header(&mut self, widths: &[usize]) -> io::Result<()> {
         let mut line = Line::default();
         for (column, &width) in self.columns.iter().zip(widths) {
-            let fitted = fit_end(&column.name, self.terminal.map_or(usize::MAX, |_| width));
+            let fitted = fit_end(&column.name, self.edge().map_or(usize::MAX, |_| width));
             line.cell(&fitted, width, column.number);
         }
         line.write(&mut self.out)?;
@@ -144,7 +164,7 @@ impl Table {
 
     fn show_rows(&mut self, batch: &RecordBatch, widths: &[usize]) -> io::Result<()> {
         let arrays = unpacked(batch)?;
-        let mut cells = CellReader::all(&arrays)?;
+        let mut cells = CellReader::all(&arrays, &self.style)?;
         let (mut scratch, mut screen) = (String::new(), String::new());
         let mut line = Line::new(self.color);
         for row in 0..batch.num_rows() {
@@ -166,7 +186,7 @@ impl Table {
     /// Returns the width limit of a cell that starts after `before` columns. Cells in a pipe and
     /// cells that would mislead are not cut; the last cell may reach the terminal's edge.
     fn limit(&self, index: usize, width: usize, before: usize) -> usize {
-        match self.terminal {
+        match self.edge() {
             None => usize::MAX,
             Some(_) if self.columns[index].request.rigid => usize::MAX,
             Some(terminal) if index + 1 == self.columns.len() => {
@@ -178,7 +198,7 @@ impl Table {
 
     fn show_lists(&mut self, batch: &RecordBatch) -> io::Result<()> {
         let arrays = unpacked(batch)?;
-        let mut cells = CellReader::all(&arrays)?;
+        let mut cells = CellReader::all(&arrays, &self.style)?;
         let terminal = self.terminal.unwrap_or(usize::MAX);
         let widest = self.columns.iter().map(|column| column.request.name).max();
         let names = widest.unwrap_or_default().min(terminal / 2);
@@ -199,20 +219,18 @@ impl Table {
                     line.write(&mut self.out)?;
                     continue;
                 }
-                let mut rest = printable(cells.text(row, &mut scratch), &mut screen);
-                // A list can wrap onto further lines.
-                for _ in 1..LIST_LINES {
-                    let (start, end) = split(rest, values);
-                    if start.is_empty() || end.is_empty() {
-                        break;
+                let text = cells.text(row, &mut scratch);
+                let object = match self.terminal.is_some() && width(text) > WIDE_JSON {
+                    true => object_lines(text, LIST_LINES),
+                    false => None,
+                };
+                match object {
+                    Some(lines) => line.write_object(lines, terminal, &mut self.out)?,
+                    None => {
+                        let text = printable(text, &mut screen);
+                        line.write_wrapped(text, values, &mut self.out)?;
                     }
-                    line.cell(&fit(start, values), 0, false);
-                    line.write(&mut self.out)?;
-                    line.blanks = names + GAP;
-                    rest = end;
                 }
-                line.cell(&fit(rest, values), 0, false);
-                line.write(&mut self.out)?;
             }
         }
         Ok(())
@@ -260,10 +278,10 @@ impl BatchWriter for Table {
     }
 }
 
-fn measure(batch: &RecordBatch, columns: &mut [TableColumn]) -> io::Result<()> {
+fn measure(batch: &RecordBatch, style: &CellStyle, columns: &mut [TableColumn]) -> io::Result<()> {
     let arrays = unpacked(batch)?;
     let (mut scratch, mut screen) = (String::new(), String::new());
-    for (mut cells, column) in CellReader::all(&arrays)?.into_iter().zip(columns) {
+    for (mut cells, column) in CellReader::all(&arrays, style)?.into_iter().zip(columns) {
         for row in 0..batch.num_rows() {
             let cell = match cells.is_null(row) {
                 true => NULL,
@@ -345,6 +363,46 @@ impl Line {
         self.width + self.blanks
     }
 
+    /// Appends a text that wraps onto further lines, below its beginning, and writes them.
+    fn write_wrapped(&mut self, text: &str, room: usize, out: &mut Destination) -> io::Result<()> {
+        let indent = self.columns();
+        let mut rest = text;
+        for _ in 1..LIST_LINES {
+            let (start, end) = split(rest, room);
+            if start.is_empty() || end.is_empty() {
+                break;
+            }
+            self.cell(&fit(start, room), 0, false);
+            self.write(out)?;
+            self.blanks = indent;
+            rest = end;
+        }
+        self.cell(&fit(rest, room), 0, false);
+        self.write(out)
+    }
+
+    /// Writes the line, which has a name, and the lines of an object below it.
+    fn write_object(
+        &mut self,
+        mut lines: Vec<String>,
+        terminal: usize,
+        out: &mut Destination,
+    ) -> io::Result<()> {
+        self.write(out)?;
+        if lines.len() > LIST_LINES {
+            lines.truncate(LIST_LINES - 1);
+            lines.push(ELLIPSIS.to_owned());
+        }
+        let room = terminal.saturating_sub(GAP).max(1);
+        let mut screen = String::new();
+        for text in lines {
+            self.blanks = GAP;
+            self.cell(&fit(printable(&text, &mut screen), room), 0, false);
+            self.write(out)?;
+        }
+        Ok(())
+    }
+
     fn write(&mut self, out: &mut Destination) -> io::Result<()> {
         self.text.push('\n');
         let outcome = out.write_all(self.text.as_bytes());
@@ -354,6 +412,9 @@ impl Line {
         outcome
     }
 }
+
+/// Columns beyond which a JSON object in a list is broken into lines.
+const WIDE_JSON: usize = 60;
 
 /// Most lines of a value in a list.
 const LIST_LINES: usize = 20;

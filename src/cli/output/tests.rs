@@ -985,3 +985,179 @@ fn null_is_dimmed_where_that_is_welcome_and_takes_four_columns_all_the_same() {
         plain
     );
 }
+
+fn in_zone(zone: &str, format: Format) -> OutputOptions {
+    OutputOptions {
+        zone: Some(parse_zone(zone).unwrap()),
+        ..options(format, None)
+    }
+}
+
+/// Times in UTC, in no zone and in a zone that the query chose, and within nested values.
+fn times() -> RecordBatch {
+    let times = || TimestampSecondArray::from(vec![Some(1_774_684_800), None]);
+    let dictionary = DictionaryArray::<Int32Type>::new(
+        Int32Array::from(vec![Some(0), None]),
+        Arc::new(times().with_timezone("UTC")),
+    );
+    let field = Field::new("t", DataType::Timestamp(TimeUnit::Second, None), true);
+    let nested = StructArray::try_new(vec![field].into(), vec![Arc::new(times())], None).unwrap();
+    batch(vec![
+        ("utc", Arc::new(times().with_timezone("+00:00"))),
+        ("none", Arc::new(times())),
+        ("lima", Arc::new(times().with_timezone("America/Lima"))),
+        ("dictionary", Arc::new(dictionary)),
+        ("nested", Arc::new(nested)),
+    ])
+}
+
+#[test]
+fn times_are_shown_in_the_chosen_zone_unless_the_query_chose_another() {
+    let shown = |zone, format| String::from_utf8(bytes(&times(), &in_zone(zone, format))).unwrap();
+    assert_snapshot!(shown("Europe/Paris", Format::Csv), @r#"
+    utc,none,lima,dictionary,nested
+    2026-03-28T09:00:00+01:00,2026-03-28T09:00:00+01:00,2026-03-28T03:00:00-05:00,2026-03-28T09:00:00+01:00,"{""t"":""2026-03-28T09:00:00+01:00""}"
+    ,,,,"{""t"":null}"
+    "#);
+    for format in FORMATS.into_iter().filter(|format| !format.is_binary()) {
+        let text = shown("Europe/Paris", format);
+        let count = |time: &str| text.matches(time).count();
+        assert_eq!(count("2026-03-28T09:00:00+01:00"), 4, "{text}");
+        assert_eq!(count("2026-03-28T03:00:00-05:00"), 1, "{text}");
+    }
+    // UTC is written as it is without a choice.
+    for format in FORMATS {
+        let plain = bytes(&times(), &options(format, None));
+        assert!(
+            bytes(&times(), &in_zone("UTC", format)) == plain,
+            "{format:?}"
+        );
+    }
+}
+
+#[test]
+fn parquet_and_arrow_keep_their_times_in_any_zone() {
+    for format in [Format::Parquet, Format::Arrow] {
+        let plain = bytes(&calls(), &options(format, None));
+        assert!(
+            bytes(&calls(), &in_zone("Asia/Tokyo", format)) == plain,
+            "{format:?}"
+        );
+    }
+}
+
+fn expanded(batch: &RecordBatch, expanded: Expanded, width: Option<usize>) -> String {
+    let options = OutputOptions {
+        expanded,
+        ..options(Format::Table, width)
+    };
+    String::from_utf8(bytes(batch, &options)).unwrap()
+}
+
+#[test]
+fn lists_can_be_asked_for_on_a_terminal_and_in_a_pipe() {
+    let calls = calls().slice(1, 2);
+    let piped = expanded(&calls, Expanded::On, None);
+    assert_snapshot!(piped, @r"
+    ─[ row 1 ]──────────────────────────────
+    eventtime  2026-01-01T00:00:00.250Z
+    eventname  DeleteDBCluster
+    actor      NULL
+    calls      1
+    ─[ row 2 ]──────────────────────────────
+    eventtime  NULL
+    eventname  ModifyDBInstance
+    actor      bob
+    calls      -3
+    ");
+    assert_eq!(
+        expanded(&calls, Expanded::On, Some(80)),
+        format!("{piped}(2 rows)\n")
+    );
+    assert_eq!(
+        expanded(&calls.slice(0, 0), Expanded::On, Some(80)),
+        "(0 rows)\n"
+    );
+    let long = batch(vec![("a", strings(&[&"x".repeat(3_000)]))]);
+    assert!(expanded(&long, Expanded::On, None).contains(&"x".repeat(3_000)));
+}
+
+#[test]
+fn columns_can_be_as_wide_as_their_cells_on_a_terminal() {
+    for batch in [calls(), wide(30)] {
+        let rows = batch.num_rows();
+        assert_eq!(
+            expanded(&batch, Expanded::Off, Some(40)),
+            format!("{}({rows} rows)\n", expanded(&batch, Expanded::Off, None))
+        );
+    }
+    assert!(expanded(&wide(30), Expanded::Auto, Some(40)).starts_with("─[ row 1 ]"));
+}
+
+#[test]
+fn rows_of_a_list_are_not_held() {
+    let screen = Screen::default();
+    let options = OutputOptions {
+        expanded: Expanded::On,
+        ..options(Format::Table, Some(80))
+    };
+    let out = Destination::new(screen.clone(), "screen");
+    let schema = calls().schema();
+    let mut writer = batch_writer(&schema, &column_names(&calls()), &options, out).unwrap();
+    writer.write(&calls()).unwrap();
+    assert!(screen.text().contains("ModifyDBInstance"));
+}
+
+#[test]
+fn a_cut_ends_in_an_ellipsis_and_null_is_no_empty_text() {
+    let texts = StringArray::from(vec![Some("x".repeat(900)), Some(String::new()), None]);
+    let texts: ArrayRef = Arc::new(texts);
+    let batch = batch(vec![("a", Arc::clone(&texts)), ("b", texts)]);
+    assert_snapshot!(text(&batch, Format::Table, Some(24)), @r"
+    a            b
+    ───────────  ───────────
+    xxxxxxxxxx…  xxxxxxxxxx…
+
+    NULL         NULL
+    (3 rows)
+    ");
+    let lists = expanded(&batch, Expanded::On, Some(24));
+    assert_eq!(lists.matches('…').count(), 2, "{lists}");
+    assert!(lists.contains("]──────────────\na\nb\n─[ row 3"), "{lists}");
+    assert!(lists.ends_with("a  NULL\nb  NULL\n(3 rows)\n"), "{lists}");
+}
+
+#[test]
+fn a_wide_json_object_in_a_list_is_indented_below_its_name() {
+    let object = r#"{"dBInstanceIdentifier":"orders","tags":[{"key":"team","value":"\u001b payments and billing"}],"n":1.50}"#;
+    let batch = batch(vec![
+        ("requestparameters", strings(&[object])),
+        ("short", strings(&[r#"{"a":1}"#])),
+    ]);
+    assert_snapshot!(expanded(&batch, Expanded::On, Some(44)), @r#"
+    ─[ row 1 ]──────────────────────────────
+    requestparameters
+      {
+        "dBInstanceIdentifier": "orders",
+        "tags": [
+          {
+            "key": "team",
+            "value": "\u001b payments and billi…
+          }
+        ],
+        "n": 1.50
+      }
+    short              {"a":1}
+    (1 row)
+    "#);
+    // In a pipe a value stays whole and on its line.
+    assert!(expanded(&batch, Expanded::On, None).contains(object));
+    let many = format!("{{{}\"z\":0}}", "\"name\":\"value\",".repeat(50));
+    let many = super::tests::batch(vec![("o", strings(&[&many]))]);
+    let text = expanded(&many, Expanded::On, Some(80));
+    assert_eq!(text.lines().count(), 2 + 20 + 1, "{text}");
+    assert!(
+        text.ends_with("    \"name\": \"value\",\n  …\n(1 row)\n"),
+        "{text}"
+    );
+}

@@ -9,6 +9,7 @@ use crate::cli::output::{
     self, Destination, Expanded, Format, OutputOptions, SharedDestination, Target, parse_zone,
 };
 use crate::cli::overwrite::{NamedFiles, Output};
+use crate::cli::pager::Paged;
 use crate::error::{Error, Result};
 
 /// The look and the place of answers.
@@ -95,9 +96,15 @@ impl Shell {
         match route {
             Route::Screen => {
                 let format = settings.format.unwrap_or(Format::Table);
-                let (out, _) = output::destination(None, format, &self.temporary)?;
+                let width = output::terminal_width();
+                let out = match width {
+                    Some(_) if self.is_interactive => {
+                        Destination::new(Paged::on_stdout(), "standard output")
+                    }
+                    _ => output::destination(None, format, &self.temporary)?.0,
+                };
                 Ok(Opening {
-                    options: settings.options(format, output::terminal_width()),
+                    options: settings.options(format, width),
                     out,
                     target: None,
                 })

@@ -13,6 +13,7 @@ use super::state;
 use super::statements::{Typed, split};
 use super::survey::Survey;
 use crate::cli::output::{Expanded, TemporaryFiles};
+use crate::cli::pager::Paged;
 use crate::cli::sql::Sql;
 use crate::cli::{Opened, ReplArguments};
 use crate::error::{Error, Result};
@@ -141,7 +142,7 @@ impl Shell {
     async fn command(&mut self, command: Command) -> Result<Next> {
         match command {
             Command::Quit => return Ok(Next::Quit),
-            Command::Help => self.print(&commands::help())?,
+            Command::Help => self.print_paged(&commands::help())?,
             Command::Describe { table: None, .. } => self.list_tables().await?,
             Command::Describe {
                 table: Some(table),
@@ -261,18 +262,17 @@ impl Shell {
 
     /// Writes text to the screen.
     pub(super) fn print(&self, text: &str) -> Result<()> {
-        let written = std::io::stdout().lock().write_all(text.as_bytes());
-        match written {
-            Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(Error::io(
-                format!("cannot write: {}", crate::cli::report::why(&error)),
-            )),
-            _ => Ok(()),
-        }
+        written_to_screen(std::io::stdout().lock().write_all(text.as_bytes()))
     }
 
     /// Writes text to the screen, through the pager if it is long.
     pub(super) fn print_paged(&self, text: &str) -> Result<()> {
-        self.print(text)
+        if !self.is_interactive {
+            return self.print(text);
+        }
+        let mut out = Paged::on_stdout();
+        let written = out.write_all(text.as_bytes()).and_then(|()| out.finish());
+        written_to_screen(written)
     }
 
     /// Puts files in place that answers were written to.
@@ -281,6 +281,17 @@ impl Shell {
     /// Io, if that fails.
     pub(super) fn finish(mut self) -> Result<()> {
         self.close_output()
+    }
+}
+
+/// Returns the fault of writing to the screen; that nobody reads it is none.
+fn written_to_screen(written: std::io::Result<()>) -> Result<()> {
+    match written {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(Error::io(format!(
+            "cannot write: {}",
+            crate::cli::report::why(&error)
+        ))),
+        _ => Ok(()),
     }
 }
 
