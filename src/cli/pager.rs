@@ -322,7 +322,7 @@ impl Inner {
         }
         match flushed {
             flushed if is_broken_pipe(&flushed) => Ok(()),
-            flushed => flushed.and(self.plain.flush()),
+            flushed => flushed.and_then(|()| self.plain.flush()),
         }
     }
 }
@@ -589,7 +589,7 @@ mod tests {
 
     #[test]
     fn rows_are_written_plainly_if_the_pager_does_not_exist() {
-        for lines in [10, 1_000_000] {
+        for lines in [10, 100_000] {
             let mut fixture = Fixture::new("/no/such/pager 2> /dev/null");
             for line in 0..lines {
                 writeln!(fixture.paged, "{line}").unwrap();

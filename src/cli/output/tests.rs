@@ -1152,9 +1152,10 @@ fn a_wide_json_object_in_a_list_is_indented_below_its_name() {
     "#);
     // In a pipe a value stays whole and on its line.
     assert!(expanded(&batch, Expanded::On, None).contains(object));
-    let many = format!("{{{}\"z\":0}}", "\"name\":\"value\",".repeat(50));
-    let many = super::tests::batch(vec![("o", strings(&[&many]))]);
-    let text = expanded(&many, Expanded::On, Some(80));
+    let many_members = format!("{{{}\"z\":0}}", "\"name\":\"value\",".repeat(50));
+    let many = strings(&[&many_members]);
+    let batch = RecordBatch::try_from_iter([("o", many)]).unwrap();
+    let text = expanded(&batch, Expanded::On, Some(80));
     assert_eq!(text.lines().count(), 2 + 20 + 1, "{text}");
     assert!(
         text.ends_with("    \"name\": \"value\",\n  …\n(1 row)\n"),

@@ -73,7 +73,7 @@ fn title_case(name: &str) -> String {
 fn near(name: &str) -> Vec<String> {
     let city = title_case(&name.replace(' ', "_"));
     let city = city.rsplit('/').next().unwrap_or_default();
-    let of_area = |area: &&str| Some(format!("{area}/{city}")).filter(is_zone);
+    let of_area = |area: &&str| Some(format!("{area}/{city}")).filter(|name| is_zone(name));
     let zones: Vec<String> = AREAS.iter().filter_map(of_area).collect();
     if !city.is_empty() && !zones.is_empty() {
         return zones;
@@ -89,11 +89,13 @@ fn near(name: &str) -> Vec<String> {
     let limit = typed.chars().count().div_ceil(4).min(3);
     let mut near: Vec<_> = distances.filter(|(far, _)| *far <= limit).collect();
     near.sort_unstable();
+    let best = near.first().map_or(0, |(far, _)| *far);
+    near.retain(|(far, _)| *far <= best + 1);
     near.truncate(MOST);
     near.into_iter().map(|(_, zone)| zone.to_owned()).collect()
 }
 
-fn is_zone(name: &String) -> bool {
+fn is_zone(name: &str) -> bool {
     Zone::from_str(name).is_ok()
 }
 
