@@ -79,7 +79,7 @@
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let sources = Sources::new(AwsSettings::from_env());
 //! let locations = vec![sources.parse("sample:?events=1000")?];
-//! let session = Session::new(SessionOptions { threads: 1, memory_bytes: 64 << 20 })?;
+//! let session = Session::new(SessionOptions { threads: 1, memory_bytes: 64 << 20, cache_bytes: 0 })?;
 //! session.add_events(Input { sources, locations, dedup: false })?;
 //! let result = session.query("SELECT count(*) AS calls FROM events WHERE is_denied").await?;
 //! assert_eq!(result.column_names, ["calls"]);

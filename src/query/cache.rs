@@ -1,0 +1,334 @@
+//! Decoded columns that are kept, so that a second question about them reads nothing.
+//!
+//! The unit is an object in one version: a file or object of S3 that has changed since is read again.
+//! Rows that damage left out would have to be told again, so that objects with rejects are not kept.
+//!
+//! Objects that were not used for longest make room for others. A scan whose columns do not fit as a
+//! whole stops filling the cache, and so does the next one like it: else each would evict what the
+//! other needs.
+//!
+//! One thing is not seen: a file that is written in place while it is read as a stream (above 8 MB),
+//! with rows in its new content that its old content did not have, may be used by a scan that listed
+//! it before. The next listing sees the change.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::pipeline::{DecodedColumn, DecodedObject, ObjectCounts, ObjectRecorder};
+use crate::source::{KeyFilter, Known, KnownObjects, Location, ObjectVersion};
+
+/// Bytes of an object's entry, beside its name and columns, about.
+const OBJECT_BYTES: usize = 400;
+
+/// Bytes of a column's entry, beside its arrays, about.
+const COLUMN_BYTES: usize = 100;
+
+/// Scans that did not fit and are remembered.
+const MOST_TOO_LARGE: usize = 64;
+
+/// The use that is made of a session's cache.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CacheUsage {
+    /// Bytes of the columns that are kept.
+    pub held_bytes: usize,
+    /// Objects with columns that are kept.
+    pub objects: usize,
+    /// The most bytes that are kept.
+    pub limit_bytes: usize,
+}
+
+/// Columns of objects, shared by the tables of a session.
+#[derive(Debug)]
+pub(super) struct ColumnCache {
+    limit_bytes: usize,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    objects: HashMap<Arc<str>, CachedObject>,
+    /// Objects by their last use, a number that grows.
+    by_use: BTreeMap<u64, Arc<str>>,
+    uses: u64,
+    held_bytes: usize,
+    /// Bytes of objects that are being decoded.
+    reserved_bytes: usize,
+    too_large: Vec<ScanKey>,
+}
+
+#[derive(Debug)]
+struct CachedObject {
+    version: ObjectVersion,
+    rows: usize,
+    counts: ObjectCounts,
+    columns: HashMap<usize, DecodedColumn>,
+    held_bytes: usize,
+    last_use: u64,
+}
+
+/// The facts about a scan that decide how much it decodes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct ScanKey {
+    locations: Vec<String>,
+    columns: BTreeSet<usize>,
+    /// The condition on objects' keys; empty if there is none.
+    keys: String,
+}
+
+impl ScanKey {
+    /// Describes the scan of `columns` of `locations`.
+    pub(super) fn new(locations: &[Location], columns: &[usize], keys: &KeyFilter) -> Self {
+        Self {
+            locations: locations.iter().map(ToString::to_string).collect(),
+            columns: columns.iter().copied().collect(),
+            keys: match keys.can_prune() {
+                true => keys.to_string(),
+                false => String::new(),
+            },
+        }
+    }
+
+    /// Returns whether it decodes at least as much as `other`.
+    fn covers(&self, other: &Self) -> bool {
+        self.locations == other.locations
+            && self.columns.is_superset(&other.columns)
+            && (self.keys.is_empty() || self.keys == other.keys)
+    }
+}
+
+impl ColumnCache {
+    /// A cache of at most `limit_bytes`.
+    pub(super) fn new(limit_bytes: usize) -> Self {
+        Self {
+            limit_bytes,
+            state: Mutex::default(),
+        }
+    }
+
+    /// Returns the use that is made of it.
+    pub(super) fn usage(&self) -> CacheUsage {
+        let state = self.state();
+        CacheUsage {
+            held_bytes: state.held_bytes,
+            objects: state.objects.len(),
+            limit_bytes: self.limit_bytes,
+        }
+    }
+
+    /// Returns whether such a scan, or a smaller one, did not fit.
+    pub(super) fn is_too_large(&self, scan: &ScanKey) -> bool {
+        let state = self.state();
+        state.too_large.iter().any(|known| scan.covers(known))
+    }
+
+    fn add_too_large(&self, scan: &ScanKey) {
+        let too_large = &mut self.state().too_large;
+        too_large.retain(|known| !known.covers(scan));
+        if too_large.len() == MOST_TOO_LARGE {
+            too_large.remove(0);
+        }
+        too_large.push(scan.clone());
+    }
+
+    /// Returns the rows of an object, if all of `columns` are held in this version.
+    fn find(
+        &self,
+        origin: &Arc<str>,
+        version: &ObjectVersion,
+        columns: &[usize],
+    ) -> Option<DecodedObject> {
+        let mut state = self.state();
+        if state.objects.get(origin)?.version != *version {
+            state.remove(origin);
+            return None;
+        }
+        let object = state.objects.get(origin)?.project(columns)?;
+        state.touch(origin);
+        Some(object)
+    }
+
+    /// Makes room for `bytes` of objects that are being decoded.
+    fn reserve(&self, bytes: usize) {
+        let mut state = self.state();
+        state.reserved_bytes += bytes;
+        state.shrink(self.limit_bytes);
+    }
+
+    fn release(&self, bytes: usize) {
+        let mut state = self.state();
+        state.reserved_bytes = state.reserved_bytes.saturating_sub(bytes);
+    }
+
+    /// Keeps the columns of an object, beside those of the same version that are held.
+    fn insert(
+        &self,
+        origin: &Arc<str>,
+        version: &ObjectVersion,
+        columns: &[usize],
+        decoded: DecodedObject,
+    ) {
+        let mut state = self.state();
+        let known = state.remove(origin);
+        let is_same = |it: &CachedObject| it.version == *version && it.rows == decoded.rows;
+        let mut object = known.filter(is_same).unwrap_or_else(|| CachedObject {
+            version: version.clone(),
+            rows: decoded.rows,
+            counts: ObjectCounts::default(),
+            columns: HashMap::new(),
+            held_bytes: 0,
+            last_use: 0,
+        });
+        object.counts = decoded.counts;
+        object
+            .columns
+            .extend(columns.iter().copied().zip(decoded.columns));
+        state.add(origin, object);
+        state.shrink(self.limit_bytes);
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Usable after a panic elsewhere: at worst it holds an object less.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn add(&mut self, origin: &Arc<str>, mut object: CachedObject) {
+        self.uses += 1;
+        object.last_use = self.uses;
+        object.held_bytes = object.bytes() + 2 * origin.len();
+        self.held_bytes += object.held_bytes;
+        self.by_use.insert(self.uses, Arc::clone(origin));
+        self.objects.insert(Arc::clone(origin), object);
+    }
+
+    fn remove(&mut self, origin: &Arc<str>) -> Option<CachedObject> {
+        let object = self.objects.remove(origin)?;
+        self.by_use.remove(&object.last_use);
+        self.held_bytes -= object.held_bytes;
+        Some(object)
+    }
+
+    /// Notes that an object is used.
+    fn touch(&mut self, origin: &Arc<str>) {
+        if let Some(object) = self.objects.get_mut(origin) {
+            self.uses += 1;
+            self.by_use.remove(&object.last_use);
+            object.last_use = self.uses;
+            self.by_use.insert(self.uses, Arc::clone(origin));
+        }
+    }
+
+    /// Evicts the objects that were not used for longest.
+    fn shrink(&mut self, limit_bytes: usize) {
+        while self.held_bytes + self.reserved_bytes > limit_bytes {
+            let Some((_, origin)) = self.by_use.first_key_value() else {
+                return;
+            };
+            let origin = Arc::clone(origin);
+            self.remove(&origin);
+        }
+    }
+}
+
+impl CachedObject {
+    /// Returns the columns, if all are held.
+    fn project(&self, columns: &[usize]) -> Option<DecodedObject> {
+        let columns = columns
+            .iter()
+            .map(|column| self.columns.get(column).cloned());
+        Some(DecodedObject {
+            rows: self.rows,
+            columns: columns.collect::<Option<_>>()?,
+            counts: self.counts.clone(),
+        })
+    }
+
+    fn bytes(&self) -> usize {
+        let columns = self.columns.values();
+        let columns: usize = columns.map(|column| COLUMN_BYTES + column.bytes).sum();
+        OBJECT_BYTES + columns
+    }
+}
+
+/// The cache as one scan uses it.
+#[derive(Debug)]
+pub(super) struct ScanCache {
+    cache: Arc<ColumnCache>,
+    scan: ScanKey,
+    columns: Vec<usize>,
+    /// Bytes of all the objects of the scan so far.
+    scan_bytes: AtomicUsize,
+    /// Bytes that are set aside in the cache for objects that are being decoded.
+    reserved_bytes: AtomicUsize,
+    /// Whether it stopped filling the cache.
+    has_given_up: AtomicBool,
+}
+
+impl ScanCache {
+    /// Begins the scan of `columns`.
+    pub(super) fn new(cache: Arc<ColumnCache>, scan: ScanKey, columns: Vec<usize>) -> Self {
+        Self {
+            cache,
+            scan,
+            columns,
+            scan_bytes: AtomicUsize::new(0),
+            reserved_bytes: AtomicUsize::new(0),
+            has_given_up: AtomicBool::new(false),
+        }
+    }
+
+    /// Adds to the bytes of the scan; returns whether it still fits.
+    fn grow(&self, bytes: usize) -> bool {
+        let before = self.scan_bytes.fetch_add(bytes, Relaxed);
+        if before.saturating_add(bytes) > self.cache.limit_bytes
+            && !self.has_given_up.swap(true, Relaxed)
+        {
+            self.cache.add_too_large(&self.scan);
+        }
+        !self.has_given_up.load(Relaxed)
+    }
+
+    fn entry_bytes(&self, origin: &Arc<str>) -> usize {
+        OBJECT_BYTES + COLUMN_BYTES * self.columns.len() + 2 * origin.len()
+    }
+}
+
+impl KnownObjects for ScanCache {
+    fn find(&self, origin: &Arc<str>, version: &ObjectVersion) -> Option<Known> {
+        let object = self.cache.find(origin, version, &self.columns)?;
+        let columns = object.columns.iter();
+        let bytes: usize = columns.map(|column| column.bytes).sum();
+        self.grow(bytes + self.entry_bytes(origin));
+        Some(Arc::new(object))
+    }
+}
+
+impl ObjectRecorder for ScanCache {
+    fn reserve(&self, bytes: usize) -> bool {
+        if !self.grow(bytes) {
+            return false;
+        }
+        self.reserved_bytes.fetch_add(bytes, Relaxed);
+        self.cache.reserve(bytes);
+        true
+    }
+
+    fn record(&self, origin: &Arc<str>, version: &ObjectVersion, object: DecodedObject) {
+        let columns = object.columns.iter();
+        let bytes = columns.map(|column| column.bytes).sum();
+        self.reserved_bytes.fetch_sub(bytes, Relaxed);
+        self.cache.release(bytes);
+        if self.grow(self.entry_bytes(origin)) {
+            self.cache.insert(origin, version, &self.columns, object);
+        }
+    }
+}
+
+impl Drop for ScanCache {
+    fn drop(&mut self) {
+        // Objects that were begun and not recorded.
+        self.cache.release(*self.reserved_bytes.get_mut());
+    }
+}
