@@ -37,6 +37,7 @@
 //! | When are two records the same event? | [`events::fingerprint`](events::fingerprint()) |
 //! | How does a row become its record again? | [`events::rebuild`](events::rebuild()) |
 //! | What does WHERE save? | `query/pushdown.rs` |
+//! | Why is a second question about the same columns answered at once? | `query/cache.rs` |
 //! | How does `userIdentity.userName` find its column? | [`query::names`] |
 //! | Which clauses of SQL are refused? | `query/clauses/` |
 //! | How is a file kept that is read and written? | `cli/overwrite.rs` |

@@ -3,13 +3,14 @@
 //! The unit is an object in one version: a file or object of S3 that has changed since is read again.
 //! Rows that damage left out would have to be told again, so that objects with rejects are not kept.
 //!
-//! Objects that were not used for longest make room for others. A scan whose columns do not fit as a
+//! Columns that were not used for longest make room for others. A scan whose columns do not fit as a
 //! whole stops filling the cache, and so does the next one like it: else each would evict what the
 //! other needs.
 //!
-//! One thing is not seen: a file that is written in place while it is read as a stream (above 8 MB),
-//! with rows in its new content that its old content did not have, may be used by a scan that listed
-//! it before. The next listing sees the change.
+//! A file is of the version that its listing saw, which is compared once its bytes are read. Of a file
+//! above 8 MB that is done as its reading begins: rows written after that are kept under the version
+//! before them, and are used by no scan but those that had listed that version. Times of network file
+//! systems may be too coarse to tell two writes of the same size within a second.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
@@ -48,7 +49,7 @@ pub(super) struct ColumnCache {
 #[derive(Debug, Default)]
 struct State {
     objects: HashMap<Arc<str>, CachedObject>,
-    /// Objects by their last use, a number that grows.
+    /// Objects by the last uses of their columns, numbers that grow.
     by_use: BTreeMap<u64, Arc<str>>,
     uses: u64,
     held_bytes: usize,
@@ -62,8 +63,14 @@ struct CachedObject {
     version: ObjectVersion,
     rows: usize,
     counts: ObjectCounts,
-    columns: HashMap<usize, DecodedColumn>,
-    held_bytes: usize,
+    columns: HashMap<usize, CachedColumn>,
+    /// The number of its last use; those of its columns are not larger.
+    last_use: u64,
+}
+
+#[derive(Debug)]
+struct CachedColumn {
+    decoded: DecodedColumn,
     last_use: u64,
 }
 
@@ -144,7 +151,7 @@ impl ColumnCache {
             return None;
         }
         let object = state.objects.get(origin)?.project(columns)?;
-        state.touch(origin);
+        state.touch(origin, columns);
         Some(object)
     }
 
@@ -169,21 +176,26 @@ impl ColumnCache {
         decoded: DecodedObject,
     ) {
         let mut state = self.state();
-        let known = state.remove(origin);
         let is_same = |it: &CachedObject| it.version == *version && it.rows == decoded.rows;
-        let mut object = known.filter(is_same).unwrap_or_else(|| CachedObject {
-            version: version.clone(),
-            rows: decoded.rows,
-            counts: ObjectCounts::default(),
-            columns: HashMap::new(),
-            held_bytes: 0,
-            last_use: 0,
-        });
-        object.counts = decoded.counts;
-        object
-            .columns
-            .extend(columns.iter().copied().zip(decoded.columns));
-        state.add(origin, object);
+        if !state.objects.get(origin).is_some_and(is_same) {
+            state.remove(origin);
+            let object = CachedObject::new(version, decoded.rows);
+            state.held_bytes += object.bytes(origin);
+            state.objects.insert(Arc::clone(origin), object);
+        }
+        if let Some(object) = state.objects.get_mut(origin) {
+            let before = object.bytes(origin);
+            object.counts = decoded.counts;
+            for (column, decoded) in columns.iter().zip(decoded.columns) {
+                let past = object.columns.remove(column);
+                let last_use = past.map_or(0, |past| past.last_use);
+                let column_of = CachedColumn { decoded, last_use };
+                object.columns.insert(*column, column_of);
+            }
+            let after = object.bytes(origin);
+            state.held_bytes = state.held_bytes - before + after;
+        }
+        state.touch(origin, columns);
         state.shrink(self.limit_bytes);
     }
 
@@ -194,50 +206,79 @@ impl ColumnCache {
 }
 
 impl State {
-    fn add(&mut self, origin: &Arc<str>, mut object: CachedObject) {
+    /// Returns the number of a new use of an object.
+    fn begin_use(&mut self, origin: &Arc<str>) -> u64 {
         self.uses += 1;
-        object.last_use = self.uses;
-        object.held_bytes = object.bytes() + 2 * origin.len();
-        self.held_bytes += object.held_bytes;
         self.by_use.insert(self.uses, Arc::clone(origin));
-        self.objects.insert(Arc::clone(origin), object);
+        self.uses
     }
 
-    fn remove(&mut self, origin: &Arc<str>) -> Option<CachedObject> {
-        let object = self.objects.remove(origin)?;
-        self.by_use.remove(&object.last_use);
-        self.held_bytes -= object.held_bytes;
-        Some(object)
-    }
-
-    /// Notes that an object is used.
-    fn touch(&mut self, origin: &Arc<str>) {
-        if let Some(object) = self.objects.get_mut(origin) {
-            self.uses += 1;
-            self.by_use.remove(&object.last_use);
-            object.last_use = self.uses;
-            self.by_use.insert(self.uses, Arc::clone(origin));
+    fn remove(&mut self, origin: &Arc<str>) {
+        if let Some(object) = self.objects.remove(origin) {
+            self.held_bytes -= object.bytes(origin);
+            for last_use in object.uses() {
+                self.by_use.remove(&last_use);
+            }
         }
     }
 
-    /// Evicts the objects that were not used for longest.
+    /// Notes a use of some columns of an object.
+    fn touch(&mut self, origin: &Arc<str>, columns: &[usize]) {
+        let this_use = self.begin_use(origin);
+        let Some(object) = self.objects.get_mut(origin) else {
+            return;
+        };
+        let before = object.uses();
+        object.last_use = this_use;
+        for column in columns {
+            if let Some(column) = object.columns.get_mut(column) {
+                column.last_use = this_use;
+            }
+        }
+        let after = object.uses();
+        for past in before.difference(&after) {
+            self.by_use.remove(past);
+        }
+    }
+
+    /// Evicts the columns that were not used for longest.
     fn shrink(&mut self, limit_bytes: usize) {
         while self.held_bytes + self.reserved_bytes > limit_bytes {
-            let Some((_, origin)) = self.by_use.first_key_value() else {
+            let Some((last_use, origin)) = self.by_use.pop_first() else {
                 return;
             };
-            let origin = Arc::clone(origin);
-            self.remove(&origin);
+            let Some(object) = self.objects.get_mut(&origin) else {
+                continue;
+            };
+            self.held_bytes -= object.bytes(&origin);
+            if object.last_use == last_use {
+                // Its other columns were used before that, and are gone.
+                self.objects.remove(&origin);
+            } else {
+                object
+                    .columns
+                    .retain(|_, column| column.last_use != last_use);
+                self.held_bytes += object.bytes(&origin);
+            }
         }
     }
 }
 
 impl CachedObject {
+    fn new(version: &ObjectVersion, rows: usize) -> Self {
+        Self {
+            version: version.clone(),
+            rows,
+            counts: ObjectCounts::default(),
+            columns: HashMap::new(),
+            last_use: 0,
+        }
+    }
+
     /// Returns the columns, if all are held.
     fn project(&self, columns: &[usize]) -> Option<DecodedObject> {
-        let columns = columns
-            .iter()
-            .map(|column| self.columns.get(column).cloned());
+        let columns = columns.iter().map(|column| self.columns.get(column));
+        let columns = columns.map(|column| Some(column?.decoded.clone()));
         Some(DecodedObject {
             rows: self.rows,
             columns: columns.collect::<Option<_>>()?,
@@ -245,10 +286,16 @@ impl CachedObject {
         })
     }
 
-    fn bytes(&self) -> usize {
+    /// Returns the numbers of the last uses of its columns and of itself.
+    fn uses(&self) -> BTreeSet<u64> {
+        let columns = self.columns.values().map(|column| column.last_use);
+        columns.chain([self.last_use]).collect()
+    }
+
+    fn bytes(&self, origin: &str) -> usize {
         let columns = self.columns.values();
-        let columns: usize = columns.map(|column| COLUMN_BYTES + column.bytes).sum();
-        OBJECT_BYTES + columns
+        let columns: usize = columns.map(|it| COLUMN_BYTES + it.decoded.bytes).sum();
+        OBJECT_BYTES + 2 * origin.len() + columns
     }
 }
 
