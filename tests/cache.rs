@@ -187,6 +187,7 @@ async fn changes_of_files_are_seen() {
     write_events(&two, &["D"]);
     let file = fs::File::options().write(true).open(&two).unwrap();
     file.set_modified(modified).unwrap();
+    settle();
     names(&["A", "B", "D"]).await;
     // At once, before its times can be relied on.
     write_events(&two, &["E"]);
@@ -243,7 +244,7 @@ async fn a_limit_that_is_too_small_is_kept_to_and_remembered() {
     let explain = |sql: &str| format!("EXPLAIN {sql}");
     let (plan, _) = ask(
         &cached,
-        &explain("SELECT record FROM events WHERE eventName = 'A'"),
+        &explain("SELECT record, eventTime FROM events WHERE eventName = 'A'"),
     )
     .await;
     let plan = plan.join("\n");
