@@ -379,3 +379,83 @@ impl Drop for ScanCache {
         self.cache.release(*self.reserved_bytes.get_mut());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn version(tag: &str) -> ObjectVersion {
+        ObjectVersion {
+            size_bytes: 1,
+            tag: tag.into(),
+        }
+    }
+
+    /// An object of one row, with columns of `bytes` each.
+    fn object(columns: usize, bytes: usize) -> DecodedObject {
+        let column = DecodedColumn {
+            chunks: Arc::new([None]),
+            bytes,
+            mismatch: None,
+        };
+        DecodedObject {
+            rows: 1,
+            columns: vec![column; columns],
+            counts: ObjectCounts::default(),
+        }
+    }
+
+    #[test]
+    fn columns_of_one_version_are_merged_and_another_version_drops_them() {
+        let cache = ColumnCache::new(1 << 20);
+        let origin = Arc::from("a");
+        cache.insert(&origin, &version("1"), &[3], object(1, 10));
+        cache.insert(&origin, &version("1"), &[5, 3], object(2, 20));
+        let found = cache.find(&origin, &version("1"), &[5, 3, 5]);
+        assert_eq!(found.expect("both are held").columns.len(), 3);
+        assert!(cache.find(&origin, &version("1"), &[4]).is_none());
+        assert!(cache.find(&origin, &version("1"), &[]).is_some());
+        assert_eq!(cache.usage().held_bytes, 400 + 2 + 2 * (100 + 20));
+        assert!(cache.find(&origin, &version("2"), &[3]).is_none());
+        assert_eq!(cache.usage().held_bytes, 0);
+        assert!(cache.state().by_use.is_empty());
+    }
+
+    #[test]
+    fn the_columns_that_were_not_used_for_longest_are_evicted() {
+        let (a, b) = (Arc::from("a"), Arc::from("b"));
+        let cache = ColumnCache::new(2 * 402 + 3 * 1100);
+        cache.insert(&a, &version("1"), &[1, 2], object(2, 1000));
+        cache.find(&a, &version("1"), &[2]);
+        cache.insert(&b, &version("1"), &[1], object(1, 1000));
+        cache.insert(&b, &version("1"), &[2], object(1, 1000));
+        let holds = |origin, column| cache.find(origin, &version("1"), &[column]).is_some();
+        assert!(!holds(&a, 1));
+        assert!(holds(&a, 2) && holds(&b, 1) && holds(&b, 2));
+        // Objects that are being decoded have their room too.
+        cache.reserve(1500);
+        assert!(cache.usage().held_bytes <= cache.limit_bytes - 1500);
+        assert!(!holds(&a, 2) && holds(&b, 2));
+    }
+
+    #[test]
+    fn a_scan_that_does_not_fit_is_known_and_so_is_a_larger_one() {
+        let scan = |columns: &[usize], keys: &KeyFilter| ScanKey::new(&[], columns, keys);
+        let (all, late) = (
+            KeyFilter::default(),
+            KeyFilter {
+                from_micros: Some(1_700_000_000_000_000),
+                ..KeyFilter::default()
+            },
+        );
+        let cache = Arc::new(ColumnCache::new(1000));
+        let use_of_scan = ScanCache::new(Arc::clone(&cache), scan(&[1, 2], &late), vec![1, 2]);
+        assert!(use_of_scan.reserve(600));
+        assert!(!use_of_scan.reserve(600) && !use_of_scan.reserve(1));
+        drop(use_of_scan);
+        assert_eq!(cache.state().reserved_bytes, 0);
+        assert!(cache.is_too_large(&scan(&[1, 2, 3], &late)));
+        assert!(cache.is_too_large(&scan(&[2, 1], &all)));
+        assert!(!cache.is_too_large(&scan(&[1], &all)));
+    }
+}
