@@ -37,6 +37,7 @@
 //! | When are two records the same event? | [`events::fingerprint`](events::fingerprint()) |
 //! | How does a row become its record again? | [`events::rebuild`](events::rebuild()) |
 //! | What does WHERE save? | `query/pushdown.rs` |
+//! | Why is a second question about the same columns answered at once? | `query/cache.rs` |
 //! | How does `userIdentity.userName` find its column? | [`query::names`] |
 //! | Which clauses of SQL are refused? | `query/clauses/` |
 //! | How is a file kept that is read and written? | `cli/overwrite.rs` |
@@ -79,7 +80,7 @@
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let sources = Sources::new(AwsSettings::from_env());
 //! let locations = vec![sources.parse("sample:?events=1000")?];
-//! let session = Session::new(SessionOptions { threads: 1, memory_bytes: 64 << 20 })?;
+//! let session = Session::new(SessionOptions { threads: 1, memory_bytes: 64 << 20, cache_bytes: 0 })?;
 //! session.add_events(Input { sources, locations, dedup: false })?;
 //! let result = session.query("SELECT count(*) AS calls FROM events WHERE is_denied").await?;
 //! assert_eq!(result.column_names, ["calls"]);

@@ -1,5 +1,6 @@
 //! Payloads: the bytes of an object and their origin, on the way from a source to the envelope.
 
+use std::any::Any;
 use std::io::Read;
 use std::sync::Arc;
 
@@ -15,6 +16,22 @@ pub struct Payload {
     pub delivered_micros: Option<i64>,
     /// The way to hand out the rest later, if the payload can be cut off in its midst.
     pub resume: Option<Resume>,
+    /// The version of the object, where the listing tells it.
+    pub version: Option<ObjectVersion>,
+    /// The rows that a consumer keeps of this object; `body` is empty then.
+    pub known: Option<Known>,
+}
+
+/// The rows of an object that was decoded before, in the form of the consumer that keeps them.
+pub type Known = Arc<dyn Any + Send + Sync>;
+
+/// A version of an object: two of one name that are equal have the same content.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct ObjectVersion {
+    /// Bytes as stored.
+    pub size_bytes: u64,
+    /// The ETag of an object, or the number and times of a file.
+    pub tag: Box<str>,
 }
 
 /// The way to go on with a payload that was cut off.
@@ -46,6 +63,8 @@ impl Payload {
             body,
             delivered_micros: None,
             resume: None,
+            version: None,
+            known: None,
         }
     }
 }

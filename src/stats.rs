@@ -28,6 +28,8 @@ pub struct Stats {
     pub hidden_left_out: AtomicU64,
     /// Objects taken up for reading.
     pub objects_read: AtomicU64,
+    /// Objects that were not read, as their rows are known.
+    pub objects_cached: AtomicU64,
     /// Bytes read, as stored.
     pub bytes_read: AtomicU64,
     /// Bytes after decompression.
@@ -126,7 +128,8 @@ impl Stats {
         let load = |counter: &AtomicU64| counter.load(Relaxed);
         let read = load(&self.bytes_read) + load(&self.empty_objects);
         let left_out = load(&self.objects_pruned) + load(&self.folders_pruned);
-        read == 0 && left_out == 0 && self.rejects() > 0
+        let known = load(&self.objects_cached);
+        read == 0 && left_out == 0 && known == 0 && self.rejects() > 0
     }
 
     /// Records that were framed, of all kinds, without duplicates that were left out.

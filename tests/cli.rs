@@ -1514,6 +1514,7 @@ fn help_is_wrapped_and_says_what_there_is() {
 
     Commands:
       query   Answer a SQL query over events
+      repl    Ask at a prompt, one statement after another
       scan    Tell what is in files: events, duplicates, what is not CloudTrail, and what is damaged
       sample  Write made-up trail files, to try things on
       help    Print this message or the help of the given subcommand(s)

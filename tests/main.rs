@@ -1,5 +1,6 @@
 //! Integration tests in one binary, because each binary that links DataFusion has some 240 MB.
 
+mod cache;
 mod cases;
 mod cli;
 mod columnar;
@@ -15,6 +16,7 @@ mod made;
 mod partitioned;
 mod pipeline;
 mod prompt;
+mod questions;
 mod search;
 mod sessions;
 mod sql;

@@ -19,6 +19,7 @@ fn session() -> Session {
     Session::new(SessionOptions {
         threads: 2,
         memory_bytes: 64 << 20,
+        cache_bytes: 0,
     })
     .unwrap()
 }

@@ -159,6 +159,7 @@ pub fn session(source: &str, dedup: bool) -> Session {
     let options = SessionOptions {
         threads: 2,
         memory_bytes: 256 << 20,
+        cache_bytes: 0,
     };
     let session = Session::new(options).unwrap();
     session.add_events(input).unwrap();

@@ -140,9 +140,37 @@ struct ReplArguments {
     #[arg(long, value_name = "MIB", default_value_t = 1024, value_parser = clap::value_parser!(u64).range(16..))]
     memory: u64,
 
+    /// Memory for columns that were read, so that a second question about them reads nothing: 512M,
+    /// 2G, 0 for none
+    #[arg(long, value_name = "SIZE", default_value = "512M", value_parser = parse_size)]
+    cache: usize,
+
     /// Threads that read and decode; by default one for each core
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=512))]
     threads: Option<u16>,
+}
+
+/// Parses a number of bytes with a binary unit: `512M`, `2GiB`, `1048576`.
+fn parse_size(text: &str) -> Result<usize, String> {
+    let lower = text.trim().to_ascii_lowercase();
+    let unit = lower
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(lower.len());
+    let (number, unit) = lower.split_at(unit);
+    let shift = match unit.trim().trim_end_matches('b').trim_end_matches('i') {
+        "" => 0,
+        "k" => 10,
+        "m" => 20,
+        "g" => 30,
+        "t" => 40,
+        _ => return Err("expected a size such as 512M or 2G".to_owned()),
+    };
+    let number: usize = number
+        .parse()
+        .map_err(|_| "expected a size such as 512M or 2G".to_owned())?;
+    number
+        .checked_mul(1 << shift)
+        .ok_or_else(|| "this is more than the memory of any machine".to_owned())
 }
 
 /// Tell what is in files: events, duplicates, what is not CloudTrail, and what is damaged

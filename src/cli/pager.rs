@@ -11,12 +11,10 @@
 //!
 //! The terminal sends SIGINT to the pager and to this process alike, and the pager acts on it (`less`
 //! ends a search). So while a pager runs, this process must survive SIGINT: a handler has to be
-//! installed, as `tokio::signal` does, that at most cancels the query. The flag of [`Paged::running`]
-//! tells the handler.
+//! installed, as `tokio::signal` does, that at most cancels the query.
 
 use std::io::{self, BufWriter, IsTerminal, Write};
 use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -120,7 +118,6 @@ impl ScreenSize {
 /// pager's end, as [`Paged::finish`] does; both block their thread.
 pub(super) struct Paged {
     shared: Arc<Shared>,
-    running: Arc<AtomicBool>,
 }
 
 struct Shared {
@@ -133,7 +130,6 @@ struct Inner {
     state: State,
     pager: Option<Pager>,
     plain: Box<dyn Write + Send>,
-    running: Arc<AtomicBool>,
 }
 
 enum State {
@@ -160,7 +156,6 @@ impl Paged {
         screen: Option<ScreenSize>,
         plain: impl Write + Send + 'static,
     ) -> Self {
-        let running = Arc::new(AtomicBool::new(false));
         let state = match screen.filter(|_| pager.is_some()) {
             Some(screen) => State::Holding(Held::new(screen)),
             None => State::Plain,
@@ -169,18 +164,12 @@ impl Paged {
             state,
             pager,
             plain: Box::new(plain),
-            running: Arc::clone(&running),
         };
         let shared = Arc::new(Shared {
             inner: Mutex::new(inner),
             decided: Condvar::new(),
         });
-        Self { shared, running }
-    }
-
-    /// Returns a flag that is true while a pager runs, to which Ctrl-C belongs.
-    pub(super) fn running(&self) -> Arc<AtomicBool> {
-        Arc::clone(&self.running)
+        Self { shared }
     }
 
     /// Shows the rest of the answer, and waits until the user leaves the pager.
@@ -268,7 +257,6 @@ impl Inner {
         };
         let written = pager.write(&held.bytes);
         self.state = State::Paging(pager);
-        self.running.store(true, Relaxed);
         written
     }
 
@@ -292,7 +280,6 @@ impl Inner {
             return written;
         }
         let lost = pager.wait();
-        self.running.store(false, Relaxed);
         let Some(lost) = lost else {
             return written;
         };
@@ -317,7 +304,6 @@ impl Inner {
         let flushed = self.flush();
         if let State::Paging(mut pager) = std::mem::replace(&mut self.state, State::Plain) {
             let lost = pager.wait();
-            self.running.store(false, Relaxed);
             self.plain.write_all(&lost.unwrap_or_default())?;
         }
         match flushed {
@@ -493,6 +479,10 @@ mod tests {
             }
         }
 
+        fn is_paging(&self) -> bool {
+            matches!(self.paged.shared.lock().state, State::Paging(_))
+        }
+
         fn out(&self) -> PathBuf {
             self.folder.path().join("out")
         }
@@ -525,11 +515,10 @@ mod tests {
     #[test]
     fn one_line_more_starts_the_pager_which_gets_rows_as_they_come() {
         let mut fixture = Fixture::new("cat > $OUT");
-        let running = fixture.paged.running();
         fixture.paged.write_all(b"1\n2\n3\n4\n").unwrap();
-        assert!(!running.load(Relaxed));
+        assert!(!fixture.is_paging());
         fixture.paged.write_all(b"5\n").unwrap();
-        assert!(running.load(Relaxed));
+        assert!(fixture.is_paging());
         fixture.paged.flush().unwrap();
         let has = |text: &str| fixture.recorded().is_some_and(|it| it == text);
         wait_for("the first five", || has("1\n2\n3\n4\n5\n"));
@@ -538,7 +527,7 @@ mod tests {
         let has = |text: &str| fixture.recorded().is_some_and(|it| it == text);
         wait_for("the sixth", || has("1\n2\n3\n4\n5\n6\n"));
         fixture.paged.finish().unwrap();
-        assert!(!running.load(Relaxed));
+        assert!(!fixture.is_paging());
         assert_eq!(fixture.plain.text(), "");
     }
 
@@ -581,7 +570,6 @@ mod tests {
             }
         };
         assert_eq!(broken.kind(), io::ErrorKind::BrokenPipe);
-        assert!(!fixture.paged.running().load(Relaxed));
         fixture.paged.finish().unwrap();
         assert_eq!(fixture.recorded().as_deref(), Some("0123456789\n"));
         assert_eq!(fixture.plain.text(), "");

@@ -28,6 +28,7 @@ pub(super) async fn run(
     let session = Session::new(SessionOptions {
         threads,
         memory_bytes: (arguments.memory as usize).saturating_mul(1 << 20),
+        cache_bytes: 0,
     })?;
     session.add_events(Input {
         sources: opened.sources.clone(),

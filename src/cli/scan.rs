@@ -53,6 +53,7 @@ pub(super) async fn run(
             ..KeyFilter::default()
         },
         execution: Arc::clone(&execution),
+        known: None,
     };
     let source = opened.sources.open(&opened.locations, &context)?;
     let pipeline = Arc::new(Pipeline::new(source, Arc::clone(&execution)));

@@ -289,7 +289,7 @@ impl Extractor {
             origin,
             body,
             delivered_micros,
-            resume: _,
+            ..
         } = payload;
         match body {
             Body::Whole(bytes) => {

@@ -4,10 +4,14 @@ use std::sync::Arc;
 
 use arrow::record_batch::RecordBatch;
 
+use super::recording::{DecodedObject, ObjectRecorder, Recording, count_mismatch};
+use super::served::Served;
 use super::worker::Worker;
-use crate::envelope::{Record, Taken};
+use crate::envelope::{Outcome, Record, Taken};
+use crate::events::columns::catalog;
 use crate::events::{Decoder, Deduplicator, RowFilter};
 use crate::execution::Execution;
+use crate::payload::{Known, ObjectVersion};
 
 /// The columns and rows that a consumer wants.
 #[derive(Clone, Debug)]
@@ -28,6 +32,8 @@ pub struct DecodeWorker<F> {
     dedup: Option<Arc<Deduplicator>>,
     execution: Arc<Execution>,
     left_rows: usize,
+    served: Served,
+    recording: Option<Recording>,
     deliver: F,
 }
 
@@ -40,13 +46,54 @@ impl<F: FnMut(RecordBatch) -> bool + Send> DecodeWorker<F> {
         deliver: F,
     ) -> Self {
         let filter = request.filter.clone();
+        let decoder = Decoder::new(&request.projection, filter, request.batch_rows);
         Self {
-            decoder: Decoder::new(&request.projection, filter, request.batch_rows),
+            served: Served::new(Arc::clone(decoder.schema()), request.batch_rows),
+            recording: None,
+            decoder,
             dedup,
             execution,
             left_rows: request.limit.unwrap_or(usize::MAX),
             deliver,
         }
+    }
+
+    /// Hands all rows of sound objects to `recorder` too. To be called if the request has no filter, as
+    /// what is recorded would not be whole, and nothing is left out as a duplicate.
+    #[must_use]
+    pub fn with_recorder(
+        mut self,
+        request: &BatchRequest,
+        recorder: Arc<dyn ObjectRecorder>,
+    ) -> Self {
+        let columns = catalog().columns();
+        let paths = request.projection.iter().map(|&at| &*columns[at].path);
+        self.recording = Some(Recording::new(recorder, paths.collect()));
+        self
+    }
+
+    /// Counts the mismatches of the current payload.
+    fn count_mismatches(&mut self) {
+        for mismatch in self.decoder.take_type_mismatches() {
+            if let Some(recording) = &mut self.recording {
+                recording.add_mismatch(&mismatch);
+            }
+            count_mismatch(&self.execution, mismatch);
+        }
+    }
+
+    /// Hands a batch down; returns whether more is wanted.
+    fn deliver(&mut self, batch: Option<RecordBatch>) -> bool {
+        let Some(batch) = batch else {
+            return self.left_rows > 0;
+        };
+        self.left_rows = self.left_rows.saturating_sub(batch.num_rows());
+        (self.deliver)(batch) && self.left_rows > 0
+    }
+
+    fn flush_known(&mut self) -> bool {
+        let batch = self.served.finish();
+        self.deliver(batch.expect("the columns were decoded for the schema"))
     }
 }
 
@@ -54,6 +101,9 @@ impl<F: FnMut(RecordBatch) -> bool + Send> Worker for DecodeWorker<F> {
     fn record(&mut self, record: &Record<'_>) -> Taken {
         if self.dedup.as_ref().is_some_and(|seen| !seen.insert(record)) {
             return Taken::Duplicate;
+        }
+        if let Some(recording) = &mut self.recording {
+            recording.add_row();
         }
         let is_due = self.decoder.push(record) || self.decoder.rows() >= self.left_rows;
         match is_due && !self.flush() {
@@ -63,18 +113,53 @@ impl<F: FnMut(RecordBatch) -> bool + Send> Worker for DecodeWorker<F> {
     }
 
     fn flush(&mut self) -> bool {
-        for mismatch in self.decoder.take_type_mismatches() {
-            let stats = &self.execution.stats;
-            stats.count_type_mismatches(mismatch.column, mismatch.count, mismatch.example);
-        }
+        self.count_mismatches();
         let batch = self
             .decoder
             .finish()
             .expect("the columns are built for the schema");
-        let Some(batch) = batch else {
-            return self.left_rows > 0;
-        };
-        self.left_rows = self.left_rows.saturating_sub(batch.num_rows());
-        (self.deliver)(batch) && self.left_rows > 0
+        if let (Some(recording), Some(batch)) = (&mut self.recording, &batch) {
+            recording.take_batch(batch);
+        }
+        self.deliver(batch) && self.flush_known()
+    }
+
+    fn known(&mut self, rows: &Known) -> bool {
+        let object = DecodedObject::of_known(&**rows);
+        object.count(&self.execution);
+        for chunk in 0..object.chunks() {
+            let is_due = self.served.push(object, chunk) || self.served.rows() >= self.left_rows;
+            if is_due && !self.flush_known() {
+                return false;
+            }
+        }
+        true
+    }
+
+    fn begin_payload(&mut self, origin: &Arc<str>, version: Option<&ObjectVersion>) {
+        if let Some(recording) = &mut self.recording {
+            recording.begin(origin, version);
+        }
+    }
+
+    fn not_cloudtrail(&mut self, kind: &'static str, count: u64) {
+        if let Some(recording) = &mut self.recording {
+            recording.add_not_cloudtrail(kind, count);
+        }
+    }
+
+    fn rejected(&mut self) {
+        if let Some(recording) = &mut self.recording {
+            recording.spoil();
+        }
+    }
+
+    fn finish_payload(&mut self, _origin: &Arc<str>, outcome: &Outcome) {
+        if self.recording.is_some() {
+            self.count_mismatches();
+        }
+        if let Some(recording) = &mut self.recording {
+            recording.finish(outcome);
+        }
     }
 }

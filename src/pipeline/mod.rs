@@ -30,6 +30,8 @@
 
 mod decode;
 mod gate;
+mod recording;
+mod served;
 #[cfg(test)]
 mod tests;
 mod worker;
@@ -50,6 +52,7 @@ use crate::source::{Progress, Source};
 use gate::Gate;
 
 pub use decode::{BatchRequest, DecodeWorker};
+pub use recording::{CHUNK_ROWS, DecodedColumn, DecodedObject, ObjectCounts, ObjectRecorder};
 pub use worker::Worker;
 
 /// A source with threads over it that come and go, without epochs.

@@ -8,7 +8,7 @@ use super::gate::{Gate, Next, Place};
 use crate::envelope::{Extractor, Outcome, Record, RecordSink, Taken};
 use crate::error::Result;
 use crate::input_location::InputLocation;
-use crate::payload::{Body, Payload, Resume};
+use crate::payload::{Body, Known, ObjectVersion, Payload, Resume};
 use crate::reject::Reject;
 
 /// The part of a consumer that runs in each thread.
@@ -18,6 +18,20 @@ pub trait Worker: Send {
 
     /// Hands down what it holds; returns whether more is wanted.
     fn flush(&mut self) -> bool;
+
+    /// Takes the rows of an object that is known; returns whether more is wanted.
+    fn known(&mut self, _rows: &Known) -> bool {
+        true
+    }
+
+    /// Hears of the beginning of a payload.
+    fn begin_payload(&mut self, _origin: &Arc<str>, _version: Option<&ObjectVersion>) {}
+
+    /// Hears of sound input that is no event, which has been counted.
+    fn not_cloudtrail(&mut self, _kind: &'static str, _count: u64) {}
+
+    /// Hears of a reject, which has been counted.
+    fn rejected(&mut self) {}
 
     /// Hears of the end of a payload.
     fn finish_payload(&mut self, _origin: &Arc<str>, _outcome: &Outcome) {}
@@ -62,7 +76,11 @@ fn take(
     payload: Payload,
     worker: &mut impl Worker,
 ) -> bool {
+    if let Some(rows) = &payload.known {
+        return worker.known(rows);
+    }
     let origin = Arc::clone(&payload.origin);
+    worker.begin_payload(&origin, payload.version.as_ref());
     let is_stream = matches!(payload.body, Body::Stream(_));
     let tap = RefCell::new(Tap {
         gate,
@@ -91,9 +109,11 @@ fn take(
         (outcome.damaged, outcome.empty) = (false, false);
     }
     outcome.add_to(&gate.execution().stats);
-    worker.finish_payload(&origin, &outcome);
     // A payload that was cut off ends here because of the gate, which says how to go on.
-    is_cut || !outcome.stopped
+    let goes_on = is_cut || !outcome.stopped;
+    outcome.stopped |= is_cut;
+    worker.finish_payload(&origin, &outcome);
+    goes_on
 }
 
 /// Takes the thread out of the run, however it ends.
@@ -215,6 +235,7 @@ impl<W: Worker> RecordSink for Sink<'_, '_, W> {
         let mut tap = self.0.borrow_mut();
         if matches!(tap.judge(), Verdict::Take) {
             tap.gate.execution().stats.not_cloudtrail(kind, count);
+            tap.worker.not_cloudtrail(kind, count);
         }
     }
 
@@ -222,6 +243,7 @@ impl<W: Worker> RecordSink for Sink<'_, '_, W> {
         let mut tap = self.0.borrow_mut();
         if matches!(tap.judge(), Verdict::Take) {
             tap.gate.execution().reject(reject);
+            tap.worker.rejected();
         }
     }
 }

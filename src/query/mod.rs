@@ -1,5 +1,6 @@
 //! SQL over batches: sessions, their tables and functions, and names as people write them.
 
+mod cache;
 mod catalog;
 mod clauses;
 pub mod functions;
@@ -29,10 +30,12 @@ use datafusion::sql::sqlparser::ast::Statement as SqlStatement;
 use crate::error::{Error, Result};
 use crate::events::columns;
 use crate::events::family::{AURORA_SOURCES, OTHER_ENGINES};
+use cache::ColumnCache;
 use messages::user_message;
 use names::Names;
 use table::{EventsTable, Input};
 
+pub use cache::CacheUsage;
 pub use catalog::{TableEntry, TableKind};
 pub use functions::FunctionEntry;
 pub use messages::translate_error;
@@ -49,6 +52,8 @@ pub struct SessionOptions {
     pub threads: usize,
     /// Bytes that sorts, joins and aggregations may hold before they spill to disk, or fail.
     pub memory_bytes: usize,
+    /// Bytes of decoded columns that are kept for the queries that follow; 0 keeps none.
+    pub cache_bytes: usize,
 }
 
 /// SQL over any number of tables.
@@ -59,6 +64,7 @@ pub struct Session {
     context: SessionContext,
     names: RwLock<Names>,
     tables: RwLock<Vec<TableEntry>>,
+    cache: Option<Arc<ColumnCache>>,
 }
 
 impl Session {
@@ -95,6 +101,8 @@ impl Session {
             context,
             names: RwLock::new(Names::new()),
             tables: RwLock::default(),
+            cache: (options.cache_bytes > 0)
+                .then(|| Arc::new(ColumnCache::new(options.cache_bytes))),
         })
     }
 
@@ -103,7 +111,7 @@ impl Session {
     /// # Errors
     /// As of [`Session::add_table`].
     pub fn add_events(&self, input: Input) -> Result<()> {
-        let events = Arc::new(EventsTable::new(input));
+        let events = Arc::new(self.events_table(input));
         let view = aurora_view(Arc::clone(&events)).map_err(translate_error)?;
         self.register("events", EVERY_RECORD, events)?;
         self.register(
@@ -119,8 +127,18 @@ impl Session {
     /// # Errors
     /// A query error if the name is reserved.
     pub fn add_table(&self, name: &str, input: Input) -> Result<()> {
-        let table = Arc::new(EventsTable::new(input));
+        let table = Arc::new(self.events_table(input));
         self.register(&name.to_lowercase(), EVERY_RECORD, table)
+    }
+
+    /// Returns the use that is made of the cache of decoded columns.
+    pub fn cache_usage(&self) -> CacheUsage {
+        let cache = self.cache.as_ref();
+        cache.map(|cache| cache.usage()).unwrap_or_default()
+    }
+
+    fn events_table(&self, input: Input) -> EventsTable {
+        EventsTable::new(input).with_cache(self.cache.clone())
     }
 
     fn register(&self, name: &str, about: &str, table: Arc<dyn TableProvider>) -> Result<()> {

@@ -411,6 +411,7 @@ async fn sample(
     let open = OpenContext {
         from: None,
         keys: Default::default(),
+        known: None,
         execution: Arc::clone(&execution),
     };
     let source = input.sources.open(&input.locations, &open)?;

@@ -23,12 +23,13 @@ use datafusion::physical_plan::{
 };
 use futures::StreamExt;
 
+use super::cache::{ColumnCache, ScanCache, ScanKey};
 use super::pushdown;
-use crate::events::Deduplicator;
 use crate::events::columns::catalog;
+use crate::events::{Deduplicator, RowFilter};
 use crate::execution::Execution;
 use crate::pipeline::{BatchRequest, DecodeWorker, Pipeline};
-use crate::source::{self, Location, OpenContext, Sources};
+use crate::source::{self, KeyFilter, KnownObjects, Location, OpenContext, Sources};
 
 /// Columns in a batch beyond which it gets fewer rows, so that a query of everything stays small.
 const WIDE_COLUMNS: usize = 64;
@@ -55,6 +56,7 @@ pub struct Input {
 #[derive(Debug)]
 pub struct EventsTable {
     input: Arc<Input>,
+    cache: Option<Arc<ColumnCache>>,
 }
 
 impl EventsTable {
@@ -62,7 +64,26 @@ impl EventsTable {
     pub fn new(input: Input) -> Self {
         Self {
             input: Arc::new(input),
+            cache: None,
         }
+    }
+
+    /// Keeps decoded columns in `cache`. With duplicates left out nothing is kept: which of two equal
+    /// events stays depends on the order in which threads come to them.
+    #[must_use]
+    pub(super) fn with_cache(self, cache: Option<Arc<ColumnCache>>) -> Self {
+        let cache = cache.filter(|_| !self.input.dedup);
+        Self { cache, ..self }
+    }
+
+    fn cache_use(&self, columns: &[usize], keys: &KeyFilter) -> Option<CacheUse> {
+        let cache = Arc::clone(self.cache.as_ref()?);
+        let scan = ScanKey::new(&self.input.locations, columns, keys);
+        Some(CacheUse {
+            fills: !cache.is_too_large(&scan),
+            cache,
+            scan,
+        })
     }
 
     /// The input.
@@ -123,14 +144,21 @@ impl TableProvider for EventsTable {
             EmissionType::Incremental,
             boundedness,
         );
+        let filter = pushdown::row_filter(&filters);
+        let keys = pushdown::key_filter(&filter);
+        let cache = self.cache_use(&projection, &keys);
+        // What is kept is kept for other questions too, so that no row is left out.
+        let fills = cache.as_ref().is_some_and(|cache| cache.fills);
         Ok(Arc::new(EventsExec {
             input: Arc::clone(&self.input),
             request: BatchRequest {
                 projection,
-                filter: pushdown::row_filter(&filters),
+                filter: if fills { RowFilter::default() } else { filter },
                 batch_rows,
                 limit,
             },
+            keys,
+            cache,
             scan: Mutex::new(None),
             properties: Arc::new(properties),
         }))
@@ -142,8 +170,20 @@ impl TableProvider for EventsTable {
 pub(super) struct EventsExec {
     input: Arc<Input>,
     request: BatchRequest,
+    /// The objects that may hold a matching row.
+    keys: KeyFilter,
+    cache: Option<CacheUse>,
     scan: Mutex<Option<Arc<Scan>>>,
     properties: Arc<PlanProperties>,
+}
+
+/// The cache of a table, for one scan.
+#[derive(Clone)]
+struct CacheUse {
+    cache: Arc<ColumnCache>,
+    scan: ScanKey,
+    /// Whether columns that are decoded are kept.
+    fills: bool,
 }
 
 /// The parts that the partitions of one execution have in common.
@@ -151,6 +191,7 @@ struct Scan {
     pipeline: Pipeline,
     execution: Arc<Execution>,
     dedup: Option<Arc<Deduplicator>>,
+    cache: Option<Arc<ScanCache>>,
     /// Streams that are not dropped. When all are, nothing is read any more.
     streams: AtomicUsize,
     rows: AtomicU64,
@@ -181,9 +222,13 @@ impl DisplayAs for EventsExec {
         if !self.request.filter.is_empty() {
             write!(f, ", while_decoding={}", self.request.filter)?;
         }
-        let keys = pushdown::key_filter(&self.request.filter);
-        if keys.can_prune() {
-            write!(f, ", objects_by_key={keys}")?;
+        if self.keys.can_prune() {
+            write!(f, ", objects_by_key={}", self.keys)?;
+        }
+        match &self.cache {
+            Some(cache) if cache.fills => write!(f, ", cache=read and filled")?,
+            Some(_) => write!(f, ", cache=read")?,
+            None => {}
         }
         if let Some(limit) = self.request.limit {
             write!(f, ", limit={limit}")?;
@@ -208,10 +253,19 @@ impl EventsExec {
             Some(execution) => execution.for_scan(),
             None => Arc::default(),
         };
+        let cache = self.cache.as_ref().map(|it| {
+            let columns = self.request.projection.clone();
+            Arc::new(ScanCache::new(
+                Arc::clone(&it.cache),
+                it.scan.clone(),
+                columns,
+            ))
+        });
         let open = OpenContext {
             from: None,
-            keys: pushdown::key_filter(&self.request.filter),
+            keys: self.keys.clone(),
             execution: Arc::clone(&execution),
+            known: cache.clone().map(|cache| cache as Arc<dyn KnownObjects>),
         };
         let input = &self.input;
         let source = input.sources.open(&input.locations, &open);
@@ -220,6 +274,7 @@ impl EventsExec {
             pipeline: Pipeline::new(source, Arc::clone(&execution)),
             execution,
             dedup: input.dedup.then(Arc::default),
+            cache,
             streams: AtomicUsize::new(0),
             rows: AtomicU64::new(0),
         });
@@ -267,6 +322,8 @@ impl ExecutionPlan for EventsExec {
         Ok(Arc::new(Self {
             input: Arc::clone(&self.input),
             request: self.request.clone(),
+            keys: self.keys.clone(),
+            cache: self.cache.clone(),
             scan: Mutex::new(None),
             properties: Arc::clone(&self.properties),
         }))
@@ -285,6 +342,10 @@ impl ExecutionPlan for EventsExec {
                 batches.blocking_send(Ok(batch)).is_ok()
             },
         );
+        let fills = self.cache.as_ref().is_some_and(|cache| cache.fills);
+        if let Some(cache) = scan.cache.as_ref().filter(|_| fills) {
+            worker = worker.with_recorder(&self.request, Arc::clone(cache) as _);
+        }
         let open = OpenStream::new(scan);
         let running = Arc::clone(&open.0);
         builder.spawn_blocking(move || {
@@ -315,6 +376,7 @@ impl ExecutionPlan for EventsExec {
             .output_rows(0)
             .add(rows as usize);
         add("objects_read", stats.objects_read.load(Relaxed));
+        add("objects_cached", stats.objects_cached.load(Relaxed));
         add("objects_pruned", stats.objects_pruned.load(Relaxed));
         add("folders_pruned", stats.folders_pruned.load(Relaxed));
         add("bytes_read", stats.bytes_read.load(Relaxed));

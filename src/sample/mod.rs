@@ -171,10 +171,11 @@ impl Sample {
     pub fn payloads_from(&self, first: u64) -> impl Iterator<Item = Payload> + Send + use<> {
         let sample = self.clone();
         (first..self.documents()).map(move |index| Payload {
-            origin: format!("sample:{index:05}").into(),
-            body: Body::Whole(Bytes::from(sample.document(index))),
             delivered_micros: Some(sample.outline(index).delivered * 1_000_000),
-            resume: None,
+            ..Payload::new(
+                format!("sample:{index:05}"),
+                Body::Whole(Bytes::from(sample.document(index))),
+            )
         })
     }
 

@@ -36,6 +36,7 @@ use aws::{Aws, AwsSettings};
 use combined::Combined;
 use objects::Buckets;
 
+pub use crate::payload::{Known, ObjectVersion};
 pub use location::{Local, Location, S3};
 pub use objects::{KeyFilter, TrailKey};
 pub use retry::Retrying;
@@ -122,6 +123,15 @@ pub struct OpenContext {
     pub keys: KeyFilter,
     /// The execution that counts what is read and hears of what cannot be.
     pub execution: Arc<Execution>,
+    /// The consumer's objects that need not be read again.
+    pub known: Option<Arc<dyn KnownObjects>>,
+}
+
+/// A consumer that keeps the rows of objects.
+pub trait KnownObjects: std::fmt::Debug + Send + Sync {
+    /// Returns the rows of this version of an object if they are known. The object is not read then:
+    /// its payload hands the rows back, in its turn.
+    fn find(&self, origin: &Arc<str>, version: &ObjectVersion) -> Option<Known>;
 }
 
 /// A function that opens the source of a URL. It connects to nothing: [`Source::next`] does.

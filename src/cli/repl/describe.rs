@@ -9,10 +9,12 @@ use globset::GlobBuilder;
 
 use super::settings::Opening;
 use super::shell::Shell;
+use super::source::EVENTS;
 use crate::cli::output;
 use crate::error::{Error, Result};
-use crate::events::columns::catalog;
+use crate::events::columns::{Column, catalog};
 use crate::query::TableKind;
+use crate::query::profile::{ColumnSample, column_samples};
 
 impl Shell {
     /// Lists tables and views.
@@ -51,35 +53,43 @@ impl Shell {
             return self.ask(format!("DESCRIBE {name}"), &route).await;
         }
         let matches = matcher(pattern)?;
-        let columns: Vec<_> = catalog()
-            .columns()
-            .iter()
-            .filter(|column| matches(&column.path))
+        let indexes: Vec<usize> = (0..catalog().columns().len())
+            .filter(|&index| matches(&catalog().columns()[index].path))
             .collect();
-        if columns.is_empty() {
+        if indexes.is_empty() {
             return Err(Error::query(format!(
                 "no column of {name} is like {}",
                 pattern.unwrap_or_default()
             )));
         }
+        let samples = self.samples(&name, &indexes).await?;
+        let columns = indexes.iter().map(|&index| &catalog().columns()[index]);
+        let texts = |text: fn(&Column) -> &str| columns.clone().map(move |it| text(it).to_owned());
         let rows = vec![
-            (
-                "column",
-                columns.iter().map(|it| it.path.to_string()).collect(),
-            ),
-            (
-                "type",
-                columns
-                    .iter()
-                    .map(|it| it.column_type.sql_name().to_owned())
-                    .collect(),
-            ),
-            (
-                "meaning",
-                columns.iter().map(|it| it.about.to_string()).collect(),
-            ),
+            ("column", texts(|it| &it.path).collect()),
+            ("type", texts(|it| it.column_type.sql_name()).collect()),
+            ("filled", samples.iter().map(share).collect()),
+            ("example", samples.iter().map(example).collect()),
+            ("meaning", texts(|it| &it.about).collect()),
         ];
         self.show(rows).await
+    }
+
+    /// Looks at some events of a table, until Ctrl-C; the view of the Aurora family is looked at in
+    /// all events.
+    async fn samples(&self, table: &str, columns: &[usize]) -> Result<Vec<ColumnSample>> {
+        let input = self
+            .inputs
+            .input(table)
+            .or_else(|| self.inputs.input(EVENTS));
+        let Some(input) = input else {
+            return Err(Error::bug("a table of events has no input"));
+        };
+        let work = self.interrupts.begin();
+        tokio::select! {
+            samples = column_samples(&input, columns) => samples,
+            () = work.stop.cancelled() => Err(Error::query("stopped")),
+        }
     }
 
     /// Lists the functions that `pattern` matches.
@@ -140,6 +150,27 @@ impl Shell {
         Ok(())
     }
 }
+
+/// Returns the share of events with a value: `12 %`, or `-` if no event was seen.
+fn share(sample: &ColumnSample) -> String {
+    match (sample.rows, sample.present) {
+        (0, _) => "-".to_owned(),
+        (rows, present) if present > 0 && present * 100 < rows => "<1 %".to_owned(),
+        (rows, present) => format!("{} %", present * 100 / rows),
+    }
+}
+
+/// Returns the start of a value that occurs.
+fn example(sample: &ColumnSample) -> String {
+    let text = sample.example.as_deref().unwrap_or_default();
+    match text.char_indices().nth(EXAMPLE_CHARACTERS) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
+/// Characters of an example that are shown.
+const EXAMPLE_CHARACTERS: usize = 40;
 
 /// Returns what tells whether a name matches a pattern: with `*` and `?` as a whole, without them if
 /// the pattern is a part of it; in any case.

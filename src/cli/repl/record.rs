@@ -50,6 +50,7 @@ impl Shell {
         let session = Session::new(SessionOptions {
             threads: 1,
             memory_bytes: RECORD_BYTES,
+            cache_bytes: 0,
         })?;
         session.add_events(input)?;
         let work = self.interrupts.begin();

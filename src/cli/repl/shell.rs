@@ -62,6 +62,11 @@ impl Shell {
         let session = Session::new(SessionOptions {
             threads,
             memory_bytes: (arguments.memory as usize).saturating_mul(1 << 20),
+            cache_bytes: match arguments.dedup {
+                // A copy that is left out would have to be left out of what is kept, too.
+                true => 0,
+                false => arguments.cache,
+            },
         })?;
         let inputs = Inputs::new(opened, arguments.dedup);
         let shell = Self {

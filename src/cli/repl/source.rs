@@ -1,7 +1,7 @@
 //! `\source`: places to read, added and removed while the prompt is up.
 
 use super::shell::Shell;
-use crate::cli::{Opened, words};
+use crate::cli::{Opened, report, words};
 use crate::error::{Error, Result};
 use crate::query::table::Input;
 use crate::source::{Location, Sources};
@@ -96,7 +96,20 @@ impl Shell {
                 places.push(location.to_string());
             }
         }
-        self.show(vec![("table", tables), ("source", places)]).await
+        self.show(vec![("table", tables), ("source", places)])
+            .await?;
+        let usage = self.session.cache_usage();
+        let of = |bytes: usize| report::bytes(bytes as u64);
+        self.say(&match usage.limit_bytes {
+            0 => "no columns are kept in memory".to_owned(),
+            limit => format!(
+                "columns of {} files are kept, {} of {}",
+                report::count(usage.objects as u64),
+                of(usage.held_bytes),
+                of(limit)
+            ),
+        });
+        Ok(())
     }
 
     async fn add_sources(&mut self, places: &[String], table: &str) -> Result<()> {

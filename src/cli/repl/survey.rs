@@ -12,7 +12,7 @@ use super::commands;
 use super::completion::{SqlCompleter, Vocabulary};
 use super::shell::Shell;
 use super::source::EVENTS;
-use crate::cli::report::count;
+use crate::cli::report::{bytes, count};
 use crate::execution::Execution;
 use crate::query::profile::{Profile, gather};
 
@@ -113,6 +113,13 @@ impl Shell {
             "auroratrail {} reads {places}{files}. Tab completes, \\? lists commands, \\q leaves.",
             env!("CARGO_PKG_VERSION")
         );
+        let limit = self.session.cache_usage().limit_bytes;
+        if limit > 0 {
+            let limit = bytes(limit as u64);
+            eprintln!(
+                "Columns that a statement read are kept for the next, up to {limit} (--cache)."
+            );
+        }
         eprintln!("{EXAMPLES}");
     }
 }

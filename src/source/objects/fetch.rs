@@ -16,7 +16,7 @@ use super::local;
 use super::s3::{Operation, Ranged, Ranges, translate};
 use crate::error::Result;
 use crate::execution::Execution;
-use crate::payload::{Body, Payload};
+use crate::payload::{Body, ObjectVersion, Payload};
 use crate::source::read::{Counting, Polled};
 
 /// Objects larger than this, as stored, are streams.
@@ -29,35 +29,48 @@ pub(super) struct Fetch {
 }
 
 impl Fetch {
-    /// Reads a file. Blocks. `None` for other objects.
-    pub(super) fn read_file(self, execution: &Arc<Execution>) -> Option<Fetched> {
+    /// Reads a file, or hands on known rows. Blocks. `None` for other objects.
+    pub(super) fn read_file(mut self, execution: &Arc<Execution>) -> Option<Fetched> {
+        if self.object.known.is_some() {
+            return Some(outcome(self, Ok(Body::Whole(Bytes::new()))));
+        }
         let body = match &self.object.handle {
             Handle::File { path, .. } => {
                 execution.stats.objects_read.fetch_add(1, Relaxed);
-                let body = file(path, self.object.size_bytes, execution);
-                body.map_err(local::translate)
+                file(path, self.object.size_bytes, execution)
             }
             _ => return None,
+        };
+        let body = match body {
+            Ok((body, version)) => {
+                // Content that came after the listing is of no version that is known.
+                self.object.version.take_if(|listed| *listed != version);
+                Ok(body)
+            }
+            Err(error) => Err(local::translate(error)),
         };
         Some(outcome(self, body))
     }
 
     /// Reads an object of S3's whole. `None` for other objects.
-    pub(super) async fn read_s3(self, execution: &Execution) -> Option<Fetched> {
-        let Handle::S3 { store, path, .. } = &self.object.handle else {
+    pub(super) async fn read_s3(mut self, execution: &Execution) -> Option<Fetched> {
+        let Handle::S3 { store, path, e_tag } = &self.object.handle else {
             return None;
         };
         execution.stats.objects_read.fetch_add(1, Relaxed);
         let got = match self.object.size_bytes {
             // What the console puts for a folder is listed, but not there.
-            0 => Ok(Bytes::new()),
+            0 => Ok((Bytes::new(), e_tag.clone())),
             _ => whole(store, path).await,
         };
         let origin = &self.object.origin;
         let body = match got {
-            Ok(bytes) => {
+            Ok((bytes, version)) => {
                 let bytes_read = &execution.stats.bytes_read;
                 bytes_read.fetch_add(bytes.len() as u64, Relaxed);
+                if version != *e_tag {
+                    self.object.version = None;
+                }
                 Ok(Body::Whole(bytes))
             }
             Err(error) => Err(translate(error, Operation::Get, origin)),
@@ -122,32 +135,43 @@ fn payload(object: &Object, body: Body) -> Payload {
         body,
         delivered_micros: object.key.as_ref().and_then(|key| key.delivered_micros),
         resume: None,
+        version: object.version.clone(),
+        known: object.known.clone(),
     }
 }
 
+/// Gets an object, and the ETag that it has then.
 async fn whole(
     store: &Arc<dyn ObjectStore>,
     path: &object_store::path::Path,
-) -> object_store::Result<Bytes> {
-    store.get(path).await?.bytes().await
+) -> object_store::Result<(Bytes, Option<String>)> {
+    let got = store.get(path).await?;
+    let e_tag = got.meta.e_tag.clone();
+    Ok((got.bytes().await?, e_tag))
 }
 
-/// Takes the listed size as no more than a hint: files grow, and those of `/proc` have none.
-fn file(path: &Path, size_bytes: u64, execution: &Arc<Execution>) -> io::Result<Body> {
+/// Reads a file, and tells the version that it has then. Takes the listed size as no more than a hint: files grow, and those of `/proc` have none.
+fn file(
+    path: &Path,
+    size_bytes: u64,
+    execution: &Arc<Execution>,
+) -> io::Result<(Body, ObjectVersion)> {
     let mut file = File::open(path)?;
     if size_bytes > WHOLE_BYTES {
-        return Ok(counted(Box::new(file), execution));
+        let version = local::file_version(&file.metadata()?);
+        return Ok((counted(Box::new(file), execution), version));
     }
     // One byte more, so that the end is seen without growing.
     let mut bytes = Vec::with_capacity(size_bytes as usize + 1);
     (&mut file).take(WHOLE_BYTES + 1).read_to_end(&mut bytes)?;
+    let version = local::file_version(&file.metadata()?);
     if bytes.len() as u64 > WHOLE_BYTES {
         let stream = Cursor::new(bytes).chain(file);
-        return Ok(counted(Box::new(stream), execution));
+        return Ok((counted(Box::new(stream), execution), version));
     }
     let bytes_read = &execution.stats.bytes_read;
     bytes_read.fetch_add(bytes.len() as u64, Relaxed);
-    Ok(Body::Whole(bytes.into()))
+    Ok((Body::Whole(bytes.into()), version))
 }
 
 fn counted(reader: Box<dyn Read + Send>, execution: &Arc<Execution>) -> Body {

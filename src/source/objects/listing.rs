@@ -16,6 +16,7 @@ use super::key::{KeyFilter, TrailKey};
 use super::local;
 use super::s3::{self, Buckets};
 use crate::error::Error;
+use crate::payload::{Known, ObjectVersion};
 use crate::source::Location;
 
 /// Something to read.
@@ -31,6 +32,10 @@ pub(super) struct Object {
     pub(super) is_named: bool,
     /// Whether the listing that gave it gives all objects of its folder.
     pub(super) is_folder_whole: bool,
+    /// Its version; `None` if it has none, or was changed just now.
+    pub(super) version: Option<ObjectVersion>,
+    /// Its rows, if the consumer knows them.
+    pub(super) known: Option<Known>,
     pub(super) handle: Handle,
 }
 

@@ -6,6 +6,7 @@ use std::io;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use futures::stream::{self, BoxStream, StreamExt};
 use tokio::sync::mpsc;
@@ -14,6 +15,7 @@ use super::key::{KeyFilter, TrailKey};
 use super::listing::{Handle, Listed, Object, VisitedPaths};
 use super::pattern::{Pattern, Progress};
 use crate::error::Error;
+use crate::payload::ObjectVersion;
 use crate::reject::why;
 use crate::source::Local;
 
@@ -78,6 +80,7 @@ struct Entry {
     is_link: bool,
     /// `None` for what is neither file nor folder.
     size_bytes: Option<u64>,
+    version: Option<ObjectVersion>,
 }
 
 impl Walk<'_> {
@@ -117,6 +120,8 @@ impl Walk<'_> {
             key: TrailKey::of_object(self.typed),
             is_named: true,
             is_folder_whole: false,
+            version: is_file.then(|| settled_version(metadata)).flatten(),
+            known: None,
             handle: if is_file {
                 let path = path.to_owned();
                 Handle::File { path, resolved }
@@ -197,6 +202,8 @@ impl Walk<'_> {
             key,
             is_named: false,
             is_folder_whole: self.pattern.takes_all(progress),
+            version: entry.version.clone(),
+            known: None,
             handle: Handle::File { path, resolved },
         }))
     }
@@ -265,6 +272,7 @@ impl Entry {
             is_folder,
             is_link,
             size_bytes,
+            version: metadata.ok().as_ref().and_then(settled_version),
         }
     }
 
@@ -272,6 +280,54 @@ impl Entry {
         let slash = self.is_folder.then_some(b'/');
         self.name.as_encoded_bytes().iter().copied().chain(slash)
     }
+}
+
+/// Returns the version of a file, unless it was changed so lately that a further change could leave its
+/// times as they are.
+fn settled_version(metadata: &Metadata) -> Option<ObjectVersion> {
+    let modified = metadata.modified().ok()?;
+    let changed = changed(metadata).unwrap_or(modified);
+    let age = SystemTime::now().duration_since(changed.max(modified));
+    (metadata.is_file() && age.ok()? >= SETTLED).then(|| file_version(metadata))
+}
+
+/// Returns the version of a file by its size, number and times.
+pub(super) fn file_version(metadata: &Metadata) -> ObjectVersion {
+    let modified = metadata.modified().ok();
+    let nanos = |time: Option<SystemTime>| {
+        let since = time.and_then(|time| time.duration_since(SystemTime::UNIX_EPOCH).ok());
+        since.unwrap_or_default().as_nanos()
+    };
+    let (modified, changed) = (nanos(modified), nanos(changed(metadata)));
+    ObjectVersion {
+        size_bytes: metadata.len(),
+        tag: format!("{} {modified} {changed}", number(metadata)).into(),
+    }
+}
+
+/// Returns the time of the last change of a file or its attributes, which no program can set.
+#[cfg(unix)]
+fn changed(metadata: &Metadata) -> Option<SystemTime> {
+    use std::os::unix::fs::MetadataExt;
+    let seconds = Duration::from_secs(metadata.ctime().try_into().ok()?);
+    let nanos = Duration::from_nanos(metadata.ctime_nsec().try_into().ok()?);
+    SystemTime::UNIX_EPOCH.checked_add(seconds + nanos)
+}
+
+/// Returns the number of a file in its file system.
+#[cfg(unix)]
+fn number(metadata: &Metadata) -> u64 {
+    std::os::unix::fs::MetadataExt::ino(metadata)
+}
+
+#[cfg(not(unix))]
+fn changed(_: &Metadata) -> Option<SystemTime> {
+    None
+}
+
+#[cfg(not(unix))]
+fn number(_: &Metadata) -> u64 {
+    0
 }
 
 fn is_absent(error: &io::Error) -> bool {
@@ -292,6 +348,9 @@ fn joined(folder: &str, name: &OsStr) -> String {
 
 /// Objects that the walk may be ahead of their consumer.
 const AHEAD: usize = 1024;
+/// The age at which a file's times tell it from any later content: clocks of file systems tick every
+/// few milliseconds.
+const SETTLED: Duration = Duration::from_millis(50);
 /// Kinds of what was seen.
 const FILE: u8 = 1;
 const FOLDER: u8 = 2;

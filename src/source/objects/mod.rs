@@ -307,12 +307,12 @@ async fn list(request: Request, listed: mpsc::Sender<Object>) {
     while let Some((at, outcome)) = outcomes.next().await {
         has_some[at] |= !matches!(outcome, Listed::Hidden);
         match outcome {
-            Listed::Object(object) => {
+            Listed::Object(mut object) => {
                 if is_left_out(&object, &context) {
                     continue;
                 }
-                stats.objects_listed.fetch_add(1, Relaxed);
-                stats.bytes_listed.fetch_add(object.size_bytes, Relaxed);
+                find_known(&mut object, &context);
+                count_listed(&object, &context);
                 if listed.send(object).await.is_err() {
                     return;
                 }
@@ -365,6 +365,23 @@ fn is_left_out(object: &Object, context: &OpenContext) -> bool {
     is_done
 }
 
+/// Asks the consumer for the object's rows.
+fn find_known(object: &mut Object, context: &OpenContext) {
+    if let (Some(known), Some(version)) = (&context.known, &object.version) {
+        object.known = known.find(&object.origin, version);
+    }
+}
+
+fn count_listed(object: &Object, context: &OpenContext) {
+    let stats = &context.execution.stats;
+    stats.objects_listed.fetch_add(1, Relaxed);
+    match object.known {
+        // Its bytes are not among those that are still to be read.
+        Some(_) => stats.objects_cached.fetch_add(1, Relaxed),
+        None => stats.bytes_listed.fetch_add(object.size_bytes, Relaxed),
+    };
+}
+
 fn nothing_at(location: &Location) -> &'static str {
     match location {
         Location::S3(_) => {
@@ -403,7 +420,8 @@ impl Reading {
             for object in listed.drain(..) {
                 // Small files are read together: a thread's wake-up costs more than one of them.
                 let is_small = object.size_bytes <= TOGETHER_BYTES;
-                if matches!(object.handle, Handle::File { .. }) && is_small {
+                let is_file = matches!(object.handle, Handle::File { .. });
+                if object.known.is_some() || (is_file && is_small) {
                     files.push(object);
                     continue;
                 }
@@ -430,15 +448,15 @@ impl Reading {
         if objects.is_empty() {
             return;
         }
+        if objects.iter().all(|object| object.known.is_some()) {
+            return self.pass_on(objects).await;
+        }
         let at_once = permit(&self.files, 1).await;
-        let sizes = objects
-            .iter()
-            .map(|object| in_memory_kib(object.size_bytes));
-        let mut memory = self.memory(sizes.sum()).await;
+        let mut memory = self.memory(objects.iter().map(object_kib).sum()).await;
         let fetches: Vec<Fetch> = objects
             .into_iter()
             .map(|object| {
-                let kib = in_memory_kib(object.size_bytes) as usize;
+                let kib = object_kib(&object) as usize;
                 let memory = memory.as_mut().and_then(|memory| memory.split(kib));
                 Fetch { object, memory }
             })
@@ -451,6 +469,18 @@ impl Reading {
                 .filter_map(|fetch| fetch.read_file(&execution))
                 .collect()
         });
+        self.begin(AbortOnDropHandle::new(read)).await;
+    }
+
+    /// Hands on objects of which nothing is read.
+    async fn pass_on(&self, objects: Vec<Object>) {
+        let execution = &self.execution;
+        let known = objects.into_iter().filter_map(|object| {
+            let memory = None;
+            Fetch { object, memory }.read_file(execution)
+        });
+        let known = std::future::ready(known.collect());
+        let read = self.runtime.spawn(known);
         self.begin(AbortOnDropHandle::new(read)).await;
     }
 
@@ -480,6 +510,13 @@ impl Reading {
 async fn permit(semaphore: &Arc<Semaphore>, count: u32) -> Option<OwnedSemaphorePermit> {
     // An error would mean that it was closed, and nothing closes it.
     Arc::clone(semaphore).acquire_many_owned(count).await.ok()
+}
+
+fn object_kib(object: &Object) -> u32 {
+    match object.known {
+        Some(_) => 0,
+        None => in_memory_kib(object.size_bytes),
+    }
 }
 
 /// The size of an object in memory, and a little for each payload itself.

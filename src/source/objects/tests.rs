@@ -58,6 +58,7 @@ impl Reading {
             from,
             keys,
             execution: Arc::clone(&execution),
+            known: None,
         };
         let source = sources.open(&parse(locations), &context).unwrap();
         Self {

@@ -42,6 +42,7 @@ fn vocabulary() -> Vocabulary {
     let options = SessionOptions {
         threads: 1,
         memory_bytes: 32 << 20,
+        cache_bytes: 0,
     };
     let session = Session::new(options).unwrap();
     let sources = Sources::new(AwsSettings::from_env());

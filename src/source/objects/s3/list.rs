@@ -13,6 +13,7 @@ use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::{Buckets, Operation, translate};
+use crate::payload::ObjectVersion;
 use crate::source::location::S3;
 use crate::source::objects::key::{KeyFilter, TrailKey};
 use crate::source::objects::listing::{Handle, Listed, Object, VisitedPaths};
@@ -320,7 +321,16 @@ impl Tree {
         {
             return Listed::Again;
         }
+        let tag = match &meta.e_tag {
+            Some(e_tag) => e_tag.clone(),
+            None => meta.last_modified.to_rfc3339(),
+        };
         Listed::Object(Object {
+            version: Some(ObjectVersion {
+                size_bytes: meta.size,
+                tag: tag.into(),
+            }),
+            known: None,
             key: TrailKey::of_object(meta.location.as_ref()),
             origin: origin.into(),
             size_bytes: meta.size,
