@@ -387,3 +387,96 @@ fn names_and_values_are_completed_with_their_meaning() {
         screen.contains("\\timing") && screen.contains("\\timeline")
     });
 }
+
+/// Writes a script that can be run; returns its path.
+#[cfg(unix)]
+fn script(home: &Path, name: &str, text: &str) -> String {
+    use std::os::unix::fs::PermissionsExt;
+    let path = home.join(name);
+    std::fs::write(&path, format!("#!/bin/sh\n{text}\n")).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+#[test]
+#[cfg(unix)]
+fn long_answers_go_through_the_pager_and_short_ones_do_not() {
+    let home = home();
+    let pager = script(
+        home.path(),
+        "pager",
+        "echo PAGED; wc -l; echo 'press a key'; read x < /dev/tty",
+    );
+    let setup = Setup {
+        environment: &[("PAGER", &pager)],
+        ..Setup::new(home.path(), FEW)
+    };
+    let terminal = setup.start();
+    terminal.wait_for_prompt();
+    let answer = terminal.ask("SELECT eventName FROM events LIMIT 20;");
+    assert!(!answer.contains("PAGED"), "{answer}");
+    terminal.enter("SELECT eventName FROM events LIMIT 500;");
+    // A header, its rule and the number of rows are lines too.
+    let screen = terminal.wait("press a key");
+    assert!(screen.contains("PAGED\n503\n"), "{screen}");
+    terminal.press("\r");
+    terminal.wait_for_prompt();
+}
+
+#[test]
+fn rows_are_lists_if_asked_and_times_are_in_the_zone_of_choice() {
+    let home = home();
+    let terminal = Setup::new(home.path(), FEW).start();
+    terminal.wait_for_prompt();
+    terminal.ask("\\x on");
+    terminal.ask("\\tz Asia/Tokyo");
+    let sql = "SELECT TIMESTAMP '2026-10-01 22:30:00Z' AS t, '' AS empty, NULL AS n;";
+    insta::assert_snapshot!(terminal.ask(sql), @"
+    ─[ row 1 ]──────────────────────────────
+    t      2026-10-02T07:30:00+09:00
+    empty
+    n      NULL
+    (1 row)
+    ");
+    let answer = terminal.ask("\\tz Mars/Olympus");
+    assert!(answer.contains("is not a time zone"), "{answer}");
+}
+
+#[test]
+#[cfg(unix)]
+fn the_last_statement_is_edited_and_run() {
+    let home = home();
+    let editor = script(
+        home.path(),
+        "editor",
+        "sed -i 's/11 AS first/22 AS second/' \"$1\"",
+    );
+    let setup = Setup {
+        environment: &[("EDITOR", &editor)],
+        ..Setup::new(home.path(), FEW)
+    };
+    let terminal = setup.start();
+    terminal.wait_for_prompt();
+    terminal.ask("SELECT 11 AS first;");
+    let answer = terminal.ask("\\e");
+    assert!(
+        answer.contains("SELECT 22 AS second;") && answer.contains("second\n"),
+        "{answer}"
+    );
+    // What is left as it was is not run.
+    assert_eq!(terminal.ask("\\e"), "");
+}
+
+#[test]
+#[cfg(unix)]
+fn sigterm_gives_the_terminal_back() {
+    let home = home();
+    let mut terminal = Setup::new(home.path(), FEW).start();
+    terminal.wait_for_prompt();
+    let id = terminal.child.process_id().unwrap().to_string();
+    let killed = std::process::Command::new("kill")
+        .args(["-TERM", &id])
+        .status();
+    assert!(killed.unwrap().success());
+    assert_eq!(terminal.wait_for_end(), 130);
+}

@@ -33,6 +33,8 @@ pub(super) enum Line {
     Cleared,
     /// The end of the prompt (Ctrl-D).
     End,
+    /// The end of the process (SIGTERM).
+    Terminated,
 }
 
 impl LineEditor {
@@ -86,6 +88,7 @@ impl LineEditor {
         match self.reedline.read_line(&PlainPrompt) {
             Ok(Signal::Success(text)) => Ok(Line::Text(text)),
             Ok(Signal::CtrlC) => Ok(Line::Cleared),
+            Ok(Signal::ExternalBreak(_)) => Ok(Line::Terminated),
             Ok(_) => Ok(Line::End),
             Err(error) => {
                 let error = std::io::Error::other(error);

@@ -9,6 +9,7 @@ use super::line_editor::{Line, LineEditor};
 use super::shell::{Next, Shell, complain};
 use super::statements::{is_complete, take};
 use super::survey::Survey;
+use crate::cli::INTERRUPTED;
 use crate::cli::report::why;
 use crate::error::{Error, ErrorKind, Result};
 
@@ -40,6 +41,7 @@ async fn converse(shell: &mut Shell) -> Result<ExitCode> {
             }
             Line::Cleared => {}
             Line::End => return Ok(ExitCode::SUCCESS),
+            Line::Terminated => return Ok(ExitCode::from(INTERRUPTED)),
         }
     }
 }
