@@ -40,6 +40,9 @@
 //! | Why is a second question about the same columns answered at once? | `query/cache.rs` |
 //! | How does `userIdentity.userName` find its column? | [`query::names`] |
 //! | Which clauses of SQL are refused? | `query/clauses/` |
+//! | How does a second question read nothing? | `query/cache.rs`, `pipeline/recording.rs` |
+//! | What completes at the cursor? | `cli/repl/completion/`, [`query::profile`] |
+//! | How does `\record` find its record? | `query/identify.rs`, `cli/repl/record.rs` |
 //! | How is a file kept that is read and written? | `cli/overwrite.rs` |
 //! | What is counted, and where do rejects go? | [`stats`], [`reject`] |
 //! | Who can fix this error? | [`error`] |
@@ -54,6 +57,7 @@
 //! | a derived column | a row in the table of `events/derived.rs` | README |
 //! | a function of SQL | a file in `query/functions/` with a UDF that has a `Documentation` | `ours` in `query/functions/mod.rs`; `SHOW FUNCTIONS` lists it |
 //! | an output format | a file in `cli/output/` with a type that implements `BatchWriter` | `Format` and `batch_writer` in `cli/output/mod.rs`; README |
+//! | a command of the prompt | a row in the table of `cli/repl/commands.rs`, a variant of its `Command`, a function of `Shell` | README |
 //! | a command | a file in `cli/`, its arguments in `cli/mod.rs` | README |
 //!
 //! `tests/layering.rs` has the table of which module may use which.

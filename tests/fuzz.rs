@@ -126,7 +126,8 @@ fn long_run() -> Option<Duration> {
     Some(Duration::from_secs(seconds.parse().unwrap()))
 }
 
-/// Runs `test` on `cases` values; or, in the long form, on new ones for `share` of the time.
+/// Runs `test` on `cases` values; or, in the long form, on new ones for `share` of the time. The seed
+/// that a failure tells is run again with `AURORATRAIL_FUZZ_SEED='[1, 2, ...]'`.
 fn run<S: Strategy>(
     strategy: S,
     cases: u32,
@@ -145,7 +146,10 @@ fn run<S: Strategy>(
         Some(_) => std::process::id().into(),
     });
     loop {
-        let seed: Vec<u8> = (0..4).flat_map(|_| seeds.next().to_le_bytes()).collect();
+        let seed: Vec<u8> = match std::env::var("AURORATRAIL_FUZZ_SEED") {
+            Ok(seed) => serde_json::from_str(&seed).expect("the seed that a failure has told"),
+            Err(_) => (0..4).flat_map(|_| seeds.next().to_le_bytes()).collect(),
+        };
         let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &seed);
         if let Err(error) = TestRunner::new_with_rng(config(), rng).run(&strategy, &test) {
             panic!("{error}\nseed {seed:?}");

@@ -220,7 +220,7 @@ const RULES: &[Rule] = &[
     (&[AnyArray(LIST_KEYS)], Wraps(Content::Array)),
     // Known, and without records.
     (&[Has("s3"), Is("eventSource", "aws:s3")], Foreign(Kind::S3Notification)),
-    (&[Has("s3"), Has("eventName")], Foreign(Kind::S3Notification)),
+    (&[Has("s3"), Text("eventName")], Foreign(Kind::S3Notification)),
     (&[Is("Event", "s3:TestEvent")], Foreign(Kind::S3TestNotification)),
     (&[Has("s3Bucket"), Has("s3ObjectKey")], Foreign(Kind::LogFileNotice)),
     (&[HasAny(&["digestS3Bucket", "digestStartTime"])], Foreign(Kind::DigestFile)),

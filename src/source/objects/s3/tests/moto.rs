@@ -246,3 +246,65 @@ fn a_server_that_is_not_there_is_named_within_seconds() {
     assert!(!error.contains("verysecret"), "{error}");
     assert!(start.elapsed() < Duration::from_secs(40));
 }
+
+#[test]
+fn objects_that_are_kept_in_memory_are_read_again_when_they_change() {
+    use crate::execution::Execution;
+    use crate::query::table::Input;
+    use crate::query::{Session, SessionOptions};
+    use arrow::array::AsArray;
+    use futures::TryStreamExt;
+    use std::sync::Arc;
+
+    let event = |id: &str| {
+        format!(
+            r#"{{"Records":[{{"eventVersion":"1.11","eventTime":"2026-01-01T00:00:00Z","eventSource":"rds.amazonaws.com","eventName":"x","awsRegion":"eu-west-1","eventID":"{id}"}}]}}"#
+        )
+    };
+    let moto = Moto::start();
+    let objects = [
+        ("a.json", event("a").into_bytes()),
+        ("b.json", event("b").into_bytes()),
+    ];
+    moto.create("trails", &objects);
+    let sources = Sources::new(moto.settings());
+    let session = Session::new(SessionOptions {
+        threads: 2,
+        memory_bytes: 64 << 20,
+        cache_bytes: 64 << 20,
+    })
+    .unwrap();
+    let locations = parse(&["s3://trails/"]);
+    let input = Input {
+        sources,
+        locations,
+        dedup: false,
+    };
+    session.add_events(input).unwrap();
+    let ask = || {
+        block_on(async {
+            let execution: Arc<Execution> = Arc::default();
+            let sql = "SELECT string_agg(eventID, ',' ORDER BY eventID) FROM events";
+            let result = session
+                .plan(sql)
+                .await
+                .unwrap()
+                .start(&execution)
+                .await
+                .unwrap();
+            let batches: Vec<_> = result.rows.try_collect().await.unwrap();
+            let answer = batches[0].column(0).as_string::<i32>().value(0).to_owned();
+            let stats = &execution.stats;
+            (
+                answer,
+                stats.objects_read.load(Relaxed),
+                stats.objects_cached.load(Relaxed),
+            )
+        })
+    };
+    assert_eq!(ask(), ("a,b".to_owned(), 2, 0));
+    assert_eq!(ask(), ("a,b".to_owned(), 0, 2));
+    moto.put("/trails/b.json", &event("c"));
+    assert_eq!(ask(), ("a,c".to_owned(), 1, 1));
+    assert_eq!(ask(), ("a,c".to_owned(), 0, 2));
+}
