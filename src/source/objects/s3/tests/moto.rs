@@ -293,7 +293,7 @@ fn objects_that_are_kept_in_memory_are_read_again_when_they_change() {
                 .await
                 .unwrap();
             let batches: Vec<_> = result.rows.try_collect().await.unwrap();
-            let answer = batches[0].column(0).as_string::<i32>().value(0).to_owned();
+            let answer = batches[0].column(0).as_string::<i64>().value(0).to_owned();
             let stats = &execution.stats;
             (
                 answer,
