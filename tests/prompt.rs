@@ -133,6 +133,11 @@ fn views_last_as_long_as_the_session() {
         SELECT count(*) > 0 AS some FROM DENIED WHERE ACTOR IS NOT NULL;\n\
         DROP VIEW denied;\n";
     assert_eq!(user.answer(FEW, script), "typed\ntrue\nsome\ntrue\n");
+    let script = "\\format csv\nCREATE VIEW v AS SELECT eventTime, userIdentity.type, count(*) AS n, \
+        array_agg(actor) AS a FROM events GROUP BY 1, 2;\n\\d v\nDESCRIBE v;\n";
+    let columns =
+        "column,type\neventTime,timestamp\nuserIdentity.type,varchar\nn,bigint\na,array(varchar)\n";
+    assert_eq!(user.answer(FEW, script), columns.repeat(2));
     for (script, expected) in [
         (
             "CREATE VIEW events AS SELECT 1;",

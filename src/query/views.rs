@@ -84,6 +84,7 @@ impl Session {
         }
         let state = self.context.state();
         clauses::check(&statement, &state)?;
+        let about = statement.to_string();
         let column_names = read(&self.names).rewrite(&mut statement)?;
         let plan = state
             .statement_to_plan(statement)
@@ -92,7 +93,6 @@ impl Session {
         let LogicalPlan::Ddl(DdlStatement::CreateView(created)) = plan else {
             return Err(Error::bug("CREATE VIEW was planned as something else"));
         };
-        let about = created.definition.clone().unwrap_or_default();
         let view = ViewTable::new(Arc::unwrap_or_clone(created.input), created.definition);
         let schema = datafusion::catalog::TableProvider::schema(&view);
         self.replace(&name, Arc::new(view))?;

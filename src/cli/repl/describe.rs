@@ -5,16 +5,18 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use futures::StreamExt;
 use globset::GlobBuilder;
 
+use super::answer::cell;
 use super::settings::Opening;
 use super::shell::Shell;
 use super::source::EVENTS;
 use crate::cli::output;
 use crate::error::{Error, Result};
 use crate::events::columns::{Column, catalog};
-use crate::query::TableKind;
 use crate::query::profile::{ColumnSample, column_samples};
+use crate::query::{TableEntry, TableKind};
 
 impl Shell {
     /// Lists tables and views.
@@ -49,8 +51,7 @@ impl Shell {
             return Err(Error::query(format!("no table {table}; \\d lists them")));
         };
         if entry.kind != TableKind::Events {
-            let route = self.settings.route();
-            return self.ask(format!("DESCRIBE {name}"), &route).await;
+            return self.describe_rows(&entry).await;
         }
         let matches = matcher(pattern)?;
         let indexes: Vec<usize> = (0..catalog().columns().len())
@@ -73,6 +74,20 @@ impl Shell {
             ("meaning", texts(|it| &it.about).collect()),
         ];
         self.show(rows).await
+    }
+
+    /// Lists the columns of a view or of rows in memory. It is no answer: `_` stays what it is.
+    async fn describe_rows(&mut self, entry: &TableEntry) -> Result<()> {
+        let sql = format!("DESCRIBE {}", entry.name);
+        let mut result = self.session.query(&sql).await?;
+        let mut rows: Vec<(String, String)> = Vec::new();
+        while let Some(batch) = result.rows.next().await {
+            let batch = batch.map_err(crate::query::translate_error)?;
+            let text = |column: usize, row| cell(batch.column(column), row).unwrap_or_default();
+            rows.extend((0..batch.num_rows()).map(|row| (text(0, row), text(1, row))));
+        }
+        let (columns, types) = rows.into_iter().unzip();
+        self.show(vec![("column", columns), ("type", types)]).await
     }
 
     /// Looks at some events of a table, until Ctrl-C; the view of the Aurora family is looked at in
