@@ -225,6 +225,10 @@ fn answers_go_to_files() {
     let (_, fault) = user.fault(&["logs.json"], "SELECT 1 \\g logs.json\n");
     assert!(fault.contains("is a source as well"), "{fault}");
     assert_eq!(user.file("logs.json"), "{\"Records\":[]}");
+    user.answer(FEW, "SELECT 6 AS f \\g ~/f.csv\n");
+    assert_eq!(user.file("f.csv"), "f\n6\n");
+    let (_, fault) = user.fault(FEW, "SELECT 1 \\g | cat\n");
+    assert!(fault.contains("not into commands"), "{fault}");
     let (_, fault) = user.fault(FEW, "\\o x.parquet\n");
     assert!(fault.contains("holds one result"), "{fault}");
 }

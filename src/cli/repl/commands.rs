@@ -165,6 +165,7 @@ impl Command {
         let rest = rest.trim();
         let optional = || (!rest.is_empty()).then(|| unquoted(rest));
         let required = || optional().ok_or_else(|| expects(name));
+        let file = || optional().map(|path| with_home(&path));
         Ok(match name {
             "d" | "dt" | "dv" | "d+" => {
                 let (table, pattern) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
@@ -181,22 +182,22 @@ impl Command {
             "timeline" => Self::Timeline(required()?),
             "source" | "sources" => Self::Source(rest.to_owned()),
             "g" => Self::Go {
-                to: optional(),
+                to: file(),
                 expanded: false,
             },
             "gx" => Self::Go {
-                to: optional(),
+                to: file(),
                 expanded: true,
             },
             "watch" => Self::Watch(seconds(rest)?),
             "explain" => Self::Explain(optional()),
-            "e" | "edit" => Self::Edit(optional()),
-            "i" => Self::Include(required()?),
+            "e" | "edit" => Self::Edit(file()),
+            "i" => Self::Include(with_home(&required()?)),
             "save" => Self::Save(required()?),
             "queries" => Self::Queries(optional()),
             "x" => Self::Expanded(optional()),
             "format" => Self::Format(optional()),
-            "o" => Self::Output(optional()),
+            "o" => Self::Output(file()),
             "tz" => Self::Zone(optional()),
             "timing" => Self::Timing(switch(rest)?),
             "?" | "h" | "help" => Self::Help,
@@ -312,6 +313,15 @@ fn switch(text: &str) -> Result<Option<bool>> {
         "on" | "1" | "true" => Ok(Some(true)),
         "off" | "0" | "false" => Ok(Some(false)),
         _ => Err(Error::query(format!("expected on or off, found {text}"))),
+    }
+}
+
+/// Returns a path with the user's home folder in the place of `~`, as a shell would give it.
+pub(super) fn with_home(path: &str) -> String {
+    let home = || std::env::home_dir().and_then(|home| home.into_os_string().into_string().ok());
+    match (path.strip_prefix('~'), home()) {
+        (Some(rest), Some(home)) if rest.is_empty() || rest.starts_with('/') => home + rest,
+        _ => path.to_owned(),
     }
 }
 

@@ -138,6 +138,11 @@ impl Shell {
 
     /// Creates a file for answers, in the format that its name or the setting asks for.
     async fn create(&self, path: &Path) -> Result<(Destination, Option<Target>, Format)> {
+        if path.to_string_lossy().starts_with('|') {
+            return Err(Error::query(
+                "answers go to files, not into commands; expected \\g FILE",
+            ));
+        }
         let format = match (Format::of_path(path), self.settings.format) {
             (Some(format), _) => format,
             (None, Some(format)) => format,

@@ -1,5 +1,6 @@
 //! `\source`: places to read, added and removed while the prompt is up.
 
+use super::commands::with_home;
 use super::shell::Shell;
 use crate::cli::{Opened, report, words};
 use crate::error::{Error, Result};
@@ -223,7 +224,7 @@ fn parse(words: &str) -> Result<Change> {
     let removed: Option<Vec<String>> = places
         .iter()
         .map(|place| place.strip_prefix('-').filter(|it| !it.is_empty()))
-        .map(|place| place.map(str::to_owned))
+        .map(|place| place.map(with_home))
         .collect();
     if let Some(removed) = removed {
         return Ok(Change::Remove(removed));
@@ -239,9 +240,7 @@ fn parse(words: &str) -> Result<Change> {
         return Err(Error::query("expected \\source PLACE AS NAME"));
     }
     for place in &mut places {
-        if let Some(rest) = place.strip_prefix('+') {
-            *place = rest.to_owned();
-        }
+        *place = with_home(place.strip_prefix('+').unwrap_or(place));
     }
     Ok(Change::Add { places, table })
 }
