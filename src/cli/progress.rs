@@ -25,6 +25,9 @@ const COLUMNS: usize = 80 - ECHO_COLUMNS as usize;
 /// Work of less time gives no good guess of the time to go.
 const WARM_UP: Duration = Duration::from_secs(2);
 
+/// The way to see all rejects, for a command that has the option.
+pub(super) const KEEP_REJECTS: &str = "--rejects FILE keeps all of them";
+
 /// Messages about rejects that are shown; the rest is counted, and kept if asked.
 const TOLD_REJECTS: u64 = 10;
 
@@ -60,11 +63,18 @@ impl Progress {
         }
     }
 
-    /// A receiver of rejects that tells of the first ones.
-    pub(super) fn messages(&self) -> impl RejectSink + 'static + use<> {
+    /// A receiver of rejects that tells of the first ones, and with `advice` where to see the others.
+    pub(super) fn messages(&self, advice: &'static str) -> impl RejectSink + 'static + use<> {
         let line = self.line.clone();
         let told = AtomicU64::new(0);
-        move |reject: &Reject<'_>| tell(&line, reject, told.fetch_add(1, Relaxed))
+        move |reject: &Reject<'_>| match told.fetch_add(1, Relaxed) {
+            0..TOLD_REJECTS => tell(&line, reject),
+            TOLD_REJECTS => say(
+                &line,
+                &format!("more rejects are counted and not shown ({advice})"),
+            ),
+            _ => {}
+        }
     }
 
     /// A writer to the terminal that takes the line away before its first bytes.
@@ -252,26 +262,19 @@ fn time_to_go(done: u64, all: u64, elapsed: Duration) -> Option<String> {
     Some(format!("{} to go", long_time(seconds.ceil() as u64)))
 }
 
-fn tell(line: &ProgressBar, reject: &Reject<'_>, number: u64) {
-    if number < TOLD_REJECTS {
-        let Reject {
-            location,
-            reason,
-            detail,
-            ..
-        } = reject;
-        let place = match (&*location.origin, location.byte) {
-            ("-", Some(byte)) => format!("standard input@{byte}"),
-            ("-", None) => "standard input".to_owned(),
-            _ => location.to_string(),
-        };
-        say(line, &format!("{place}: {reason}: {detail}"));
-    } else if number == TOLD_REJECTS {
-        say(
-            line,
-            "more rejects are counted and not shown (--rejects FILE keeps all of them)",
-        );
-    }
+fn tell(line: &ProgressBar, reject: &Reject<'_>) {
+    let Reject {
+        location,
+        reason,
+        detail,
+        ..
+    } = reject;
+    let place = match (&*location.origin, location.byte) {
+        ("-", Some(byte)) => format!("standard input@{byte}"),
+        ("-", None) => "standard input".to_owned(),
+        _ => location.to_string(),
+    };
+    say(line, &format!("{place}: {reason}: {detail}"));
 }
 
 /// Writes a message of its own line, above the progress line if that is shown.

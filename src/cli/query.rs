@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::output::{self, Destination, Format, SharedDestination};
 use super::overwrite::{NamedFiles, Output};
-use super::progress::Progress;
+use super::progress::{KEEP_REJECTS, Progress};
 use super::sql::{Sql, is_standard_input};
 use super::{Interruption, NOTHING_READ, Opened, QueryArguments, report, words};
 use crate::error::{Error, Result};
@@ -185,7 +185,7 @@ impl Answers {
         let mut execution = Execution::new(stop.clone());
         // Statements about the same input meet the same rejects: once is enough.
         if plan.reads_events() && !std::mem::replace(&mut self.has_read, true) {
-            execution = execution.with_reject_sink(progress.messages());
+            execution = execution.with_reject_sink(progress.messages(KEEP_REJECTS));
             if let Some(writer) = &self.rejects {
                 execution = execution.with_reject_sink(Arc::clone(writer));
             }

@@ -9,7 +9,7 @@ use indicatif::HumanBytes;
 use serde_json::json;
 
 use super::overwrite::{NamedFiles, Output};
-use super::progress::Progress;
+use super::progress::{KEEP_REJECTS, Progress};
 use super::report::{HIDDEN, count, type_mismatches};
 use super::{Interruption, NOTHING_READ, ScanArguments, ScanFormat};
 use crate::envelope::{Outcome, Record, Taken};
@@ -40,7 +40,8 @@ pub(super) async fn run(
     let temporary = files.check(temporary).await?;
     let rejects = arguments.input.begin(&opened, &temporary).await?;
     let progress = Progress::new();
-    let mut execution = Execution::new(stop.clone()).with_reject_sink(progress.messages());
+    let mut execution =
+        Execution::new(stop.clone()).with_reject_sink(progress.messages(KEEP_REJECTS));
     if let Some(file) = &rejects {
         execution = execution.with_reject_sink(Arc::clone(&file.writer));
     }

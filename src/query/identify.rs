@@ -22,16 +22,12 @@ pub(super) fn with_identity(plan: &LogicalPlan) -> Option<LogicalPlan> {
 }
 
 fn extended(plan: &LogicalPlan) -> PlanResult<Option<LogicalPlan>> {
-    let carried = |plan: LogicalPlan| {
-        let columns = identity_of(&plan)?;
-        Some((plan, columns))
-    };
     match plan {
         LogicalPlan::Projection(projection) => {
             let Some(input) = extended_input(&projection.input)? else {
                 return Ok(None);
             };
-            let Some((input, columns)) = carried(input) else {
+            let Some(columns) = identity_of(&input) else {
                 return Ok(None);
             };
             let mut exprs = projection.expr.clone();
@@ -41,18 +37,7 @@ fn extended(plan: &LogicalPlan) -> PlanResult<Option<LogicalPlan>> {
             let projection = Projection::try_new(exprs, Arc::new(input))?;
             Ok(Some(LogicalPlan::Projection(projection)))
         }
-        LogicalPlan::Sort(_) | LogicalPlan::Limit(_) => {
-            let inputs = plan.inputs();
-            let [input] = inputs.as_slice() else {
-                return Ok(None);
-            };
-            match extended(input)? {
-                Some(input) => plan
-                    .with_new_exprs(plan.expressions(), vec![input])
-                    .map(Some),
-                None => Ok(None),
-            }
-        }
+        LogicalPlan::Sort(_) | LogicalPlan::Limit(_) => over_input(plan, extended),
         _ => Ok(None),
     }
 }
@@ -61,16 +46,7 @@ fn extended(plan: &LogicalPlan) -> PlanResult<Option<LogicalPlan>> {
 fn extended_input(plan: &LogicalPlan) -> PlanResult<Option<LogicalPlan>> {
     match plan {
         LogicalPlan::Filter(_) | LogicalPlan::SubqueryAlias(_) | LogicalPlan::Window(_) => {
-            let inputs = plan.inputs();
-            let [input] = inputs.as_slice() else {
-                return Ok(None);
-            };
-            match extended_input(input)? {
-                Some(input) => plan
-                    .with_new_exprs(plan.expressions(), vec![input])
-                    .map(Some),
-                None => Ok(None),
-            }
+            over_input(plan, extended_input)
         }
         LogicalPlan::TableScan(scan) => Ok(source_as_provider(&scan.source)
             .is_ok_and(|table| {
@@ -80,6 +56,23 @@ fn extended_input(plan: &LogicalPlan) -> PlanResult<Option<LogicalPlan>> {
             .then(|| plan.clone())),
         LogicalPlan::Projection(_) | LogicalPlan::Sort(_) | LogicalPlan::Limit(_) => extended(plan),
         _ => Ok(None),
+    }
+}
+
+/// Returns a plan of one input over its extended input.
+fn over_input(
+    plan: &LogicalPlan,
+    extend: fn(&LogicalPlan) -> PlanResult<Option<LogicalPlan>>,
+) -> PlanResult<Option<LogicalPlan>> {
+    let inputs = plan.inputs();
+    let [input] = inputs.as_slice() else {
+        return Ok(None);
+    };
+    match extend(input)? {
+        Some(input) => plan
+            .with_new_exprs(plan.expressions(), vec![input])
+            .map(Some),
+        None => Ok(None),
     }
 }
 

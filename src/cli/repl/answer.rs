@@ -44,6 +44,9 @@ pub(super) struct RowIdentity {
 /// The name of the table that holds the last answer.
 pub(super) const LAST_ANSWER: &str = "_";
 
+/// The way to see all rejects of the sources.
+const SCAN_TELLS: &str = "auroratrail scan --rejects FILE keeps all of them";
+
 /// Bytes of an answer that are kept.
 const KEPT_BYTES: usize = 64 << 20;
 
@@ -190,7 +193,7 @@ impl Reader {
         let progress = Progress::new();
         let mut execution = Execution::new(stop.clone());
         if has_read && self.is_first {
-            execution = execution.with_reject_sink(progress.messages());
+            execution = execution.with_reject_sink(progress.messages(SCAN_TELLS));
         }
         let execution = Arc::new(execution);
         progress.watch(&execution);

@@ -110,16 +110,17 @@ impl Shell {
             None => String::new(),
         };
         eprintln!(
-            "auroratrail {} reads {places}{files}. Tab completes, \\? lists commands, \\q leaves.",
+            "auroratrail {} reads {places}{files}.",
             env!("CARGO_PKG_VERSION")
         );
-        let limit = self.session.cache_usage().limit_bytes;
-        if limit > 0 {
-            let limit = bytes(limit as u64);
-            eprintln!(
-                "Columns that a statement read are kept for the next, up to {limit} (--cache)."
-            );
-        }
+        let kept = match self.session.cache_usage().limit_bytes {
+            0 => String::new(),
+            limit => format!(
+                " Columns that were read are kept, up to {} (--cache).",
+                bytes(limit as u64)
+            ),
+        };
+        eprintln!("Tab completes, \\? lists commands, \\q leaves.{kept}");
         eprintln!("{EXAMPLES}");
     }
 }
