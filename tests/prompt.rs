@@ -5,12 +5,12 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 /// A user with a home of their own.
-struct User {
+pub(crate) struct User {
     home: tempfile::TempDir,
 }
 
 impl User {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             home: tempfile::tempdir().unwrap(),
         }
@@ -43,7 +43,7 @@ impl User {
     }
 
     /// Runs a script that succeeds; returns its output.
-    fn answer(&self, arguments: &[&str], script: &str) -> String {
+    pub(crate) fn answer(&self, arguments: &[&str], script: &str) -> String {
         let output = self.run(arguments, script);
         let fault = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(0), "{script}\n{fault}");

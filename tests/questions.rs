@@ -1,8 +1,7 @@
 //! Ten questions about the made-up events, as somebody types them who knows psql and has read
 //! nothing, with the answers that they get.
 
-use std::io::Write;
-use std::process::{Command, Stdio};
+use crate::prompt::User;
 
 /// What is typed, and what the answer has to hold.
 const QUESTIONS: &[(&str, &[&str])] = &[
@@ -69,23 +68,10 @@ const QUESTIONS: &[(&str, &[&str])] = &[
 
 #[test]
 fn ten_questions_are_answered_as_they_are_typed() {
+    let user = User::new();
     for (typed, expected) in QUESTIONS {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_auroratrail"))
-            .args(["repl", "sample:?events=10000"])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut stdin = child.stdin.take().unwrap();
-        write!(stdin, "\\format csv\n{typed}\n").unwrap();
-        drop(stdin);
-        let output = child.wait_with_output().unwrap();
-        let (answer, fault) = (
-            String::from_utf8(output.stdout).unwrap(),
-            String::from_utf8(output.stderr).unwrap(),
-        );
-        assert_eq!(output.status.code(), Some(0), "{typed}\n{fault}");
+        let script = format!("\\format csv\n{typed}\n");
+        let answer = user.answer(&["sample:?events=10000"], &script);
         for text in *expected {
             assert!(
                 answer.contains(text),

@@ -289,15 +289,11 @@ fn say(line: &ProgressBar, message: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::report::tests::partly_read;
 
     #[test]
     fn totals_are_told_only_where_they_are_known() {
-        let stats = Stats::default();
-        stats.objects_listed.store(2000, Relaxed);
-        stats.objects_read.store(120, Relaxed);
-        stats.bytes_listed.store(600 << 20, Relaxed);
-        stats.bytes_read.store(35 << 20, Relaxed);
-        stats.events.store(180_000, Relaxed);
+        let stats = partly_read();
         let far = |seconds| progress_text(&stats, Duration::from_secs(seconds));
         assert_eq!(
             far(2),
@@ -315,12 +311,8 @@ mod tests {
 
     #[test]
     fn the_time_to_go_is_told_once_it_can_be_guessed_and_takes_the_place_of_a_rate() {
-        let stats = Stats::default();
-        stats.objects_listed.store(2000, Relaxed);
-        stats.objects_read.store(120, Relaxed);
-        stats.bytes_listed.store(600 << 20, Relaxed);
+        let stats = partly_read();
         stats.bytes_read.store(60 << 20, Relaxed);
-        stats.events.store(180_000, Relaxed);
         let far = |millis| progress_text(&stats, Duration::from_millis(millis));
         assert!(!far(9_000).contains("to go"), "the listing goes on");
         stats.listing_done.store(true, Relaxed);

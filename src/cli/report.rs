@@ -181,8 +181,19 @@ pub(super) const HIDDEN: &str = "hidden (.x, _x) left out";
 const LISTED_COLUMNS: usize = 3;
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
+
+    /// The counters of an input of which a part is read, while the listing goes on.
+    pub(in crate::cli) fn partly_read() -> Stats {
+        let stats = Stats::default();
+        stats.objects_listed.store(2000, Relaxed);
+        stats.objects_read.store(120, Relaxed);
+        stats.bytes_listed.store(600 << 20, Relaxed);
+        stats.bytes_read.store(35 << 20, Relaxed);
+        stats.events.store(180_000, Relaxed);
+        stats
+    }
 
     #[test]
     fn thousands_are_set_apart() {
@@ -231,12 +242,7 @@ mod tests {
 
     #[test]
     fn a_stopped_statement_tells_how_far_it_came() {
-        let stats = Stats::default();
-        stats.objects_listed.store(2000, Relaxed);
-        stats.objects_read.store(120, Relaxed);
-        stats.bytes_listed.store(600 << 20, Relaxed);
-        stats.bytes_read.store(35 << 20, Relaxed);
-        stats.events.store(180_000, Relaxed);
+        let stats = partly_read();
         let partial = |rows| partial(&stats, rows, Duration::from_millis(4_213));
         assert_eq!(
             partial(42),
