@@ -102,6 +102,7 @@ pub mod events;
 pub mod execution;
 pub mod input_location;
 pub mod json;
+pub mod lake;
 pub mod payload;
 pub mod pipeline;
 pub mod query;

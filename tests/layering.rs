@@ -48,10 +48,31 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "source",
         ],
     ),
+    // Takes batches and checkpoints.
+    (
+        "lake",
+        &[
+            "checkpoint",
+            "error",
+            "events",
+            "execution",
+            "json",
+            "pipeline",
+            "source",
+        ],
+    ),
     // Takes batches, and knows neither envelopes nor payloads.
     (
         "query",
-        &["error", "events", "execution", "json", "pipeline", "source"],
+        &[
+            "error",
+            "events",
+            "execution",
+            "json",
+            "lake",
+            "pipeline",
+            "source",
+        ],
     ),
     (
         "cli",
@@ -61,6 +82,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "events",
             "execution",
             "json",
+            "lake",
             "pipeline",
             "query",
             "reject",

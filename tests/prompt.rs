@@ -108,6 +108,16 @@ fn the_last_statement_needs_no_semicolon_and_quit_ends() {
 }
 
 #[test]
+fn a_command_amid_a_statement_leaves_it_to_be_gone_on_with() {
+    let user = User::new();
+    let answer = user.answer(
+        FEW,
+        "SELECT 1 \\format csv\n+ 1 AS n;\nSELECT 2 AS n \\format json",
+    );
+    assert_eq!(answer, "n\n2\n[{\"n\":2}]\n");
+}
+
+#[test]
 fn the_last_answer_is_a_table() {
     let user = User::new();
     let script = "\\format csv\n\

@@ -234,6 +234,14 @@ fn statements_are_answered_until_the_end() {
     terminal.enter("FROM events;");
     let screen = terminal.wait("\n2000\n(1 row)\nauroratrail>");
     assert!(screen.contains("\n2000\n"), "{screen}");
+    // A command amid a statement leaves it to be gone on with.
+    terminal.enter("SELECT 6 AS six \\format csv");
+    terminal.wait_for("the statement again", |screen| {
+        screen.trim_end().ends_with("auroratrail> SELECT 6 AS six")
+    });
+    terminal.enter(";");
+    terminal.wait("\nsix\n6\nauroratrail>");
+    terminal.ask("\\format table");
     let answer = terminal.ask("SELECT nothing FROM events;");
     assert!(answer.contains("no column nothing in events"), "{answer}");
     let answer = terminal.ask("\\tming");
@@ -378,6 +386,11 @@ fn names_and_values_are_completed_with_their_meaning() {
     assert!(!menu.is_empty(), "{screen}");
     terminal.press("\x1b");
     terminal.press("\x15");
+    // Statements that are kept are completed by their names.
+    terminal.ask("SELECT 8 AS eight \\save of_eight");
+    terminal.press("\\queries of\t\r");
+    terminal.wait("eight\n─────\n    8");
+    terminal.wait_for_prompt();
     // Values come from the data.
     terminal.press("SELECT * FROM events WHERE eventName = 'DeleteDBInst\t");
     terminal.wait("eventName = 'DeleteDBInstance'");

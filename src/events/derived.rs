@@ -67,6 +67,8 @@ pub(super) const COLUMNS: &[DerivedColumn] = &[
         "seconds from the event to its delivery, where the file's name or the envelope has that"),
     row("source_uri",    Rule::Text(source_uri),      &[],
         "the file, object or stream it came from"),
+    row("fingerprint",   Rule::Integer(fingerprint),  &[],
+        "equal for records that are equal as JSON, as copies of an event are; NULL without an event ID"),
     row("record",        Rule::Json(json),            &[],
         "the record's JSON, byte for byte as it came"),
 ];
@@ -263,6 +265,12 @@ fn delivery_lag(fields: &Fields<'_, '_>) -> Option<i64> {
 
 fn source_uri<'a>(fields: &Fields<'a, '_>) -> Option<Cow<'a, str>> {
     Some(Cow::Borrowed(&**fields.record.origin))
+}
+
+/// Returns the lower half of the record's fingerprint: with the event ID beside it, enough to tell
+/// copies of an event.
+fn fingerprint(fields: &Fields<'_, '_>) -> Option<i64> {
+    super::fingerprint(fields.record).map(|it| it as i64)
 }
 
 fn json<'a>(fields: &Fields<'a, '_>) -> Option<Cow<'a, str>> {

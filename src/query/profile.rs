@@ -225,6 +225,7 @@ impl Profile {
         let values = self.values.get(&column).into_iter().flatten();
         let mut values: Vec<(&str, u64)> = values.map(|(text, &count)| (&**text, count)).collect();
         values.sort_unstable_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(b.0)));
+        values.truncate(MOST_VALUES);
         values
     }
 
@@ -262,10 +263,26 @@ fn count_values(values: &mut HashMap<String, u64>, texts: &StringArray) {
     for text in texts.iter().flatten() {
         if let Some(count) = values.get_mut(text) {
             *count += 1;
-        } else if values.len() < MOST_VALUES && text.len() <= LONGEST_VALUE {
+        } else if text.len() <= LONGEST_VALUE {
+            if values.len() == 2 * MOST_VALUES {
+                keep_commonest(values);
+            }
             values.insert(text.to_owned(), 1);
         }
     }
+}
+
+/// Leaves the half of the values that occurred most; a value that comes late is counted from there.
+fn keep_commonest(values: &mut HashMap<String, u64>) {
+    let mut counts: Vec<u64> = values.values().copied().collect();
+    let (_, &mut least, _) = counts.select_nth_unstable_by(MOST_VALUES, |a, b| b.cmp(a));
+    let above = values.values().filter(|&&count| count > least).count();
+    let mut room = MOST_VALUES - above;
+    values.retain(|_, count| {
+        let stays = *count > least || (*count == least && room > 0);
+        room -= usize::from(stays && *count == least);
+        stays
+    });
 }
 
 /// Returns the kind of a value that is not null.
@@ -475,6 +492,20 @@ mod tests {
         ]));
         assert_eq!(profile.values(index("eventName")).len(), MOST_VALUES);
         assert_eq!(profile.paths().count(), MOST_PATHS);
+    }
+
+    #[test]
+    fn the_commonest_values_stay() {
+        let mut profile = Profile::default();
+        let rare: Vec<String> = (0..5 * MOST_VALUES).map(|n| format!("n{n}")).collect();
+        for names in rare.chunks(100) {
+            let mut names: Vec<_> = names.iter().map(|it| Some(&**it)).collect();
+            names.push(Some("often"));
+            profile.add(&batch(&[("eventname", names)]));
+        }
+        let values = profile.values(index("eventName"));
+        assert_eq!(values.len(), MOST_VALUES);
+        assert_eq!(values[0], ("often", 5 * MOST_VALUES as u64 / 100));
     }
 
     #[test]

@@ -205,6 +205,19 @@ impl Command {
             _ => return Err(unknown(name)),
         })
     }
+
+    /// Returns whether the command is about the statement before it, so that it may end one. Others
+    /// leave the statement to be gone on with, as in psql.
+    pub(super) fn is_about_statement(&self) -> bool {
+        matches!(
+            self,
+            Self::Go { .. }
+                | Self::Watch(_)
+                | Self::Explain(None)
+                | Self::Edit(None)
+                | Self::Save(_)
+        )
+    }
 }
 
 /// Returns every command once, for completion and suggestions.

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use reedline::{
-    Color, ColumnarMenu, DefaultHinter, Emacs, ExternalPrinter, FileBackedHistory, KeyCode,
-    KeyModifiers, MenuBuilder, Prompt, PromptEditMode, PromptHistorySearch,
+    Color, ColumnarMenu, DefaultHinter, EditCommand, Emacs, ExternalPrinter, FileBackedHistory,
+    KeyCode, KeyModifiers, MenuBuilder, Prompt, PromptEditMode, PromptHistorySearch,
     PromptHistorySearchStatus, Reedline, ReedlineEvent, ReedlineMenu, Signal, ValidationResult,
     Validator, default_emacs_keybindings,
 };
@@ -78,6 +78,12 @@ impl LineEditor {
             Err(error) => eprintln!("auroratrail: note: the history is not kept: {error}"),
         }
         Self { reedline }
+    }
+
+    /// Puts text on the next line, as if it had been typed.
+    pub(super) fn begin_with(&mut self, text: &str) {
+        let typed = EditCommand::InsertString(format!("{text} "));
+        self.reedline.run_edit_commands(&[typed]);
     }
 
     /// Reads until the input is whole.

@@ -38,6 +38,9 @@ async fn converse(shell: &mut Shell) -> Result<ExitCode> {
                 if shell.run_text(&text, true).await? == Next::Quit {
                     return Ok(ExitCode::SUCCESS);
                 }
+                if let Some(begun) = shell.take_unfinished() {
+                    editor.begin_with(&begun);
+                }
             }
             Line::Cleared => {}
             Line::End => return Ok(ExitCode::SUCCESS),
@@ -76,6 +79,9 @@ async fn converse_plainly(shell: &mut Shell) -> Result<ExitCode> {
         if shell.run_text(&typed, true).await? == Next::Quit {
             return Ok(ExitCode::SUCCESS);
         }
+        if let Some(begun) = shell.take_unfinished() {
+            text = format!("{begun}\n");
+        }
     }
 }
 
@@ -96,9 +102,16 @@ pub(super) async fn run_script(shell: &mut Shell, keep_going: bool) -> Result<Ex
             first_line = line_number;
         }
         text.push_str(line.as_deref().unwrap_or_default());
-        while let Some((piece, taken)) = take(&text, is_last) {
-            text.drain(..taken);
-            match shell.run(piece).await {
+        loop {
+            let ran = match take(&text, is_last) {
+                Some((piece, taken)) => {
+                    text.drain(..taken);
+                    shell.run(piece).await
+                }
+                None if is_last && shell.is_unfinished() => shell.run_unfinished().await,
+                None => break,
+            };
+            match ran {
                 Ok(Next::Quit) => return Ok(exit_code(has_failed)),
                 Ok(Next::Go) => {}
                 Err(error) if matches!(error.kind(), ErrorKind::Stopped) => return Err(error),

@@ -37,6 +37,8 @@ pub(super) struct Shell {
     pub(super) told: Option<String>,
     /// Facts about the data, for completion and the greeting; none in a script.
     pub(super) survey: Option<Survey>,
+    /// A statement that a command interrupted, which the next input goes on with.
+    unfinished: Option<String>,
     /// Files of statements that are being run, one within the other.
     including: Vec<PathBuf>,
 }
@@ -81,6 +83,7 @@ impl Shell {
             has_read: false,
             told: None,
             survey: None,
+            unfinished: None,
             including: Vec::new(),
         };
         shell.add_events()?;
@@ -117,31 +120,51 @@ impl Shell {
     pub(super) async fn run(&mut self, typed: Typed) -> Result<Next> {
         match typed {
             Typed::Statement(sql) => {
+                let sql = self.go_on_with(sql);
                 let route = self.settings.route();
                 self.ask(sql, &route).await?;
                 Ok(Next::Go)
             }
             Typed::Command(line) => self.command(Command::parse(&line)?).await,
             Typed::Both(sql, line) => {
-                let command = Command::parse(&line)?;
-                let is_about_statement = matches!(
-                    command,
-                    Command::Go { .. }
-                        | Command::Watch(_)
-                        | Command::Explain(None)
-                        | Command::Edit(None)
-                        | Command::Save(_)
-                );
-                if !is_about_statement {
-                    return Err(Error::query(format!(
-                        "\\{line} cannot end a statement; expected ; or \\g, \\gx, \\watch, \
-                         \\explain, \\e or \\save, and other commands on a line of their own"
-                    )));
+                let sql = self.go_on_with(sql);
+                let command = Command::parse(&line);
+                match &command {
+                    Ok(command) if command.is_about_statement() => self.last_statement = Some(sql),
+                    _ => self.unfinished = Some(sql),
                 }
-                self.last_statement = Some(sql);
-                self.command(command).await
+                self.command(command?).await
             }
         }
+    }
+
+    /// Returns a statement with what was typed of it before a command.
+    fn go_on_with(&mut self, sql: String) -> String {
+        match self.unfinished.take() {
+            Some(begun) => format!("{begun}\n{sql}"),
+            None => sql,
+        }
+    }
+
+    /// Takes a statement that a command interrupted, to go on with it.
+    pub(super) fn take_unfinished(&mut self) -> Option<String> {
+        self.unfinished.take()
+    }
+
+    /// Runs a statement that a command interrupted, at the end of what can go on with it.
+    ///
+    /// # Errors
+    /// Its fault.
+    pub(super) async fn run_unfinished(&mut self) -> Result<Next> {
+        match self.take_unfinished() {
+            Some(sql) => self.run(Typed::Statement(sql)).await,
+            None => Ok(Next::Go),
+        }
+    }
+
+    /// Returns whether a statement that a command interrupted is to be gone on with.
+    pub(super) fn is_unfinished(&self) -> bool {
+        self.unfinished.is_some()
     }
 
     async fn command(&mut self, command: Command) -> Result<Next> {
@@ -211,7 +234,10 @@ impl Shell {
         }
         let sql = Sql::read(&path)?;
         self.including.push(path.clone());
-        let ran = Box::pin(self.run_text(&sql.text, false)).await;
+        let mut ran = Box::pin(self.run_text(&sql.text, false)).await;
+        if matches!(ran, Ok(Next::Go)) {
+            ran = Box::pin(self.run_unfinished()).await;
+        }
         self.including.pop();
         ran.map_err(|error| Error::query(format!("{}: {error}", path.display())))
     }

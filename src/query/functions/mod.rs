@@ -13,11 +13,14 @@ pub mod json_path;
 mod regexp_extract;
 mod shorthand;
 
+use std::sync::LazyLock;
+
 use datafusion::common::DataFusionError;
 use datafusion::execution::{FunctionRegistry, SessionState};
 use datafusion::functions_aggregate::any_value::any_value_udaf;
 use datafusion::logical_expr::{Documentation, ScalarUDF};
 use datafusion::prelude::SessionContext;
+use regex::Regex;
 
 /// Functions that stand in rewritten statements only, which nobody calls by name.
 const INTERNAL: [&str; 2] = [cast_name::CAST_NAME, json_path::JSON_GET_PATH];
@@ -132,11 +135,32 @@ fn entry(name: &str, kind: FunctionKind, documentation: Option<&Documentation>) 
     }
 }
 
-/// The first sentence, on one line.
+/// The first sentence, on one line, without the links and marks of Markdown.
 fn first_sentence(text: &str) -> String {
+    static LINK: LazyLock<Regex> =
+        LazyLock::new(|| Regex::new(r"\[([^\]]+)\]\([^)]*\)").expect("a valid pattern"));
     let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let text = LINK.replace_all(&text, "$1").replace('`', "");
     match text.split_once(". ") {
         Some((sentence, _)) => format!("{sentence}."),
         None => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn meanings_are_a_sentence_without_markdown() {
+        let text = "Returns the\n [`distance`](https://example.org/A_(b)) of `a`. More.";
+        assert_eq!(
+            first_sentence("Casts to [a type](x.html)."),
+            "Casts to a type."
+        );
+        assert!(first_sentence(text).starts_with("Returns the distance"));
+        let functions = entries(&SessionContext::new().state());
+        let marked = functions.iter().find(|it| it.about.contains("]("));
+        assert_eq!(marked, None);
     }
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use super::paths::starts_with;
 use super::{Candidate, Vocabulary};
+use crate::cli::repl::state;
 
 /// Commands whose argument is a file.
 const OF_FILES: [&str; 6] = ["\\i", "\\ir", "\\o", "\\g", "\\gx", "\\source"];
@@ -38,6 +39,9 @@ impl Vocabulary {
         let is_first = arguments[..word].trim().is_empty();
         if OF_FILES.contains(&name) {
             return files(arguments.trim_start(), cursor);
+        }
+        if name == "\\queries" {
+            return saved(arguments.trim_start(), cursor);
         }
         match (OF_TABLES.contains(&name), is_first) {
             (true, true) => self.tables_like(begun, &range),
@@ -98,6 +102,16 @@ impl Vocabulary {
             .map(|word| candidate(range, word, "choice", ""))
             .collect()
     }
+}
+
+/// Returns the statements that are kept under names that begin with `typed`.
+fn saved(typed: &str, cursor: usize) -> Vec<Candidate> {
+    let range = cursor - typed.len()..cursor;
+    let kept = state::saved_queries().unwrap_or_default();
+    let matching = kept.iter().filter(|(name, _)| starts_with(name, typed));
+    matching
+        .map(|(name, sql)| candidate(&range, name, "statement", sql))
+        .collect()
 }
 
 fn candidate(range: &Range<usize>, text: &str, kind: &str, about: &str) -> Candidate {

@@ -94,6 +94,9 @@ pub(super) struct Compared {
 /// Returns the column with which the value after `tokens` is compared.
 pub(super) fn compared(tokens: &[Token<'_>]) -> Option<Compared> {
     let (last, mut before) = tokens.split_last()?;
+    if last.is_word("WHEN") {
+        return compared_in_case(before);
+    }
     let is_pattern = last.is_any(&["LIKE", "ILIKE"]);
     let in_list = last.is("(") || last.is(",");
     if in_list {
@@ -115,6 +118,28 @@ pub(super) fn compared(tokens: &[Token<'_>]) -> Option<Compared> {
         path: path_at_end(before)?,
         in_list,
         is_pattern,
+    })
+}
+
+/// Returns the column of `CASE column WHEN ... WHEN`, whose tokens are those before the last word.
+fn compared_in_case(tokens: &[Token<'_>]) -> Option<Compared> {
+    let mut nested = 0;
+    let case = tokens.iter().rposition(|token| {
+        nested += usize::from(token.is_word("END"));
+        let is_case = token.is_word("CASE");
+        let is_own = is_case && nested == 0;
+        nested -= usize::from(is_case && !is_own);
+        is_own
+    })?;
+    let of_case = &tokens[case + 1..];
+    let end = of_case.iter().position(|token| token.is_word("WHEN"));
+    let operand = &of_case[..end.unwrap_or(of_case.len())];
+    let path = path_at_end(operand)?;
+    let is_alone = operand.len() == 2 * path.len() - 1;
+    is_alone.then_some(Compared {
+        path,
+        in_list: false,
+        is_pattern: false,
     })
 }
 

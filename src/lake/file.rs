@@ -1,0 +1,146 @@
+//! Data files as the log has them.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value};
+
+use crate::events::time;
+
+/// Columns whose smallest and largest values and NULLs the log keeps of each file. They are few, as
+/// readers hold them of all files, and those that tell files apart.
+pub const STATS_COLUMNS: &[&str] = &[
+    "eventtime",
+    "eventsource",
+    "eventname",
+    "awsregion",
+    "errorcode",
+    "recipientaccountid",
+    "useridentity_accountid",
+    "useridentity_username",
+    "db_identifier",
+];
+
+/// A data file of a lake.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LakeFile {
+    /// The path below the lake's root: `dt=2026-11-29/part-….parquet`.
+    pub path: String,
+    /// Bytes of the file.
+    pub size_bytes: u64,
+    /// Names and values of the folders, from the outermost.
+    pub partition: Vec<(String, String)>,
+    /// Facts about the rows.
+    pub stats: FileStats,
+}
+
+/// Facts about the rows of a file.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct FileStats {
+    /// The number of rows.
+    pub rows: u64,
+    /// By name, facts about those of [`STATS_COLUMNS`] that are known.
+    pub columns: BTreeMap<String, ColumnStats>,
+}
+
+/// Facts about a column of a file.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ColumnStats {
+    /// The number of NULLs.
+    pub nulls: u64,
+    /// The smallest and the largest value, exactly; `None` if there is no value, or a long one.
+    pub range: Option<(StatsValue, StatsValue)>,
+}
+
+/// A value in the facts about a column.
+#[derive(Clone, Debug, PartialEq, PartialOrd)]
+pub enum StatsValue {
+    /// Text, ordered by its bytes.
+    Text(String),
+    /// A time in microseconds since 1970 UTC.
+    Micros(i64),
+}
+
+impl FileStats {
+    /// Returns the facts as the log has them
+    /// (<https://github.com/delta-io/delta/blob/master/PROTOCOL.md#per-file-statistics>).
+    pub fn to_json(&self) -> String {
+        let mut nulls = Map::new();
+        let (mut least, mut most) = (Map::new(), Map::new());
+        for (name, column) in &self.columns {
+            nulls.insert(name.clone(), column.nulls.into());
+            if let Some((min, max)) = &column.range {
+                least.insert(name.clone(), min.to_json());
+                most.insert(name.clone(), max.to_json());
+            }
+        }
+        let facts = [
+            ("numRecords", Value::from(self.rows)),
+            ("minValues", least.into()),
+            ("maxValues", most.into()),
+            ("nullCount", nulls.into()),
+        ];
+        let facts = facts.map(|(name, value)| (name.to_owned(), value));
+        Value::Object(facts.into_iter().collect()).to_string()
+    }
+
+    /// Reads the facts of a log; `None` if the number of rows is not among them.
+    pub fn of_json(text: &str) -> Option<Self> {
+        let facts: Value = serde_json::from_str(text).ok()?;
+        let rows = facts.get("numRecords")?.as_u64()?;
+        let mut columns = BTreeMap::new();
+        for &name in STATS_COLUMNS {
+            let of = |facts_of: &str| facts.get(facts_of).and_then(|it| it.get(name));
+            let Some(nulls) = of("nullCount").and_then(Value::as_u64) else {
+                continue;
+            };
+            let value = |facts_of| of(facts_of).and_then(|it| StatsValue::of_json(name, it));
+            let range = value("minValues").zip(value("maxValues"));
+            columns.insert(name.to_owned(), ColumnStats { nulls, range });
+        }
+        Some(Self { rows, columns })
+    }
+}
+
+impl StatsValue {
+    fn to_json(&self) -> Value {
+        match self {
+            Self::Text(text) => text.as_str().into(),
+            Self::Micros(micros) => time::canonical(*micros).into(),
+        }
+    }
+
+    fn of_json(column: &str, value: &Value) -> Option<Self> {
+        let text = value.as_str()?;
+        match column {
+            "eventtime" => time::parse(text).map(Self::Micros),
+            _ => Some(Self::Text(text.to_owned())),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn facts_come_back_from_the_log() {
+        let text = |text: &str| StatsValue::Text(text.to_owned());
+        let time = |micros| StatsValue::Micros(micros);
+        let column = |nulls, range| ColumnStats { nulls, range };
+        let stats = FileStats {
+            rows: 7,
+            columns: [
+                (
+                    "eventtime",
+                    column(0, Some((time(1), time(1_700_000_000_000_000)))),
+                ),
+                ("eventname", column(1, Some((text("A"), text("é\"b"))))),
+                ("errorcode", column(7, None)),
+            ]
+            .map(|(name, facts)| (name.to_owned(), facts))
+            .into(),
+        };
+        assert_eq!(FileStats::of_json(&stats.to_json()), Some(stats));
+        assert_eq!(FileStats::of_json("{}"), None);
+    }
+}
