@@ -17,12 +17,14 @@
 
 mod file;
 pub mod layout;
+mod writer;
 
 use std::sync::LazyLock;
 
 use crate::events::columns::catalog;
 
 pub use file::{ColumnStats, FileStats, LakeFile, STATS_COLUMNS, StatsValue};
+pub use writer::{FileStore, LakeWriter, RowCheck, WriterSettings, Written};
 
 /// Returns the columns of the catalog that are stored, by index: all but `record`, which is rebuilt.
 pub fn stored_columns() -> &'static [usize] {

@@ -1,0 +1,102 @@
+//! Rows that wait for more of their partition.
+
+use std::collections::HashMap;
+
+use super::sparse::{SparseBatch, arrival_order};
+use crate::error::Result;
+use crate::lake::layout::Partition;
+
+/// The open partitions: those with rows that no file has yet.
+#[derive(Debug, Default)]
+pub(super) struct Buffer {
+    partitions: HashMap<Partition, OpenPartition>,
+    bytes: usize,
+}
+
+/// The rows of a partition that no file has yet.
+#[derive(Debug, Default)]
+pub(super) struct OpenPartition {
+    batches: Vec<SparseBatch>,
+    /// Batches of a few rows, which weigh more than their values do: they are merged now and then.
+    small: Vec<SparseBatch>,
+    rows: usize,
+    bytes: usize,
+}
+
+impl Buffer {
+    /// Returns the bytes of all rows.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Returns the number of rows of a partition, and their bytes.
+    pub(super) fn size_of(&self, partition: &Partition) -> (usize, usize) {
+        let open = self.partitions.get(partition);
+        open.map_or((0, 0), |open| (open.rows, open.bytes))
+    }
+
+    /// Returns the partition with the most bytes.
+    pub(super) fn largest(&self) -> Option<Partition> {
+        let largest = self.partitions.iter().max_by_key(|(_, open)| open.bytes);
+        largest.map(|(partition, _)| partition.clone())
+    }
+
+    /// Returns all partitions, in order.
+    pub(super) fn partitions(&self) -> Vec<Partition> {
+        let mut partitions: Vec<Partition> = self.partitions.keys().cloned().collect();
+        partitions.sort_unstable();
+        partitions
+    }
+
+    /// Adds rows to a partition.
+    pub(super) fn add(&mut self, partition: &Partition, batch: SparseBatch) -> Result<()> {
+        let open = match self.partitions.get_mut(partition) {
+            Some(open) => open,
+            None => self.partitions.entry(partition.clone()).or_default(),
+        };
+        let before = open.bytes;
+        open.add(batch)?;
+        self.bytes = self.bytes + open.bytes - before;
+        Ok(())
+    }
+
+    /// Takes all rows of a partition out of the buffer.
+    pub(super) fn take(&mut self, partition: &Partition) -> Vec<SparseBatch> {
+        let open = self.partitions.remove(partition).unwrap_or_default();
+        self.bytes -= open.bytes;
+        let (mut batches, small) = (open.batches, open.small);
+        batches.extend(small);
+        batches
+    }
+}
+
+impl OpenPartition {
+    fn add(&mut self, batch: SparseBatch) -> Result<()> {
+        self.rows += batch.rows();
+        self.bytes += batch.bytes();
+        if batch.rows() >= SMALL_ROWS {
+            self.batches.push(batch);
+            return Ok(());
+        }
+        self.small.push(batch);
+        match self.small.len() < MERGED_BATCHES {
+            true => Ok(()),
+            false => self.merge_small(),
+        }
+    }
+
+    fn merge_small(&mut self) -> Result<()> {
+        let merged = SparseBatch::gather(&self.small, &arrival_order(&self.small))?;
+        let before: usize = self.small.drain(..).map(|it| it.bytes()).sum();
+        self.bytes = self.bytes - before + merged.bytes();
+        self.batches.push(merged);
+        Ok(())
+    }
+}
+
+/// Rows from which on the weight of the arrays themselves, some 200 bytes a column, is small beside
+/// that of their values.
+const SMALL_ROWS: usize = 128;
+
+/// Small batches that become one. Each row is copied once more at most.
+const MERGED_BATCHES: usize = 64;

@@ -1,0 +1,143 @@
+//! Rows as a Parquet file.
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::{DataType, Schema};
+use parquet::arrow::ArrowWriter;
+use parquet::arrow::arrow_writer::ArrowWriterOptions;
+use parquet::basic::{Compression, ZstdLevel};
+use parquet::file::metadata::SortingColumn;
+use parquet::file::properties::{
+    BloomFilterProperties, EnabledStatistics, WriterProperties, WriterPropertiesBuilder,
+    WriterVersion,
+};
+use parquet::schema::types::ColumnPath;
+
+use crate::error::{Error, Result};
+use crate::events::columns::{ColumnType, catalog};
+
+/// Encodes rows, which are sorted by `eventtime` and then `eventsource`.
+///
+/// The file is what every reader reads: data pages of version 1, times as INT64 microseconds UTC,
+/// lists as the Parquet specification names their parts, and no Arrow schema beside Parquet's own
+/// (of some hundred columns it would be a large part of the footer).
+pub(super) fn encode(rows: &RecordBatch) -> Result<Vec<u8>> {
+    let failed = |error| Error::bug(format!("rows could not be encoded as Parquet: {error}"));
+    let options = ArrowWriterOptions::new()
+        .with_properties(properties(rows.schema_ref(), rows.num_rows()))
+        .with_skip_arrow_metadata(true);
+    let mut writer =
+        ArrowWriter::try_new_with_options(Vec::new(), rows.schema(), options).map_err(failed)?;
+    writer.write(rows).map_err(failed)?;
+    writer.into_inner().map_err(failed)
+}
+
+/// Returns the way that a file of `rows` rows is written.
+fn properties(schema: &Schema, rows: usize) -> WriterProperties {
+    let mut builder = WriterProperties::builder()
+        .set_writer_version(WriterVersion::PARQUET_1_0)
+        .set_created_by(CREATED_BY.to_owned())
+        .set_coerce_types(true)
+        .set_compression(Compression::ZSTD(
+            ZstdLevel::try_new(1).expect("1 is a level of zstd"),
+        ))
+        .set_max_row_group_row_count(Some(GROUP_ROWS))
+        .set_data_page_row_count_limit(PAGE_ROWS)
+        .set_data_page_size_limit(PAGE_BYTES)
+        .set_statistics_enabled(EnabledStatistics::Page)
+        .set_statistics_truncate_length(Some(STATISTICS_BYTES))
+        .set_column_index_truncate_length(Some(STATISTICS_BYTES))
+        .set_sorting_columns(Some(sorting_columns(schema)));
+    for field in schema.fields() {
+        builder = with_column(builder, field.name(), rows);
+    }
+    builder.build()
+}
+
+fn with_column(
+    builder: WriterPropertiesBuilder,
+    name: &str,
+    rows: usize,
+) -> WriterPropertiesBuilder {
+    let path = || ColumnPath::from(name);
+    let mut builder = builder;
+    if is_json(name) {
+        // The least and the largest JSON text tell nothing, and are long.
+        builder = builder.set_column_statistics_enabled(path(), EnabledStatistics::None);
+    }
+    if UNIQUE.contains(&name) || (is_json(name) && !REPEATED_JSON.contains(&name)) {
+        builder = builder.set_column_dictionary_enabled(path(), false);
+    }
+    if LOOKED_UP.contains(&name) {
+        // The writer folds it to the values that there are.
+        let bloom = BloomFilterProperties::builder()
+            .with_fpp(BLOOM_ERRORS)
+            .with_max_ndv(rows.clamp(1, GROUP_ROWS) as u64)
+            .build();
+        builder = builder.set_column_bloom_filter_properties(path(), bloom);
+    }
+    builder
+}
+
+/// Returns the order of the rows, by the numbers of the leaves.
+fn sorting_columns(schema: &Schema) -> Vec<SortingColumn> {
+    let is_leaf = |data_type: &DataType| !data_type.is_nested();
+    // A leaf's number is its column's as long as the columns before are leaves themselves.
+    let leaves = schema
+        .fields()
+        .iter()
+        .take_while(|it| is_leaf(it.data_type()));
+    let leaves: Vec<&str> = leaves.map(|field| field.name().as_str()).collect();
+    let number = |name: &&str| leaves.iter().position(|leaf| leaf == name);
+    let order = ["eventtime", "eventsource"];
+    let numbers = order.iter().map_while(number);
+    numbers
+        .map(|number| SortingColumn {
+            column_idx: number as i32,
+            descending: false,
+            nulls_first: false,
+        })
+        .collect()
+}
+
+fn is_json(name: &str) -> bool {
+    let index = catalog().index_of(name);
+    index.is_some_and(|index| catalog().columns()[index].column_type == ColumnType::Json)
+}
+
+/// The program that made the file, in the form that readers parse.
+const CREATED_BY: &str = concat!("auroratrail version ", env!("CARGO_PKG_VERSION"));
+
+/// The most rows of a row group, the unit that readers share out among threads.
+const GROUP_ROWS: usize = 128 * 1024;
+
+/// The most rows of a page, the unit that readers skip within a row group.
+const PAGE_ROWS: usize = 20_000;
+
+/// Bytes of a page, about.
+const PAGE_BYTES: usize = 1 << 20;
+
+/// The most bytes of a smallest or largest text; longer ones are cut, and bound the values still.
+const STATISTICS_BYTES: usize = 64;
+
+/// The share of values that are not there and that a bloom filter takes for present.
+const BLOOM_ERRORS: f64 = 0.01;
+
+/// Columns by which single events are looked up: they have bloom filters.
+const LOOKED_UP: &[&str] = &[
+    "eventid",
+    "requestid",
+    "sharedeventid",
+    "sourceipaddress",
+    "actor",
+    "db_identifier",
+    "useridentity_accesskeyid",
+    "useridentity_username",
+    "useridentity_principalid",
+    "useridentity_arn",
+];
+
+/// Columns whose values differ in nearly all rows: a dictionary would be as large as they are.
+const UNIQUE: &[&str] = &["eventid", "requestid", "sharedeventid", "fingerprint"];
+
+/// Columns of JSON that are alike in many rows. A dictionary holds these, not any other JSON.
+const REPEATED_JSON: &[&str] = &["useridentity", "tlsdetails"];

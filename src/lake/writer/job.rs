@@ -1,0 +1,133 @@
+//! The work of a file: its rows are sorted, checked, encoded and published.
+
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::sync::Arc;
+
+use arrow::array::{BooleanArray, RecordBatch};
+use arrow::compute::filter_record_batch;
+use bytes::Bytes;
+use chrono::Utc;
+
+use super::encode::encode;
+use super::sparse::{SparseBatch, time_order};
+use super::stats::file_stats;
+use super::{FileStore, RowCheck};
+use crate::error::{Error, Result};
+use crate::lake::layout::{self, Partition};
+use crate::lake::{FileStats, LakeFile};
+
+/// The rows of a file that is to be made, and those who take part.
+#[derive(Debug)]
+pub(super) struct FileJob {
+    pub(super) store: Arc<dyn FileStore>,
+    pub(super) check: Option<Arc<dyn RowCheck>>,
+    pub(super) partition: Partition,
+    pub(super) batches: Vec<SparseBatch>,
+}
+
+/// The outcome of a [`FileJob`].
+#[derive(Debug)]
+pub(super) struct FinishedJob {
+    /// The file; `None` if the check left out all rows.
+    pub(super) file: Option<LakeFile>,
+    /// Rows that the check left out.
+    pub(super) duplicates: u64,
+}
+
+/// A file in memory.
+struct EncodedFile {
+    bytes: Bytes,
+    stats: FileStats,
+}
+
+impl FileJob {
+    /// Makes the file.
+    ///
+    /// # Errors
+    /// Those of the store and the check; Bug, if the rows cannot be encoded.
+    pub(super) async fn run(self) -> Result<FinishedJob> {
+        let batches = self.batches;
+        let rows = in_thread(move || sorted(&batches)).await?;
+        let keep = match &self.check {
+            Some(check) => check.keep(&self.partition, &rows).await?,
+            None => None,
+        };
+        let before = rows.num_rows();
+        let encoded = in_thread(move || encode_kept(rows, keep.as_ref())).await?;
+        let Some(EncodedFile { bytes, stats }) = encoded else {
+            let duplicates = before as u64;
+            return Ok(FinishedJob {
+                file: None,
+                duplicates,
+            });
+        };
+        let duplicates = before as u64 - stats.rows;
+        let file = LakeFile {
+            path: new_path(&self.partition),
+            size_bytes: bytes.len() as u64,
+            partition: self.partition,
+            stats,
+        };
+        self.store.publish(&file.path, bytes).await?;
+        let file = Some(file);
+        Ok(FinishedJob { file, duplicates })
+    }
+}
+
+fn sorted(batches: &[SparseBatch]) -> Result<RecordBatch> {
+    SparseBatch::gather(batches, &time_order(batches))?.to_batch()
+}
+
+/// Encodes the rows that stay; `None` if none does.
+fn encode_kept(rows: RecordBatch, keep: Option<&BooleanArray>) -> Result<Option<EncodedFile>> {
+    let rows = match keep {
+        Some(keep) => kept(&rows, keep)?,
+        None => rows,
+    };
+    if rows.num_rows() == 0 {
+        return Ok(None);
+    }
+    Ok(Some(EncodedFile {
+        bytes: encode(&rows)?.into(),
+        stats: file_stats(&rows),
+    }))
+}
+
+/// Returns the rows that stay, less the columns that are NULL in all of them.
+fn kept(rows: &RecordBatch, keep: &BooleanArray) -> Result<RecordBatch> {
+    let kept = filter_record_batch(rows, keep);
+    let kept = kept.map_err(|error| Error::bug(format!("rows could not be left out: {error}")))?;
+    SparseBatch::of_batch(&kept)?.to_batch()
+}
+
+/// Returns a path in a partition's folder that no other file has.
+fn new_path(partition: &Partition) -> String {
+    let folder = layout::folder(partition);
+    format!("{folder}/part-{}.zstd.parquet", new_uuid())
+}
+
+/// Returns a UUID of version 7: the time, then random bits.
+fn new_uuid() -> String {
+    let millis = Utc::now().timestamp_millis() as u128;
+    // The hashers' keys are the operating system's random bits, and no two hashers have the same.
+    let random = || u128::from(RandomState::new().build_hasher().finish());
+    let high = (millis & 0xffff_ffff_ffff) << 80 | 7 << 76 | (random() & 0xfff) << 64;
+    let id = high | 0b10 << 62 | (random() >> 2);
+    let hex = format!("{id:032x}");
+    let parts = [
+        &hex[..8],
+        &hex[8..12],
+        &hex[12..16],
+        &hex[16..20],
+        &hex[20..],
+    ];
+    parts.join("-")
+}
+
+/// Runs work of the processor where it keeps no other task waiting.
+async fn in_thread<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|error| Error::bug(format!("a thread that writes a file stopped: {error}")))?
+}
