@@ -44,6 +44,8 @@ pub struct Stats {
     pub salvaged: AtomicU64,
     /// Events left out because the same event had been seen (only when asked for).
     pub duplicates: AtomicU64,
+    /// Values hidden because they look like secrets (only when asked for).
+    pub redacted: AtomicU64,
     /// Objects with damage in them, which also gave a reject for each damaged stretch.
     pub damaged_objects: AtomicU64,
     /// Objects without a byte in them, or without a value.

@@ -36,6 +36,7 @@ mod kpl;
 mod lines;
 mod magic;
 mod members;
+mod redact;
 mod salvage;
 mod search;
 mod spelling;
@@ -59,6 +60,7 @@ use foreign::ForeignKind;
 
 pub use classify::RecordKind;
 pub(crate) use columnar::is_guarded;
+pub use redact::{HIDDEN, Redactor};
 
 /// Most wrappers inside each other. The deepest that AWS makes is five (SQS, SNS, S3 notice, gzip,
 /// log file).

@@ -199,7 +199,7 @@ fn with_names<'a>(json: &'a str, names: &[&str]) -> Cow<'a, str> {
 }
 
 /// Returns whether the text is one JSON object or array.
-fn is_container(text: &str) -> bool {
+pub(super) fn is_container(text: &str) -> bool {
     let start = skip_space(text.as_bytes(), 0);
     matches!(text.as_bytes().get(start), Some(b'{' | b'['))
         && match Tape::default().parse(text, start) {

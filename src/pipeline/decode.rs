@@ -1,13 +1,14 @@
 //! The worker that makes batches of records.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 
 use arrow::record_batch::RecordBatch;
 
 use super::recording::{DecodedObject, ObjectRecorder, Recording, count_mismatch};
 use super::served::Served;
 use super::worker::Worker;
-use crate::envelope::{Outcome, Record, Taken};
+use crate::envelope::{Outcome, Record, Redactor, Taken};
 use crate::events::columns::catalog;
 use crate::events::{Decoder, Deduplicator, RowFilter};
 use crate::execution::Execution;
@@ -24,12 +25,16 @@ pub struct BatchRequest {
     pub batch_rows: usize,
     /// The rows after which a thread has enough.
     pub limit: Option<usize>,
+    /// Whether secrets are hidden before anything else sees a record. Rows that were decoded earlier come
+    /// as they were, so it goes with no recorder.
+    pub redact: bool,
 }
 
 /// Decodes records into batches and hands these to a function, which returns whether more is wanted.
 pub struct DecodeWorker<F> {
     decoder: Decoder,
     dedup: Option<Arc<Deduplicator>>,
+    redactor: Option<Redactor>,
     execution: Arc<Execution>,
     left_rows: usize,
     served: Served,
@@ -52,6 +57,7 @@ impl<F: FnMut(RecordBatch) -> bool + Send> DecodeWorker<F> {
             recording: None,
             decoder,
             dedup,
+            redactor: request.redact.then(Redactor::default),
             execution,
             left_rows: request.limit.unwrap_or(usize::MAX),
             deliver,
@@ -91,14 +97,8 @@ impl<F: FnMut(RecordBatch) -> bool + Send> DecodeWorker<F> {
         (self.deliver)(batch) && self.left_rows > 0
     }
 
-    fn flush_known(&mut self) -> bool {
-        let batch = self.served.finish();
-        self.deliver(batch.expect("the columns were decoded for the schema"))
-    }
-}
-
-impl<F: FnMut(RecordBatch) -> bool + Send> Worker for DecodeWorker<F> {
-    fn record(&mut self, record: &Record<'_>) -> Taken {
+    /// Takes a record whose secrets are hidden, if they are to be.
+    fn take(&mut self, record: &Record<'_>) -> Taken {
         if self.dedup.as_ref().is_some_and(|seen| !seen.insert(record)) {
             return Taken::Duplicate;
         }
@@ -110,6 +110,24 @@ impl<F: FnMut(RecordBatch) -> bool + Send> Worker for DecodeWorker<F> {
             true => Taken::Enough,
             false => Taken::Row,
         }
+    }
+
+    fn flush_known(&mut self) -> bool {
+        let batch = self.served.finish();
+        self.deliver(batch.expect("the columns were decoded for the schema"))
+    }
+}
+
+impl<F: FnMut(RecordBatch) -> bool + Send> Worker for DecodeWorker<F> {
+    fn record(&mut self, record: &Record<'_>) -> Taken {
+        let Some(mut redactor) = self.redactor.take() else {
+            return self.take(record);
+        };
+        let (record, count) = redactor.redact(record);
+        self.execution.stats.redacted.fetch_add(count, Relaxed);
+        let taken = self.take(&record);
+        self.redactor = Some(redactor);
+        taken
     }
 
     fn flush(&mut self) -> bool {

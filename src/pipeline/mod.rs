@@ -247,6 +247,7 @@ impl BatchRequest {
             filter: RowFilter::default(),
             batch_rows,
             limit: None,
+            redact: false,
         }
     }
 }

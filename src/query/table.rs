@@ -156,6 +156,7 @@ impl TableProvider for EventsTable {
                 filter: if fills { RowFilter::default() } else { filter },
                 batch_rows,
                 limit,
+                redact: false,
             },
             keys,
             cache,
