@@ -38,6 +38,7 @@
 //! | How does a row become its record again? | [`events::rebuild`](events::rebuild()) |
 //! | What does WHERE save? | `query/pushdown.rs` |
 //! | Why is a second question about the same columns answered at once? | `query/cache.rs` |
+//! | Which files of a lake does a query read? | `query/lake_table/` |
 //! | How does `userIdentity.userName` find its column? | [`query::names`] |
 //! | Which clauses of SQL are refused? | `query/clauses/` |
 //! | How does a second question read nothing? | `query/cache.rs`, `pipeline/recording.rs` |
@@ -85,7 +86,7 @@
 //! let sources = Sources::new(AwsSettings::from_env());
 //! let locations = vec![sources.parse("sample:?events=1000")?];
 //! let session = Session::new(SessionOptions { threads: 1, memory_bytes: 64 << 20, cache_bytes: 0 })?;
-//! session.add_events(Input { sources, locations, dedup: false })?;
+//! session.add_events(Input { sources, locations, lakes: Vec::new(), dedup: false })?;
 //! let result = session.query("SELECT count(*) AS calls FROM events WHERE is_denied").await?;
 //! assert_eq!(result.column_names, ["calls"]);
 //! let batches: Vec<_> = result.rows.try_collect().await?;

@@ -33,6 +33,7 @@ fn session(folder: &Path, cache_bytes: usize, dedup: bool) -> Session {
     let input = Input {
         sources,
         locations,
+        lakes: Vec::new(),
         dedup,
     };
     session.add_events(input).unwrap();

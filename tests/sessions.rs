@@ -29,6 +29,7 @@ fn input(location: &str, dedup: bool) -> Input {
     Input {
         locations: vec![sources.parse(location).unwrap()],
         sources,
+        lakes: Vec::new(),
         dedup,
     }
 }
@@ -93,6 +94,7 @@ async fn an_endless_source_gives_rows_and_is_refused_where_it_would_have_to_end(
         .add_events(Input {
             sources,
             locations,
+            lakes: Vec::new(),
             dedup,
         })
         .unwrap();

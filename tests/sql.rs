@@ -154,6 +154,7 @@ pub fn session(source: &str, dedup: bool) -> Session {
     let input = Input {
         sources,
         locations: vec![Location::parse(source).unwrap()],
+        lakes: Vec::new(),
         dedup,
     };
     let options = SessionOptions {

@@ -33,6 +33,7 @@ pub(super) async fn run(
     session.add_events(Input {
         sources: opened.sources.clone(),
         locations: opened.locations.clone(),
+        lakes: Vec::new(),
         dedup: arguments.dedup,
     })?;
     let plans = session.plan_all(&sql.text).await;

@@ -5,6 +5,7 @@ mod catalog;
 mod clauses;
 pub mod functions;
 mod identify;
+pub mod lake_table;
 mod messages;
 pub mod names;
 mod plan;
@@ -82,12 +83,18 @@ impl Session {
         let config = SessionConfig::new()
             .with_information_schema(true)
             .with_target_partitions(options.threads)
-            // Counts of tables that are files are not known before, so nothing is gained by asking.
+            // The sources have no counts before they are read, and the lakes' log brings its own.
             .set_bool("datafusion.execution.collect_statistics", false)
             // A sort holds a batch of each of its runs: of rows of 2 KB, larger ones would not fit.
             .with_batch_size(BATCH_ROWS)
             // A second pass finds next to nothing, and planning is what a small query waits for.
             .set_usize("datafusion.optimizer.max_passes", 1)
+            // Conditions are checked while a lake's files are decoded, the cheap ones first, and rows
+            // that fail are not decoded in the other columns.
+            .set_bool("datafusion.execution.parquet.pushdown_filters", true)
+            .set_bool("datafusion.execution.parquet.reorder_filters", true)
+            .set_bool("datafusion.execution.parquet.bloom_filter_on_read", true)
+            .set_bool("datafusion.execution.parquet.enable_page_index", true)
             .set_str("datafusion.execution.time_zone", "UTC");
         let state = SessionStateBuilder::new()
             .with_config(config)

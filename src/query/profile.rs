@@ -416,6 +416,9 @@ async fn sample(
     execution: Arc<Execution>,
     add: impl FnMut(RecordBatch) -> bool + Send + 'static,
 ) -> Result<()> {
+    if input.locations.is_empty() {
+        return Ok(());
+    }
     let is_bounded = matches!(
         input.sources.boundedness(&input.locations)?,
         Boundedness::Bounded
@@ -452,6 +455,7 @@ mod tests {
         Input {
             sources,
             locations,
+            lakes: Vec::new(),
             dedup: false,
         }
     }

@@ -1,4 +1,4 @@
-//! Sources as the table `events`: what a query asks for is what is read and decoded.
+//! Sources and lakes as the table `events`: what a query asks for is what is read and decoded.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
@@ -12,11 +12,13 @@ use datafusion::common::{DataFusionError, Result};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
 use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
+use datafusion::physical_plan::empty::EmptyExec;
 use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
 use datafusion::physical_plan::metrics::{ExecutionPlanMetricsSet, MetricBuilder, MetricsSet};
 use datafusion::physical_plan::stream::{
     RecordBatchReceiverStreamBuilder, RecordBatchStreamAdapter,
 };
+use datafusion::physical_plan::union::UnionExec;
 use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PlanProperties,
     ReplaceChildrenOptions,
@@ -24,7 +26,8 @@ use datafusion::physical_plan::{
 use futures::StreamExt;
 
 use super::cache::{ColumnCache, ScanCache, ScanKey};
-use super::pushdown;
+use super::lake_table::{LakeReader, LakeScan};
+use super::{lake_table, pushdown};
 use crate::events::columns::catalog;
 use crate::events::{Deduplicator, RowFilter};
 use crate::execution::Execution;
@@ -48,7 +51,11 @@ pub struct Input {
     pub sources: Sources,
     /// Places to read, in this order.
     pub locations: Vec<Location>,
-    /// Leaves out an event that was read before in the same scan.
+    /// Lakes to read after them.
+    pub lakes: Vec<Arc<dyn LakeReader>>,
+    /// Leaves out an event that was read before in the same scan of the locations. A lake holds no
+    /// event twice, and is not compared: an event that two lakes have, or a lake and a location, is
+    /// two rows.
     pub dedup: bool,
 }
 
@@ -86,6 +93,43 @@ impl EventsTable {
         })
     }
 
+    /// Returns the scan of the locations, of which there is at least one.
+    fn scan_locations(
+        &self,
+        mut request: BatchRequest,
+        partitions: usize,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let schema = Arc::new(catalog().schema().project(&request.projection)?);
+        let input = &self.input;
+        let boundedness = match input.sources.boundedness(&input.locations) {
+            Ok(source::Boundedness::Bounded) => Boundedness::Bounded,
+            Ok(source::Boundedness::Unbounded) => Boundedness::Unbounded {
+                requires_infinite_memory: false,
+            },
+            Err(error) => return Err(DataFusionError::External(Box::new(error))),
+        };
+        let properties = PlanProperties::new(
+            EquivalenceProperties::new(schema),
+            Partitioning::UnknownPartitioning(partitions),
+            EmissionType::Incremental,
+            boundedness,
+        );
+        let keys = pushdown::key_filter(&request.filter);
+        let cache = self.cache_use(&request.projection, &keys);
+        // What is kept is kept for other questions too, so that no row is left out.
+        if cache.as_ref().is_some_and(|cache| cache.fills) {
+            request.filter = RowFilter::default();
+        }
+        Ok(Arc::new(EventsExec {
+            input: Arc::clone(&self.input),
+            request,
+            keys,
+            cache,
+            scan: Mutex::new(None),
+            properties: Arc::new(properties),
+        }))
+    }
+
     /// The input.
     pub fn input(&self) -> &Arc<Input> {
         &self.input
@@ -106,7 +150,9 @@ impl TableProvider for EventsTable {
         &self,
         filters: &[&Expr],
     ) -> Result<Vec<TableProviderFilterPushDown>> {
-        let support = |filter: &&Expr| match pushdown::is_useful(filter) {
+        // Any filter may tell that a file of a lake has no such row.
+        let has_lakes = !self.input.lakes.is_empty();
+        let support = |filter: &&Expr| match has_lakes || pushdown::is_useful(filter) {
             true => TableProviderFilterPushDown::Inexact,
             false => TableProviderFilterPushDown::Unsupported,
         };
@@ -124,45 +170,42 @@ impl TableProvider for EventsTable {
             Some(columns) => columns.clone(),
             None => (0..catalog().columns().len()).collect(),
         };
-        let schema = Arc::new(catalog().schema().project(&projection)?);
         let batch_rows = match projection.len() {
             ..=WIDE_COLUMNS => NARROW_ROWS,
             _ => WIDE_ROWS,
         };
-        let filters: Vec<&Expr> = filters.iter().collect();
-        let input = &self.input;
-        let boundedness = match input.sources.boundedness(&input.locations) {
-            Ok(source::Boundedness::Bounded) => Boundedness::Bounded,
-            Ok(source::Boundedness::Unbounded) => Boundedness::Unbounded {
-                requires_infinite_memory: false,
-            },
-            Err(error) => return Err(DataFusionError::External(Box::new(error))),
-        };
-        let properties = PlanProperties::new(
-            EquivalenceProperties::new(schema),
-            Partitioning::UnknownPartitioning(state.config().target_partitions()),
-            EmissionType::Incremental,
-            boundedness,
-        );
-        let filter = pushdown::row_filter(&filters);
-        let keys = pushdown::key_filter(&filter);
-        let cache = self.cache_use(&projection, &keys);
-        // What is kept is kept for other questions too, so that no row is left out.
-        let fills = cache.as_ref().is_some_and(|cache| cache.fills);
-        Ok(Arc::new(EventsExec {
-            input: Arc::clone(&self.input),
-            request: BatchRequest {
-                projection,
-                filter: if fills { RowFilter::default() } else { filter },
+        let mut scans = Vec::new();
+        for lake in &self.input.lakes {
+            let scan = LakeScan {
+                state,
+                projection: &projection,
+                filters,
+                batch_rows,
+                limit,
+            };
+            scans.push(lake_table::scan(lake, &scan).await?);
+        }
+        if !self.input.locations.is_empty() {
+            let request = BatchRequest {
+                projection: projection.clone(),
+                filter: pushdown::row_filter(&filters.iter().collect::<Vec<_>>()),
                 batch_rows,
                 limit,
                 redact: false,
-            },
-            keys,
-            cache,
-            scan: Mutex::new(None),
-            properties: Arc::new(properties),
-        }))
+            };
+            let partitions = state.config().target_partitions();
+            scans.insert(0, self.scan_locations(request, partitions)?);
+        }
+        if scans.len() > 1 {
+            return UnionExec::try_new(scans);
+        }
+        match scans.pop() {
+            Some(scan) => Ok(scan),
+            None => {
+                let schema = catalog().schema().project(&projection)?;
+                Ok(Arc::new(EmptyExec::new(Arc::new(schema))))
+            }
+        }
     }
 }
 

@@ -46,6 +46,7 @@ impl Inputs {
         Some(Input {
             sources: self.sources.clone(),
             locations: locations.clone(),
+            lakes: Vec::new(),
             dedup: self.dedup,
         })
     }
@@ -58,6 +59,7 @@ impl Inputs {
         Ok(Input {
             sources: self.sources.clone(),
             locations: vec![self.sources.parse(text)?],
+            lakes: Vec::new(),
             dedup: false,
         })
     }

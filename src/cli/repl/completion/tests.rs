@@ -49,6 +49,7 @@ fn vocabulary() -> Vocabulary {
     let input = Input {
         locations: vec![sources.parse("sample:?events=1").unwrap()],
         sources,
+        lakes: Vec::new(),
         dedup: false,
     };
     session.add_events(input).unwrap();

@@ -278,6 +278,7 @@ fn objects_that_are_kept_in_memory_are_read_again_when_they_change() {
     let input = Input {
         sources,
         locations,
+        lakes: Vec::new(),
         dedup: false,
     };
     session.add_events(input).unwrap();

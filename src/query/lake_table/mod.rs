@@ -1,0 +1,209 @@
+//! A lake as rows of the table `events`: the files that may match, read by the engine's own Parquet
+//! scan.
+//!
+//! ```text
+//! files of the log ──facts──> those that may match ──> groups, one a thread ──> DataSourceExec
+//!                                                                                 |  (record asked for)
+//!                                                                                 v
+//!                                                                             ProjectionExec: record
+//! ```
+//!
+//! The scan knows only the columns that a query needs. A file that lacks one has NULLs there.
+//! `record` is not stored: it is rebuilt from the record's columns.
+//!
+//! No order is declared. The rows of a file that another writer made may be in any order; and where
+//! the first or last rows by time are asked for, the engine goes through the files in that order by
+//! their facts and stops where no better row can come.
+
+mod facts;
+mod reader;
+mod record;
+#[cfg(test)]
+mod tests;
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use datafusion::arrow::datatypes::{Schema, SchemaRef};
+use datafusion::catalog::Session;
+use datafusion::common::{DataFusionError, Result};
+use datafusion::datasource::listing::PartitionedFile;
+use datafusion::datasource::physical_plan::{
+    FileGroup, FileScanConfigBuilder, FileSource, ParquetSource,
+};
+use datafusion::datasource::source::DataSourceExec;
+use datafusion::execution::object_store::ObjectStoreUrl;
+use datafusion::logical_expr::Expr;
+use datafusion::physical_expr_adapter::{
+    DefaultPhysicalExprAdapterFactory, PhysicalExprAdapter, PhysicalExprAdapterFactory,
+};
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::empty::EmptyExec;
+use datafusion::physical_plan::metrics::MetricBuilder;
+use object_store::path::Path;
+use object_store::{ObjectMeta, ObjectStore};
+
+use crate::error::Error;
+use crate::events::columns::catalog;
+use crate::execution::Execution;
+use crate::lake::LakeFile;
+use reader::LakeFileReaders;
+
+/// A lake that can be read: gives its data files, as one version of it.
+#[async_trait]
+pub trait LakeReader: Send + Sync + std::fmt::Debug {
+    /// Returns the name that messages and plans show: `./lake`, `s3://bucket/lake`.
+    fn name(&self) -> &str;
+
+    /// Returns the store, rooted at the lake: paths of files are below it.
+    fn store(&self) -> Arc<dyn ObjectStore>;
+
+    /// Returns the files of the version to read. Called once a scan.
+    ///
+    /// # Errors
+    /// If the log cannot be read.
+    async fn files(&self) -> crate::error::Result<Arc<[LakeFile]>>;
+}
+
+/// The part of a lake that a query asks for.
+#[derive(Clone, Copy)]
+pub(super) struct LakeScan<'a> {
+    /// The session that plans it.
+    pub state: &'a dyn Session,
+    /// Columns, as indexes into the [catalog].
+    pub projection: &'a [usize],
+    /// Conditions that the query checks again.
+    pub filters: &'a [Expr],
+    /// Rows of a batch.
+    pub batch_rows: usize,
+    /// The rows after which the query has enough.
+    pub limit: Option<usize>,
+}
+
+/// Columns times files beyond which the engine gets no facts about single files: it holds some 300
+/// bytes for each.
+const MOST_FACTS: usize = 200_000;
+
+/// Returns the scan of a lake.
+///
+/// # Errors
+/// If the log cannot be read.
+pub(super) async fn scan(
+    lake: &Arc<dyn LakeReader>,
+    scan: &LakeScan<'_>,
+) -> Result<Arc<dyn ExecutionPlan>> {
+    let files = lake.files().await.map_err(external)?;
+    let asked = Arc::new(catalog().schema().project(scan.projection)?);
+    let kept = facts::matching(&files, &asked, scan);
+    if kept.is_empty() {
+        return Ok(Arc::new(EmptyExec::new(asked)));
+    }
+    let columns = record::stored(scan.projection);
+    let schema: SchemaRef = Arc::new(catalog().schema().project(&columns)?);
+    let key = key(lake.name());
+    let url = ObjectStoreUrl::parse(format!("auroratrail-lake://{key:016x}/"))?;
+    let runtime = scan.state.runtime_env();
+    runtime.register_object_store(url.as_ref(), lake.store());
+    let config = FileScanConfigBuilder::new(url, source(lake, &schema, scan))
+        .with_statistics(facts::statistics(&kept, &schema))
+        .with_file_groups(groups(&kept, &schema, scan, key))
+        .with_batch_size(Some(scan.batch_rows))
+        .with_limit(scan.limit)
+        .with_expr_adapter(Some(Arc::new(StoredFields)))
+        .build();
+    let metrics = config.file_source().metrics();
+    let pruned = MetricBuilder::new(metrics).global_counter("lake_files_pruned");
+    pruned.add(files.len() - kept.len());
+    record::rebuilt(DataSourceExec::from_data_source(config), scan)
+}
+
+fn source(
+    lake: &Arc<dyn LakeReader>,
+    schema: &SchemaRef,
+    scan: &LakeScan<'_>,
+) -> Arc<dyn FileSource> {
+    let execution = scan.state.config().get_extension::<Execution>();
+    let runtime = scan.state.runtime_env();
+    let footers = runtime.cache_manager.get_file_metadata_cache();
+    let readers = LakeFileReaders::new(lake, footers, execution);
+    let source = ParquetSource::new(Arc::clone(schema))
+        .with_table_parquet_options(scan.state.default_table_options().parquet)
+        .with_parquet_file_reader_factory(Arc::new(readers));
+    Arc::new(source)
+}
+
+/// Returns a number that stands for the name of a lake.
+fn key(name: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    name.hash(&mut hasher);
+    hasher.finish()
+}
+
+/// Cuts files, by the times of their events, into groups of about equal bytes.
+fn groups(files: &[&LakeFile], schema: &Schema, scan: &LakeScan<'_>, key: u64) -> Vec<FileGroup> {
+    let mut files = files.to_vec();
+    files.sort_by_cached_key(|file| (facts::first_time(file), file.path.clone()));
+    let bytes: u64 = files.iter().map(|file| file.size_bytes).sum();
+    let partitions = scan.state.config().target_partitions().max(1) as u64;
+    let share = bytes.div_ceil(partitions).max(1);
+    let mut groups: Vec<FileGroup> = Vec::new();
+    let mut taken = 0;
+    let with_facts = files.len() * schema.fields().len() <= MOST_FACTS;
+    for file in files {
+        // A file belongs where its middle is, so that none is alone because of a few bytes.
+        let group = ((taken + file.size_bytes / 2) / share).min(partitions - 1) as usize;
+        taken += file.size_bytes;
+        let mut part = PartitionedFile::new_from_meta(meta(file, key));
+        if with_facts {
+            part = part.with_statistics(Arc::new(facts::statistics(&[file], schema)));
+        }
+        groups.resize_with(groups.len().max(group + 1), FileGroup::default);
+        groups[group].push(part);
+    }
+    groups.retain(|group| !group.is_empty());
+    groups
+}
+
+/// Returns the file as the engine knows it. Its time, which files of a lake do not need as they never
+/// change, tells lakes apart in the cache of footers: that knows a file by path, size and time.
+fn meta(file: &LakeFile, key: u64) -> ObjectMeta {
+    let seconds = i64::from(key as u32);
+    ObjectMeta {
+        // As it is: `%2F` in the name of a folder is three letters.
+        location: Path::parse(&file.path).unwrap_or_else(|_| Path::from(&*file.path)),
+        last_modified: DateTime::<Utc>::from_timestamp(seconds, 0).unwrap_or_default(),
+        size: file.size_bytes,
+        e_tag: None,
+        version: None,
+    }
+}
+
+/// Adapts expressions to a file's columns.
+///
+/// Metadata of fields, which writers keep or not, makes no difference: else each column of a file
+/// without it would be converted to its own type, and conditions on it would prune nothing.
+#[derive(Debug)]
+struct StoredFields;
+
+impl PhysicalExprAdapterFactory for StoredFields {
+    fn create(
+        &self,
+        table: SchemaRef,
+        file: SchemaRef,
+    ) -> Result<Arc<dyn PhysicalExprAdapter>> {
+        let fields = file.fields().iter().map(|field| {
+            match table.field_with_name(field.name()) {
+                Ok(known) if known.data_type() == field.data_type() => Arc::new(known.clone()),
+                _ => Arc::clone(field),
+            }
+        });
+        let file = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
+        DefaultPhysicalExprAdapterFactory.create(table, file)
+    }
+}
+
+fn external(error: Error) -> DataFusionError {
+    DataFusionError::External(Box::new(error))
+}
