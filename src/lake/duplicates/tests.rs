@@ -310,9 +310,10 @@ async fn a_damaged_file_is_named() {
         found.unwrap_err().to_string()
     };
     let damaged = error(lake_file("dt=1/bad.parquet", 100, &new)).await;
-    insta::assert_snapshot!(damaged, @"");
+    insta::assert_snapshot!(damaged, @"the lake's file dt=1/bad.parquet cannot be searched for duplicates: Parquet error: Invalid Parquet file. Corrupt footer");
     let gone = error(lake_file("dt=1/gone.parquet", 100, &new)).await;
-    insta::assert_snapshot!(gone, @"");
+    let expected = "the lake's file dt=1/gone.parquet cannot be searched for duplicates: ";
+    assert!(gone.starts_with(expected), "{gone}");
 }
 
 #[test]
