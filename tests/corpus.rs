@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use arrow::array::{Array, AsArray, RecordBatch};
-use auroratrail::envelope::{Extractor, Outcome, Record, RecordSink, Taken};
+use auroratrail::envelope::{Extractor, Outcome, Record, RecordSink, Redactor, Taken};
 use auroratrail::events::columns::{ColumnClass, catalog};
 use auroratrail::events::{Decoder, RowFilter, TypeChecker, TypeMismatch, rebuild};
 use auroratrail::payload::{Body, Payload};
@@ -56,6 +56,8 @@ struct Keep {
     batches: Vec<RecordBatch>,
     decoder: Option<Decoder>,
     checker: TypeChecker,
+    redactor: Redactor,
+    redacted: Vec<String>,
 }
 
 impl RecordSink for Keep {
@@ -75,6 +77,8 @@ impl RecordSink for Keep {
         ));
         self.records.push(record.json().to_owned());
         self.checker.check(record);
+        let (redacted, _) = self.redactor.redact(record);
+        self.redacted.push(redacted.json().to_owned());
         if let Some(decoder) = &mut self.decoder
             && decoder.push(record)
         {
@@ -235,6 +239,49 @@ fn every_column_of_every_record_decodes() {
             batch.column(kinds).as_string::<i32>(),
         );
         assert!((0..batch.num_rows()).all(|row| ids.is_null(row) == kinds.is_null(row)));
+    }
+}
+
+#[test]
+fn only_values_of_secret_keys_are_hidden() {
+    let Some(corpus) = folder() else { return };
+    let mut keep = Keep::default();
+    let mut extractor = Extractor::default();
+    for path in files(&corpus) {
+        extractor.extract(payload(&path), &mut keep);
+    }
+    let mut hidden = BTreeSet::new();
+    for (record, redacted) in keep.records.iter().zip(&keep.redacted) {
+        let parse = |text: &str| -> Value { serde_json::from_str(text).unwrap() };
+        add_differences("", &parse(record), &parse(redacted), &mut hidden);
+    }
+    let expected = [
+        ".requestParameters.presignedUrl",
+        ".responseElements.credentials.sessionToken",
+        ".responseElements.readmeUrl",
+    ];
+    assert!(hidden.iter().eq(expected), "{hidden:#?}");
+}
+
+/// Adds the paths of the values that differ.
+fn add_differences(path: &str, before: &Value, after: &Value, paths: &mut BTreeSet<String>) {
+    match (before, after) {
+        (Value::Object(before), Value::Object(after)) => {
+            assert!(before.keys().eq(after.keys()), "{path}");
+            for (key, value) in before {
+                add_differences(&format!("{path}.{key}"), value, &after[key], paths);
+            }
+        }
+        (Value::Array(before), Value::Array(after)) => {
+            assert_eq!(before.len(), after.len(), "{path}");
+            for (before, after) in before.iter().zip(after) {
+                add_differences(&format!("{path}[]"), before, after, paths);
+            }
+        }
+        _ if before != after => {
+            paths.insert(path.to_owned());
+        }
+        _ => {}
     }
 }
 

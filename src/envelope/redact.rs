@@ -46,21 +46,22 @@ const SECRET_ENDS: &[&str] = &["credential", "credentials"];
 #[rustfmt::skip]
 const NAMING_ENDS: &[&str] = &[
     "passwordage", "algorithm", "arn", "arns", "certificate", "count", "date", "days", "description", "duration", "enabled",
-    "endpoint", "expiration", "expires", "expiresin", "expiry", "expirytime", "id", "ids", "lastchanged",
+    "endpoint", "expiration", "expires", "expression", "expiresin", "expiry", "expirytime", "id", "ids", "lastchanged",
     "lastused", "length", "method", "mode", "name", "names", "policy", "prevention", "publickey", "region", "required",
-    "size", "source", "stage", "stages", "status", "time", "ttl", "type", "types", "unit", "units", "uri", "url",
+    "size", "source", "stage", "stages", "status", "time", "ttl", "type", "types", "unit", "units", "updated", "uri", "url",
     "validity", "version", "versions",
 ];
 
 /// Whole keys that have one of [`SECRET_WORDS`] and yet hold no secret: places in a listing, marks of
-/// one request or version, counts of words, a setting of EC2.
+/// one request or version, counts of words, a setting of EC2, the outcome of a sign-in, a caller's name.
 #[rustfmt::skip]
 const NAMING_KEYS: &[&str] = &[
     "changetoken", "clientrequesttoken", "clienttoken", "continuationtoken", "creationtoken",
-    "expectedsequencetoken", "httptokens", "idempotencytoken", "inputtokens", "locktoken", "maxtokens",
-    "maxtokenstosample", "nextbackwardtoken", "nextcontinuationtoken", "nextforwardtoken", "nextpagetoken",
+    "expectedsequencetoken", "getsignintoken", "httptokens", "idempotencytoken", "inputtokens", "locktoken",
+    "maxtokens", "maxtokenstosample", "nextbackwardtoken", "nextcontinuationtoken", "nextforwardtoken", "nextpagetoken",
     "nexttoken", "nextsequencetoken", "outputtokens", "pagetoken", "paginationtoken", "previoustoken",
-    "sequencetoken", "startingtoken", "starttoken", "totaltokens", "updatetoken", "uploadsequencetoken",
+    "sequencetoken", "startingtoken", "starttoken", "subjectfromwebidentitytoken", "totaltokens", "updatetoken",
+    "uploadsequencetoken",
 ];
 
 /// Rules for parts of texts: what stands before and after a secret stays. Each has one of the words of

@@ -106,6 +106,7 @@ fn values_are_hidden_by_their_keys() {
 fn names_and_settings_stay() {
     for json in [
         "{}",
+        r#"{"GetSigninToken":"Success","PasswordUpdated":"Success","subjectFromWebIdentityToken":"system:x"}"#,
         r#"{"masterUserSecret":{"secretArn":"arn:aws:x","secretStatus":"active","kmsKeyId":"k"}}"#,
         r#"{"secretArn":"x","secretId":"x","secretName":"x","clientPasswordAuthType":"x"}"#,
         r#"{"auth":[{"authScheme":"SECRETS","secretArn":"x","iAMAuth":"DISABLED"}]}"#,
