@@ -17,8 +17,8 @@ pub(super) struct Buffer {
 #[derive(Debug, Default)]
 pub(super) struct OpenPartition {
     batches: Vec<SparseBatch>,
-    /// Batches of a few rows, which weigh more than their values do: they are merged now and then.
-    small: Vec<SparseBatch>,
+    /// Batches of a few rows, which weigh more than their values do, by how often they were merged.
+    small: Vec<Vec<SparseBatch>>,
     rows: usize,
     bytes: usize,
 }
@@ -65,7 +65,7 @@ impl Buffer {
         let open = self.partitions.remove(partition).unwrap_or_default();
         self.bytes -= open.bytes;
         let (mut batches, small) = (open.batches, open.small);
-        batches.extend(small);
+        batches.extend(small.into_iter().flatten());
         batches
     }
 }
@@ -74,23 +74,28 @@ impl OpenPartition {
     fn add(&mut self, batch: SparseBatch) -> Result<()> {
         self.rows += batch.rows();
         self.bytes += batch.bytes();
+        self.push(batch, 0)
+    }
+
+    /// Keeps a batch that was merged `level` times, and merges it with others like it if they are
+    /// enough.
+    fn push(&mut self, batch: SparseBatch, level: usize) -> Result<()> {
         if batch.rows() >= SMALL_ROWS {
             self.batches.push(batch);
             return Ok(());
         }
-        self.small.push(batch);
-        match self.small.len() < MERGED_BATCHES {
-            true => Ok(()),
-            false => self.merge_small(),
+        if self.small.len() <= level {
+            self.small.resize_with(level + 1, Vec::new);
         }
-    }
-
-    fn merge_small(&mut self) -> Result<()> {
-        let merged = SparseBatch::gather(&self.small, &arrival_order(&self.small))?;
-        let before: usize = self.small.drain(..).map(|it| it.bytes()).sum();
+        self.small[level].push(batch);
+        if self.small[level].len() < MERGED_BATCHES {
+            return Ok(());
+        }
+        let small = std::mem::take(&mut self.small[level]);
+        let merged = SparseBatch::gather(&small, &arrival_order(&small))?;
+        let before: usize = small.iter().map(SparseBatch::bytes).sum();
         self.bytes = self.bytes - before + merged.bytes();
-        self.batches.push(merged);
-        Ok(())
+        self.push(merged, level + 1)
     }
 }
 
@@ -98,5 +103,6 @@ impl OpenPartition {
 /// that of their values.
 const SMALL_ROWS: usize = 128;
 
-/// Small batches that become one. Each row is copied once more at most.
-const MERGED_BATCHES: usize = 64;
+/// Small batches that become one. So a row is copied three times more at most, until it is among
+/// `SMALL_ROWS`.
+const MERGED_BATCHES: usize = 8;

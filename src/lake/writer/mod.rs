@@ -169,6 +169,10 @@ impl LakeWriter {
     }
 
     async fn add(&mut self, batch: &RecordBatch) -> Result<()> {
+        // An error is told as soon as it is known.
+        while let Some(finished) = self.jobs.try_join_next() {
+            self.count(finished)?;
+        }
         let rows = SparseBatch::of_batch(batch)?;
         let by = &self.settings.partition_by;
         for (partition, places) in partitions(batch, by, Utc::now().timestamp_micros()) {
@@ -238,11 +242,14 @@ impl LakeWriter {
 
     /// Waits for a file, if one is being made, and counts it.
     async fn take_finished(&mut self) -> Result<()> {
-        let stopped =
-            |error: JoinError| Error::bug(format!("the task that writes a file stopped: {error}"));
-        let Some(finished) = self.jobs.join_next().await else {
-            return Ok(());
-        };
+        match self.jobs.join_next().await {
+            Some(finished) => self.count(finished),
+            None => Ok(()),
+        }
+    }
+
+    fn count(&mut self, finished: Result<Result<FinishedJob>, JoinError>) -> Result<()> {
+        let stopped = |error| Error::bug(format!("the task that writes a file stopped: {error}"));
         let FinishedJob { file, duplicates } = finished.map_err(stopped)??;
         self.written.add(file, duplicates);
         Ok(())
