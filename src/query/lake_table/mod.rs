@@ -188,17 +188,14 @@ fn meta(file: &LakeFile, key: u64) -> ObjectMeta {
 struct StoredFields;
 
 impl PhysicalExprAdapterFactory for StoredFields {
-    fn create(
-        &self,
-        table: SchemaRef,
-        file: SchemaRef,
-    ) -> Result<Arc<dyn PhysicalExprAdapter>> {
-        let fields = file.fields().iter().map(|field| {
-            match table.field_with_name(field.name()) {
+    fn create(&self, table: SchemaRef, file: SchemaRef) -> Result<Arc<dyn PhysicalExprAdapter>> {
+        let fields = file
+            .fields()
+            .iter()
+            .map(|field| match table.field_with_name(field.name()) {
                 Ok(known) if known.data_type() == field.data_type() => Arc::new(known.clone()),
                 _ => Arc::clone(field),
-            }
-        });
+            });
         let file = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
         DefaultPhysicalExprAdapterFactory.create(table, file)
     }
