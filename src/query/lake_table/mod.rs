@@ -47,7 +47,6 @@ use object_store::{ObjectMeta, ObjectStore};
 
 use crate::error::Error;
 use crate::events::columns::catalog;
-use crate::execution::Execution;
 use crate::lake::LakeFile;
 use reader::LakeFileReaders;
 
@@ -124,13 +123,9 @@ fn source(
     schema: &SchemaRef,
     scan: &LakeScan<'_>,
 ) -> Arc<dyn FileSource> {
-    let execution = scan.state.config().get_extension::<Execution>();
-    let runtime = scan.state.runtime_env();
-    let footers = runtime.cache_manager.get_file_metadata_cache();
-    let readers = LakeFileReaders::new(lake, footers, execution);
     let source = ParquetSource::new(Arc::clone(schema))
         .with_table_parquet_options(scan.state.default_table_options().parquet)
-        .with_parquet_file_reader_factory(Arc::new(readers));
+        .with_parquet_file_reader_factory(Arc::new(LakeFileReaders::new(lake, scan)));
     Arc::new(source)
 }
 

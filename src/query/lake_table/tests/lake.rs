@@ -135,6 +135,7 @@ fn parquet(batch: &RecordBatch, has_arrow_schema: bool) -> Vec<u8> {
         .set_data_page_row_count_limit(20)
         .set_write_batch_size(20)
         .set_column_bloom_filter_enabled(ColumnPath::from("eventid"), true)
+        .set_column_bloom_filter_max_ndv(ColumnPath::from("eventid"), 100)
         .build();
     let options = ArrowWriterOptions::new()
         .with_properties(properties)
