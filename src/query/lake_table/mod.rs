@@ -47,7 +47,6 @@ use object_store::{ObjectMeta, ObjectStore};
 
 use crate::error::Error;
 use crate::events::columns::catalog;
-use crate::execution::Execution;
 use crate::lake::LakeFile;
 use reader::LakeFileReaders;
 
@@ -124,13 +123,9 @@ fn source(
     schema: &SchemaRef,
     scan: &LakeScan<'_>,
 ) -> Arc<dyn FileSource> {
-    let execution = scan.state.config().get_extension::<Execution>();
-    let runtime = scan.state.runtime_env();
-    let footers = runtime.cache_manager.get_file_metadata_cache();
-    let readers = LakeFileReaders::new(lake, footers, execution);
     let source = ParquetSource::new(Arc::clone(schema))
         .with_table_parquet_options(scan.state.default_table_options().parquet)
-        .with_parquet_file_reader_factory(Arc::new(readers));
+        .with_parquet_file_reader_factory(Arc::new(LakeFileReaders::new(lake, scan)));
     Arc::new(source)
 }
 
@@ -188,17 +183,14 @@ fn meta(file: &LakeFile, key: u64) -> ObjectMeta {
 struct StoredFields;
 
 impl PhysicalExprAdapterFactory for StoredFields {
-    fn create(
-        &self,
-        table: SchemaRef,
-        file: SchemaRef,
-    ) -> Result<Arc<dyn PhysicalExprAdapter>> {
-        let fields = file.fields().iter().map(|field| {
-            match table.field_with_name(field.name()) {
+    fn create(&self, table: SchemaRef, file: SchemaRef) -> Result<Arc<dyn PhysicalExprAdapter>> {
+        let fields = file
+            .fields()
+            .iter()
+            .map(|field| match table.field_with_name(field.name()) {
                 Ok(known) if known.data_type() == field.data_type() => Arc::new(known.clone()),
                 _ => Arc::clone(field),
-            }
-        });
+            });
         let file = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
         DefaultPhysicalExprAdapterFactory.create(table, file)
     }

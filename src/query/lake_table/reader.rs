@@ -8,17 +8,16 @@ use datafusion::common::Result;
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::physical_plan::ParquetFileReaderFactory;
 use datafusion::datasource::physical_plan::parquet::CachedParquetFileReaderFactory;
-use datafusion::execution::cache::cache_manager::FileMetadataCache;
 use datafusion::parquet::arrow::arrow_reader::ArrowReaderOptions;
 use datafusion::parquet::arrow::async_reader::AsyncFileReader;
 use datafusion::parquet::errors::{ParquetError, Result as ParquetResult};
-use datafusion::parquet::file::metadata::ParquetMetaData;
+use datafusion::parquet::file::metadata::{PageIndexPolicy, ParquetMetaData};
 use datafusion::physical_plan::metrics::ExecutionPlanMetricsSet;
-use futures::future::BoxFuture;
 use futures::FutureExt;
+use futures::future::BoxFuture;
 use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
 
-use super::LakeReader;
+use super::{LakeReader, LakeScan};
 use crate::error::Error;
 use crate::execution::Execution;
 
@@ -28,19 +27,20 @@ pub(super) struct LakeFileReaders {
     lake: Arc<dyn LakeReader>,
     readers: CachedParquetFileReaderFactory,
     execution: Arc<Execution>,
+    has_conditions: bool,
 }
 
 impl LakeFileReaders {
-    /// Readers over `lake` that keep footers in a cache and end with `execution`, if there is one.
-    pub(super) fn new(
-        lake: &Arc<dyn LakeReader>,
-        footers: Arc<FileMetadataCache>,
-        execution: Option<Arc<Execution>>,
-    ) -> Self {
+    /// Readers over `lake` that keep footers in a cache and end with the execution of the query.
+    pub(super) fn new(lake: &Arc<dyn LakeReader>, scan: &LakeScan<'_>) -> Self {
+        let runtime = scan.state.runtime_env();
+        let footers = runtime.cache_manager.get_file_metadata_cache();
+        let execution = scan.state.config().get_extension::<Execution>();
         Self {
             lake: Arc::clone(lake),
             readers: CachedParquetFileReaderFactory::new(lake.store(), footers),
             execution: execution.unwrap_or_default(),
+            has_conditions: !scan.filters.is_empty(),
         }
     }
 }
@@ -63,6 +63,7 @@ impl ParquetFileReaderFactory for LakeFileReaders {
                 meta,
             },
             execution: Arc::clone(&self.execution),
+            has_conditions: self.has_conditions,
         }))
     }
 }
@@ -72,6 +73,7 @@ struct LakeFileReader {
     reader: Box<dyn AsyncFileReader + Send>,
     file: OpenFile,
     execution: Arc<Execution>,
+    has_conditions: bool,
 }
 
 /// The file that a reader reads.
@@ -99,8 +101,14 @@ impl AsyncFileReader for LakeFileReader {
         &'a mut self,
         options: Option<&'a ArrowReaderOptions>,
     ) -> BoxFuture<'a, ParquetResult<Arc<ParquetMetaData>>> {
-        let read = self.reader.get_metadata(options);
-        watched(read, &self.file, &self.execution)
+        let mut options = options.cloned().unwrap_or_default();
+        if self.has_conditions {
+            // The engine would ask for it later, past the cache and once a query.
+            options = options.with_page_index_policy(PageIndexPolicy::Optional);
+        }
+        let reader = &mut self.reader;
+        let read = async move { reader.get_metadata(Some(&options)).await };
+        watched(read.boxed(), &self.file, &self.execution)
     }
 }
 

@@ -40,7 +40,11 @@ pub(super) fn rebuilt(
 ) -> Result<Arc<dyn ExecutionPlan>> {
     let schema = scan.schema();
     let columns = catalog().columns();
-    if asked.projection.iter().all(|&it| columns[it].path != RECORD) {
+    if asked
+        .projection
+        .iter()
+        .all(|&it| columns[it].path != RECORD)
+    {
         return Ok(scan);
     }
     let column = |index: usize| -> Result<Arc<dyn PhysicalExpr>> {
