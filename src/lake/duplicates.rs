@@ -73,8 +73,7 @@ impl KnownEvents {
         partition: &[(String, String)],
         rows: &RecordBatch,
     ) -> Result<Option<BooleanArray>> {
-        let files = self.files.read().unwrap_or_else(PoisonError::into_inner);
-        let files = Arc::clone(&files);
+        let files = Arc::clone(&self.files.read().unwrap_or_else(PoisonError::into_inner));
         let same = files.iter().filter(|file| file.partition == partition);
         self.search(same.collect(), &NewRows::new(rows)?).await
     }

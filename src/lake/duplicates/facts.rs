@@ -141,10 +141,11 @@ impl FileFacts {
 
     fn put(&self, key: FactKey, fact: Fact) {
         let mut kept = self.kept();
-        kept.bytes += size(&key, &fact);
-        if let Some(before) = kept.facts.put(key.clone(), fact) {
+        if let Some(before) = kept.facts.remove(&key) {
             kept.bytes -= size(&key, &before);
         }
+        kept.bytes += size(&key, &fact);
+        kept.facts.put(key, fact);
         while kept.bytes > FACTS_BYTES {
             let Some((key, fact)) = kept.facts.pop() else {
                 break;
