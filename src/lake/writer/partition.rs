@@ -91,7 +91,7 @@ impl FolderKey<'_> {
 }
 
 /// Returns the text of a row, unless it is NULL or empty, as a folder's name cannot be.
-fn value<'a>(values: Option<&'a StringArray>, row: usize) -> Option<&'a str> {
+fn value(values: Option<&StringArray>, row: usize) -> Option<&str> {
     let values = values.filter(|it| it.is_valid(row))?;
     Some(values.value(row)).filter(|it| !it.is_empty())
 }

@@ -161,13 +161,9 @@ fn events(first: usize, times: &[Option<i64>]) -> RecordBatch {
 }
 
 fn with_column(batch: &RecordBatch, name: &str, values: ArrayRef) -> RecordBatch {
-    let schema = batch.schema();
-    let columns = schema.fields().iter().zip(batch.columns());
-    let columns = columns.map(|(field, old)| match field.name() == name {
-        true => (field.name().as_str(), Arc::clone(&values), true),
-        false => (field.name().as_str(), Arc::clone(old), true),
-    });
-    RecordBatch::try_from_iter_with_nullable(columns).unwrap()
+    let mut columns = batch.columns().to_vec();
+    columns[batch.schema().index_of(name).unwrap()] = values;
+    RecordBatch::try_new(batch.schema(), columns).unwrap()
 }
 
 fn day(number: i64) -> i64 {
@@ -458,7 +454,7 @@ async fn lists_are_named_as_parquet_names_them() {
 #[tokio::test(flavor = "multi_thread")]
 async fn many_open_days_stay_within_the_buffer() {
     let mut settings = settings("dt");
-    settings.buffer_bytes = 1 << 20;
+    settings.buffer_bytes = 1 << 21;
     let store = MemoryStore::new(usize::MAX);
     let mut writer = LakeWriter::new(store.clone(), None, settings);
     for number in 0..16 {
@@ -467,10 +463,10 @@ async fn many_open_days_stay_within_the_buffer() {
             .write(events(number as usize * 800, &times))
             .await
             .unwrap();
-        assert!(writer.buffered_bytes() <= 1 << 20);
+        assert!(writer.buffered_bytes() <= 1 << 21);
     }
     let peak = writer.peak_buffered_bytes();
-    assert!((1 << 19..=1 << 20).contains(&peak), "{peak}");
+    assert!((1 << 20..=1 << 21).contains(&peak), "{peak}");
     let written = writer.finish().await.unwrap();
     assert_eq!(written.rows, 12_800);
     assert_eq!(writer.buffered_bytes(), 0);
@@ -481,7 +477,7 @@ async fn many_open_days_stay_within_the_buffer() {
     }
     assert_eq!(ids.len(), 12_800);
     // The small pieces of a day become one file while they fit.
-    assert!(written.files.len() < 3_200, "{}", written.files.len());
+    assert!(written.files.len() < 1_600, "{}", written.files.len());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -547,7 +543,7 @@ async fn a_store_that_fails_is_told_and_nothing_counts_as_written() {
         let mut told = None;
         for number in 0..5 {
             let added = writer.write(events(number * 10, &[Some(0); 10])).await;
-            told = told.or(added.err());
+            told = told.or_else(|| added.err());
         }
         let finished = writer.finish().await.unwrap_err();
         assert_eq!(told.unwrap_or(finished).to_string(), "slow down");
@@ -600,21 +596,4 @@ fn a_slice_does_not_hold_on_to_the_batch_that_it_is_of() {
         .to_batch()
         .unwrap();
     assert_eq!(shrunk.to_batch().unwrap(), expected);
-}
-
-/// Writes files for other programs to read, to the folder that the environment names.
-#[tokio::test(flavor = "multi_thread")]
-#[ignore = "writes files"]
-async fn dump_for_others() {
-    let folder = std::env::var("DUMP").unwrap();
-    let store = MemoryStore::new(usize::MAX);
-    let mut writer = LakeWriter::new(store.clone(), None, settings("dt"));
-    for batch in sample("sample:?events=20000&days=1&seed=5") {
-        writer.write(batch).await.unwrap();
-    }
-    for file in writer.finish().await.unwrap().files {
-        let path = std::path::Path::new(&folder).join(&file.path);
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(path, store.bytes(&file.path)).unwrap();
-    }
 }
