@@ -16,6 +16,7 @@ use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
+use siphasher::sip::SipHasher13;
 
 use crate::error::{Error, Result};
 
@@ -74,9 +75,36 @@ pub struct Objects {
     /// The name up to which all objects were handed out, in byte order, that name included.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     through: Option<String>,
-    /// Further objects, with their sizes in bytes. One that has another size now is another object.
+    /// Further objects. One of another version now is another object.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    besides: BTreeMap<String, u64>,
+    besides: BTreeMap<String, Mark>,
+}
+
+/// The version of an object, in few bytes: of millions, each is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mark {
+    /// Bytes as stored.
+    size_bytes: u64,
+    /// A hash of the ETag, or of what else tells versions apart; 0 if that is not known.
+    tag: u32,
+}
+
+impl Mark {
+    /// The mark of an object of some bytes, and perhaps a tag that no other version of it has.
+    pub fn new(size_bytes: u64, tag: Option<&str>) -> Self {
+        // Marks are stored, so the keys never change.
+        let hash = |tag: &str| SipHasher13::new_with_keys(0, 0).hash(tag.as_bytes()) as u32;
+        Self {
+            size_bytes,
+            tag: tag.map_or(0, hash),
+        }
+    }
+
+    /// Returns whether both are of the same version, as far as is known.
+    fn is_same(self, other: Self) -> bool {
+        let tags = [self.tag, other.tag];
+        self.size_bytes == other.size_bytes && (tags.contains(&0) || self.tag == other.tag)
+    }
 }
 
 impl Checkpoint {
@@ -128,9 +156,9 @@ impl Checkpoint {
     }
 
     /// Returns whether an object was handed out, and not cut off in its midst.
-    pub fn has_object(&self, folder: &str, name: &str, size_bytes: u64) -> bool {
+    pub fn has_object(&self, folder: &str, name: &str, mark: Mark) -> bool {
         match self.partitions.get(folder) {
-            Some(Position::Objects(objects)) => objects.contains(name, size_bytes),
+            Some(Position::Objects(objects)) => objects.contains(name, mark),
             Some(Position::End) => true,
             _ => false,
         }
@@ -151,6 +179,61 @@ impl Checkpoint {
     /// Notes that a payload was cut off after so many of its items.
     pub fn set_unfinished(&mut self, key: impl Into<String>, items: u64) {
         self.unfinished.insert(key.into(), items);
+    }
+
+    /// Returns the part of it that `base`, an earlier checkpoint of the same sources, lacks.
+    pub fn since(&self, base: &Self) -> Self {
+        let partitions = self.partitions.iter();
+        let partitions = partitions.filter_map(|(id, position)| {
+            let new = match (position, base.partitions.get(id)) {
+                (position, Some(known)) if position == known => return None,
+                (Position::Objects(objects), Some(Position::Objects(known))) => {
+                    Position::Objects(objects.since(known))
+                }
+                (position, _) => position.clone(),
+            };
+            Some((id.clone(), new))
+        });
+        Self {
+            partitions: partitions.collect(),
+            unfinished: self.unfinished.clone(),
+        }
+    }
+
+    /// Returns whether both have a part of the same thing: an object of the same name, or a partition
+    /// that is read in order.
+    pub fn overlaps(&self, other: &Self) -> bool {
+        let shared = |id: &String, position: &Position| match (position, other.partitions.get(id)) {
+            (_, None) => false,
+            (Position::Objects(a), Some(Position::Objects(b))) => a.overlaps(b),
+            _ => true,
+        };
+        let mut unfinished = self.unfinished.keys();
+        self.partitions
+            .iter()
+            .any(|(id, position)| shared(id, position))
+            || unfinished.any(|key| other.unfinished.contains_key(key))
+    }
+
+    /// Returns `theirs` with what `self` has read since `base`, a checkpoint that both went on from.
+    /// The two must not overlap since then.
+    pub fn rebased(&self, base: &Self, theirs: &Self) -> Self {
+        let mut both = theirs.clone();
+        both.merge(self.since(base));
+        let is_finished = |key: &str| {
+            let is_in_all = [self, theirs]
+                .iter()
+                .all(|it| it.unfinished.contains_key(key));
+            base.unfinished.contains_key(key) && !is_in_all
+        };
+        both.unfinished.retain(|key, _| !is_finished(key));
+        both
+    }
+
+    /// Adds what [`Checkpoint::since`] returned.
+    pub fn add(&mut self, additions: Self) {
+        self.unfinished.clear();
+        self.merge(additions);
     }
 
     /// Adds the partitions of another source. Where both know a partition, the later position wins.
@@ -212,17 +295,21 @@ fn by_inclusion(first_in_second: bool, second_in_first: bool) -> Option<Ordering
 }
 
 impl Objects {
-    /// Adds an object. One that is known under another size is replaced.
-    pub fn insert(&mut self, name: impl Into<String>, size_bytes: u64) {
+    /// Adds an object. One that is known in another version is replaced.
+    pub fn insert(&mut self, name: impl Into<String>, mark: Mark) {
         let name = name.into();
         if !self.is_through(&name) {
-            self.besides.insert(name, size_bytes);
+            self.besides.insert(name, mark);
         }
     }
 
-    /// Returns whether an object of this name and size is among them.
-    pub fn contains(&self, name: &str, size_bytes: u64) -> bool {
-        self.is_through(name) || self.besides.get(name) == Some(&size_bytes)
+    /// Returns whether an object of this name and version is among them.
+    pub fn contains(&self, name: &str, mark: Mark) -> bool {
+        self.is_through(name)
+            || self
+                .besides
+                .get(name)
+                .is_some_and(|known| known.is_same(mark))
     }
 
     /// Forgets the names of the longest run of leading objects that are `settled`, and keeps only
@@ -244,6 +331,32 @@ impl Objects {
         self.besides.len() + usize::from(self.through.is_some())
     }
 
+    fn since(&self, base: &Self) -> Self {
+        let is_new = |name: &str, mark: Mark| {
+            !base.is_through(name) && base.besides.get(name) != Some(&mark)
+        };
+        let besides = self
+            .besides
+            .iter()
+            .map(|(name, mark)| (name.clone(), *mark));
+        Self {
+            through: self
+                .through
+                .clone()
+                .filter(|_| self.through != base.through),
+            besides: besides.filter(|(name, mark)| is_new(name, *mark)).collect(),
+        }
+    }
+
+    fn overlaps(&self, other: &Self) -> bool {
+        let has = |objects: &Self, name: &str| {
+            objects.is_through(name) || objects.besides.contains_key(name)
+        };
+        (self.through.is_some() && other.through.is_some())
+            || self.besides.keys().any(|name| has(other, name))
+            || other.besides.keys().any(|name| has(self, name))
+    }
+
     fn is_through(&self, name: &str) -> bool {
         self.through
             .as_deref()
@@ -259,7 +372,7 @@ impl Objects {
             && self
                 .besides
                 .iter()
-                .all(|(name, size_bytes)| other.contains(name, *size_bytes))
+                .all(|(name, mark)| other.contains(name, *mark))
     }
 
     fn merge(&mut self, other: Self) {
@@ -276,6 +389,10 @@ impl Objects {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn mark(size_bytes: u64) -> Mark {
+        Mark::new(size_bytes, None)
+    }
 
     #[test]
     fn sequence_numbers_are_compared_as_numbers_of_any_length() {
@@ -319,36 +436,80 @@ mod tests {
     fn folded_objects_take_the_place_of_one_name() {
         let mut objects = Objects::default();
         for day in 10..90 {
-            objects.insert(format!("2026{day}.json"), day);
+            objects.insert(format!("2026{day}.json"), mark(day));
         }
         let all = objects.clone();
         objects.fold(|name| name < "202660");
         assert_eq!(objects.names(), 31);
-        assert!(objects.contains("202630.json", 30));
+        assert!(objects.contains("202630.json", mark(30)));
         assert!(
-            !objects.contains("202670.json", 71),
+            !objects.contains("202670.json", mark(71)),
             "it has another size now"
         );
-        assert!(!objects.contains("202690.json", 90));
+        assert!(!objects.contains("202690.json", mark(90)));
         assert_eq!(
             Position::Objects(all).partial_cmp(&Position::Objects(objects.clone())),
             Some(Ordering::Less)
         );
-        objects.insert("202611.json", 0);
+        objects.insert("202611.json", mark(0));
         assert_eq!(objects.names(), 31, "what is folded stays so");
+    }
+
+    #[test]
+    fn what_is_new_is_told_added_and_rebased() {
+        let mut base = Checkpoint::default();
+        base.objects_mut("f/").unwrap().insert("a", mark(1));
+        base.set_unfinished("f/a", 3);
+        let (mut mine, mut theirs) = (base.clone(), base.clone());
+        mine.objects_mut("f/").unwrap().insert("b", mark(1));
+        mine.remove_unfinished("f/a");
+        mine.set_unfinished("f/b", 2);
+        theirs.objects_mut("f/").unwrap().insert("c", mark(1));
+        theirs.advance("s", Position::Sequence("7".into())).unwrap();
+        assert!(!mine.since(&base).overlaps(&theirs.since(&base)));
+        let mut again = base.clone();
+        again.add(mine.since(&base));
+        assert_eq!(again, mine);
+        let both = mine.rebased(&base, &theirs);
+        let has = |name| both.has_object("f/", name, mark(1));
+        assert!(has("a") && has("b") && has("c") && both.position("s").is_some());
+        assert_eq!(
+            (both.unfinished("f/a"), both.unfinished("f/b")),
+            (None, Some(2))
+        );
+        mine.objects_mut("f/").unwrap().insert("c", mark(2));
+        assert!(mine.since(&base).overlaps(&theirs.since(&base)));
+        theirs.objects_mut("f/").unwrap().fold(|_| true);
+        mine = base.clone();
+        mine.objects_mut("f/").unwrap().insert("bb", mark(1));
+        assert!(
+            mine.since(&base).overlaps(&theirs.since(&base)),
+            "b is before c"
+        );
+        assert!(!mine.since(&base).overlaps(&Checkpoint::default()));
+    }
+
+    #[test]
+    fn an_object_of_another_tag_is_another_one() {
+        let mut objects = Objects::default();
+        objects.insert("a", Mark::new(1, Some("etag")));
+        assert!(objects.contains("a", Mark::new(1, Some("etag"))));
+        assert!(objects.contains("a", Mark::new(1, None)), "it is not known");
+        assert!(!objects.contains("a", Mark::new(1, Some("other"))));
+        assert!(!objects.contains("a", Mark::new(2, Some("etag"))));
     }
 
     #[test]
     fn merging_keeps_what_either_side_has_read() {
         let mut one = Checkpoint::default();
-        one.objects_mut("f/").unwrap().insert("a", 1);
+        one.objects_mut("f/").unwrap().insert("a", mark(1));
         one.advance("s", Position::Sequence("7".into())).unwrap();
         let mut two = Checkpoint::default();
-        two.objects_mut("f/").unwrap().insert("b", 1);
+        two.objects_mut("f/").unwrap().insert("b", mark(1));
         two.advance("s", Position::Sequence("6".into())).unwrap();
         two.set_unfinished("f/b", 3);
         one.merge(two);
-        assert!(one.has_object("f/", "a", 1) && one.has_object("f/", "b", 1));
+        assert!(one.has_object("f/", "a", mark(1)) && one.has_object("f/", "b", mark(1)));
         assert_eq!(one.position("s"), Some(&Position::Sequence("7".into())));
         assert_eq!(one.unfinished("f/b"), Some(3));
     }

@@ -11,6 +11,8 @@
 //!   |  RecordBatch
 //! pipeline   drives the three above         threads, back-pressure, epochs, stopping
 //!   |  batches, then a Barrier with a Checkpoint
+//!   +-- lake     a Delta table of Parquet   files, commits, duplicates, checkpoints
+//!   |     |  data files
 //!   +-- query    DataFusion over batches    tables, functions, names as people write them
 //!   |     |  rows
 //!   +-- cli      commands, formats, messages
@@ -38,6 +40,8 @@
 //! | How does a row become its record again? | [`events::rebuild`](events::rebuild()) |
 //! | What does WHERE save? | `query/pushdown.rs` |
 //! | Why is a second question about the same columns answered at once? | `query/cache.rs` |
+//! | Why is each event in a lake once? | `lake/ingest.rs`, `lake/duplicates.rs`, `tests/lake.rs` |
+//! | What is in the folder of a lake? | [`lake`] |
 //! | Which files of a lake does a query read? | `query/lake_table/` |
 //! | How does `userIdentity.userName` find its column? | [`query::names`] |
 //! | Which clauses of SQL are refused? | `query/clauses/` |

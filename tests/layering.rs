@@ -77,6 +77,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
+            // For people: how far the sources of a lake were read.
+            "checkpoint",
             "envelope",
             "error",
             "events",

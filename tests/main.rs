@@ -10,6 +10,7 @@ mod envelopes;
 mod feed;
 mod formats;
 mod fuzz;
+mod lake;
 mod large;
 mod layering;
 mod made;

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use arrow::array::{AsArray, RecordBatch};
 use async_trait::async_trait;
-use auroratrail::checkpoint::{Checkpoint, Position};
+use auroratrail::checkpoint::{Checkpoint, Mark, Position};
 use auroratrail::error::Result;
 use auroratrail::events::columns::catalog;
 use auroratrail::execution::Execution;
@@ -252,10 +252,10 @@ impl Source for Failing {
             self.next += 1;
             let unfinished = self.checkpoint.remove_unfinished(&name);
             let folder = self.checkpoint.objects_mut("failing://")?;
-            if folder.contains(&name, 0) && unfinished.is_none() {
+            if folder.contains(&name, Mark::new(0, None)) && unfinished.is_none() {
                 continue;
             }
-            folder.insert(&*name, 0);
+            folder.insert(&*name, Mark::new(0, None));
             let bytes = Arc::clone(&self.streams[self.next - 1]);
             let failure = self.failures.fetch_add(1, Relaxed);
             let good = match failure % 3 {

@@ -4,6 +4,9 @@
 //! 130 interrupted.
 
 mod identity;
+mod ingest;
+mod lake;
+mod lakes;
 pub mod output;
 mod overwrite;
 mod pager;
@@ -31,6 +34,7 @@ use crate::reject::RejectWriter;
 use crate::sample::Sample;
 use crate::source::aws::AwsSettings;
 use crate::source::{Location, Sources};
+use lakes::Lakes;
 use output::{Format, Target, TemporaryFiles};
 
 /// Ask SQL of the CloudTrail events of Amazon Aurora
@@ -49,6 +53,8 @@ enum Command {
     Query(QueryArguments),
     Repl(ReplArguments),
     Scan(ScanArguments),
+    Ingest(ingest::IngestArguments),
+    Lake(lake::LakeArguments),
     Sample(SampleArguments),
 }
 
@@ -66,6 +72,8 @@ impl Command {
             }
             Self::Repl(_) => {}
             Self::Scan(scan) => words::clean_paths(&mut scan.input.rejects),
+            Self::Ingest(ingest) => words::clean_paths(&mut ingest.input.rejects),
+            Self::Lake(_) => {}
             Self::Sample(sample) => words::clean_paths([&mut sample.folder]),
         }
     }
@@ -282,6 +290,8 @@ pub fn run(mut arguments: Arguments) -> Result<ExitCode> {
         Command::Query(query) => query.input.threads,
         Command::Repl(repl) => repl.threads,
         Command::Scan(scan) => scan.input.threads,
+        Command::Ingest(ingest) => ingest.input.threads,
+        Command::Lake(_) => None,
         Command::Sample(_) => Some(1),
     };
     let threads = threads.map_or_else(
@@ -305,6 +315,8 @@ pub fn run(mut arguments: Arguments) -> Result<ExitCode> {
             Command::Repl(_) => unreachable!("returned above"),
             Command::Query(query) => Box::pin(query::run(query, threads, &interruption)).await,
             Command::Scan(scan) => scan::run(scan, threads, &interruption).await,
+            Command::Ingest(ingest) => Box::pin(ingest::run(ingest, threads, &interruption)).await,
+            Command::Lake(lake) => Box::pin(lake::run(lake)).await,
             Command::Sample(sample) => sample::run(&sample),
         }
     });
@@ -395,6 +407,8 @@ impl Signals {
 struct Opened {
     sources: Sources,
     locations: Vec<Location>,
+    /// The lakes among the locations, once they are looked for.
+    lakes: Lakes,
     /// Whether no source was given.
     by_default: bool,
 }
@@ -421,8 +435,22 @@ impl Opened {
         Ok(Self {
             sources,
             locations,
+            lakes: Lakes::default(),
             by_default,
         })
+    }
+
+    /// Finds the lakes among the locations.
+    async fn find_lakes(&mut self) -> Result<()> {
+        self.lakes.find(&self.sources, &self.locations).await
+    }
+
+    /// Checks that there is anything to read at all.
+    async fn check(&self) -> Result<()> {
+        match self.lakes.others(&self.locations).as_slice() {
+            [] => Ok(()),
+            others => self.sources.check(others).await,
+        }
     }
 }
 
@@ -433,7 +461,7 @@ impl InputArguments {
         opened: &Opened,
         temporary: &TemporaryFiles,
     ) -> Result<Option<RejectFile>> {
-        opened.sources.check(&opened.locations).await?;
+        opened.check().await?;
         if opened.by_default {
             let events = Sample::parse("")?.events();
             // What is piped in is easily thought to be read.

@@ -13,7 +13,6 @@ use super::sql::{Sql, is_standard_input};
 use super::{Interruption, NOTHING_READ, Opened, QueryArguments, report, words};
 use crate::error::{Error, Result};
 use crate::execution::Execution;
-use crate::query::table::Input;
 use crate::query::{Plan, Session, SessionOptions};
 use crate::reject::RejectWriter;
 use crate::source::Location;
@@ -24,18 +23,17 @@ pub(super) async fn run(
     interruption: &Interruption,
 ) -> Result<ExitCode> {
     let options = output_options(&arguments)?;
-    let (sql, opened) = understand(&arguments)?;
+    let (sql, mut opened) = understand(&arguments)?;
     let session = Session::new(SessionOptions {
         threads,
         memory_bytes: (arguments.memory as usize).saturating_mul(1 << 20),
         cache_bytes: 0,
     })?;
-    session.add_events(Input {
-        sources: opened.sources.clone(),
-        locations: opened.locations.clone(),
-        lakes: Vec::new(),
-        dedup: arguments.dedup,
-    })?;
+    opened.find_lakes().await?;
+    let Opened {
+        sources, locations, ..
+    } = &opened;
+    session.add_events(opened.lakes.input(sources, locations, arguments.dedup))?;
     let plans = session.plan_all(&sql.text).await;
     let plans = plans.map_err(|error| sql.explain(error))?;
     for note in sql.note.iter().chain(plans.iter().flat_map(Plan::notes)) {

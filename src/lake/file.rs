@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Map, Value};
 
 use crate::events::time;
@@ -105,7 +106,11 @@ impl StatsValue {
     fn to_json(&self) -> Value {
         match self {
             Self::Text(text) => text.as_str().into(),
-            Self::Micros(micros) => time::canonical(*micros).into(),
+            Self::Micros(micros) => {
+                // All digits: a time that is cut off would no longer be the largest.
+                let time = DateTime::<Utc>::from_timestamp_micros(*micros).unwrap_or_default();
+                time.to_rfc3339_opts(SecondsFormat::AutoSi, true).into()
+            }
         }
     }
 

@@ -128,7 +128,10 @@ pub fn days(batch: &RecordBatch, arrival: i64) -> Vec<Day> {
             .filter(|it| it.is_valid(row))
             .map(|it| it.value(row));
         let key = origin.and_then(TrailKey::of_object);
-        let told = key.and_then(|key| key.delivered_micros.or(key.folder_micros.map(|it| it.0)));
+        let told = key.and_then(|key| {
+            key.delivered_micros
+                .or_else(|| key.folder_micros.map(|it| it.0))
+        });
         Day {
             number: day_number(told.unwrap_or(arrival)),
             is_known: false,

@@ -17,15 +17,84 @@
 
 pub mod duplicates;
 mod file;
+pub mod ingest;
 pub mod layout;
-mod writer;
+pub mod ledger;
+pub mod log;
+pub mod storage;
+pub mod verify;
+pub mod writer;
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
+use crate::error::Result;
 use crate::events::columns::catalog;
+use crate::source::{Folder, Sources};
+use ledger::Ledger;
+use log::{AsOf, Log, Version};
+use storage::Storage;
 
 pub use file::{ColumnStats, FileStats, LakeFile, STATS_COLUMNS, StatsValue};
-pub use writer::{FileStore, LakeWriter, RowCheck, WriterSettings, Written};
+
+/// A lake, or the place where one may be.
+#[derive(Clone, Debug)]
+pub struct Lake {
+    name: Arc<str>,
+    storage: Arc<dyn Storage>,
+    log: Log,
+}
+
+impl Lake {
+    /// Opens the place that `text` names: a path, or `s3://bucket/prefix`. Nothing is read or made yet.
+    ///
+    /// # Errors
+    /// As of [`Sources::folder`].
+    pub async fn open(sources: &Sources, text: &str) -> Result<Self> {
+        let folder = sources.folder(text).await?;
+        Ok(Self::in_folder(folder, text))
+    }
+
+    /// Opens the lake in a folder, which messages call `name`.
+    pub fn in_folder(folder: Folder, name: &str) -> Self {
+        let storage = storage::open(folder, name);
+        Self {
+            log: Log::new(Arc::clone(&storage), name),
+            storage,
+            name: name.into(),
+        }
+    }
+
+    /// The name, as it was given.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The files.
+    pub fn storage(&self) -> &Arc<dyn Storage> {
+        &self.storage
+    }
+
+    /// The log.
+    pub fn log(&self) -> &Log {
+        &self.log
+    }
+
+    /// Reads a version; `None` if there is no lake.
+    ///
+    /// # Errors
+    /// As of [`Log::version`].
+    pub async fn version(&self, at: AsOf) -> Result<Option<Version>> {
+        self.log.version(at).await
+    }
+
+    /// Reads how far each source was read in a version.
+    ///
+    /// # Errors
+    /// As of [`Ledger::load`].
+    pub async fn ledger(&self, version: &Version) -> Result<Ledger> {
+        Ledger::load(&*self.storage, version.checkpoint).await
+    }
+}
 
 /// Returns the columns of the catalog that are stored, by index: all but `record`, which is rebuilt.
 pub fn stored_columns() -> &'static [usize] {

@@ -1,8 +1,11 @@
 //! SQL over batches: sessions, their tables and functions, and names as people write them.
 
+mod as_of;
 mod cache;
 mod catalog;
 mod clauses;
+mod condition;
+mod corrections;
 pub mod functions;
 mod identify;
 pub mod lake_table;
@@ -15,6 +18,7 @@ pub mod table;
 mod times;
 mod views;
 
+use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use datafusion::catalog::TableProvider;
@@ -38,7 +42,9 @@ use table::{EventsTable, Input};
 
 pub use cache::CacheUsage;
 pub use catalog::{TableEntry, TableKind};
+pub use condition::Condition;
 pub use functions::FunctionEntry;
+pub use lake_table::{LakeReader, OpenLake};
 pub use messages::translate_error;
 pub use plan::{Plan, QueryResult};
 pub use views::Step;
@@ -65,6 +71,8 @@ pub struct Session {
     context: SessionContext,
     names: RwLock<Names>,
     tables: RwLock<Vec<TableEntry>>,
+    /// The inputs of tables, by name.
+    inputs: RwLock<HashMap<String, Input>>,
     cache: Option<Arc<ColumnCache>>,
 }
 
@@ -108,6 +116,7 @@ impl Session {
             context,
             names: RwLock::new(Names::new()),
             tables: RwLock::default(),
+            inputs: RwLock::default(),
             cache: (options.cache_bytes > 0)
                 .then(|| Arc::new(ColumnCache::new(options.cache_bytes))),
         })
@@ -118,13 +127,20 @@ impl Session {
     /// # Errors
     /// As of [`Session::add_table`].
     pub fn add_events(&self, input: Input) -> Result<()> {
+        write(&self.inputs).insert("events".to_owned(), input.clone());
         let events = Arc::new(self.events_table(input));
         let view = aurora_view(Arc::clone(&events)).map_err(translate_error)?;
+        let current = corrections::current_view(Arc::clone(&events)).map_err(translate_error)?;
         self.register("events", EVERY_RECORD, events)?;
         self.register(
             "aurora_events",
             "those of RDS, the Data API and DSQL, without Neptune and DocumentDB",
             Arc::new(view),
+        )?;
+        self.register(
+            "events_current",
+            "the latest state of each: without those that a later record corrects",
+            Arc::new(current),
         )
     }
 
@@ -134,6 +150,7 @@ impl Session {
     /// # Errors
     /// A query error if the name is reserved.
     pub fn add_table(&self, name: &str, input: Input) -> Result<()> {
+        write(&self.inputs).insert(name.to_lowercase(), input.clone());
         let table = Arc::new(self.events_table(input));
         self.register(&name.to_lowercase(), EVERY_RECORD, table)
     }
@@ -157,6 +174,13 @@ impl Session {
             kind: TableKind::Events,
             schema: Arc::clone(columns::catalog().schema()),
         });
+        Ok(())
+    }
+
+    /// Adds a table that no list shows.
+    fn register_hidden(&self, name: &str, table: Arc<dyn TableProvider>) -> Result<()> {
+        self.replace(name, table)?;
+        write(&self.names).add_table(name, columns::catalog().schema());
         Ok(())
     }
 
@@ -215,7 +239,7 @@ impl Session {
     /// statement is expected.
     pub async fn plan_all(&self, sql: &str) -> Result<Vec<Plan<'_>>> {
         let mut plans = Vec::new();
-        let statements = parse(sql)?;
+        let statements = parse(&self.with_versions(sql)?)?;
         if !statements.iter().all(is_query) {
             return Err(only_queries());
         }

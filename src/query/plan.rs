@@ -79,6 +79,21 @@ impl<'a> Plan<'a> {
         self
     }
 
+    /// Returns the plan with its types and rewrites settled, as it would be optimized.
+    ///
+    /// # Errors
+    /// Query errors, of types that do not fit.
+    pub(super) fn analyzed(self) -> Result<LogicalPlan> {
+        let Work::Query(plan) = self.work else {
+            return Err(Error::query("expected a query"));
+        };
+        let state = self.session.context.state();
+        let analyzer = state.analyzer();
+        analyzer
+            .execute_and_check(*plan, state.config_options(), |_, _| {})
+            .map_err(|error| self.session.explain(error))
+    }
+
     /// Remarks for the one who asked.
     pub fn notes(&self) -> &[String] {
         self.column_names.notes()

@@ -33,7 +33,7 @@ impl Session {
     /// # Errors
     /// Query errors, as of [`Session::query`].
     pub async fn step(&self, sql: &str) -> Result<Step<'_>> {
-        let mut statements = parse(sql)?;
+        let mut statements = parse(&self.with_versions(sql)?)?;
         let (Some(statement), true) = (statements.pop(), statements.is_empty()) else {
             let found = statements.len() + 1;
             return Err(Error::query(format!(

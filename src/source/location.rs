@@ -137,6 +137,11 @@ impl Local {
 }
 
 impl S3 {
+    /// Returns whether it has no wildcards.
+    pub fn is_literal(&self) -> bool {
+        self.patterns.iter().all(|pattern| pattern.is_literal())
+    }
+
     fn parse(text: &str, rest: &str) -> Result<Self> {
         let (bucket, key) = rest.split_once('/').unwrap_or((rest, ""));
         let is_name = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_');

@@ -13,6 +13,7 @@
 
 pub mod aws;
 mod combined;
+mod folder;
 mod location;
 mod objects;
 mod read;
@@ -37,6 +38,7 @@ use combined::Combined;
 use objects::Buckets;
 
 pub use crate::payload::{Known, ObjectVersion};
+pub use folder::{Access, Folder, bucket_error};
 pub use location::{Local, Location, S3};
 pub use objects::{KeyFilter, TrailKey};
 pub use retry::Retrying;

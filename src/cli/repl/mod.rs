@@ -42,7 +42,8 @@ use shell::Shell;
 
 /// Runs the prompt, or the script on standard input, to its end.
 pub(super) async fn run(arguments: ReplArguments, threads: usize) -> Result<ExitCode> {
-    let opened = Opened::parse(&arguments.sources)?;
+    let mut opened = Opened::parse(&arguments.sources)?;
+    opened.find_lakes().await?;
     if opened.locations.iter().any(Location::is_stdin) {
         return Err(Error::config(
             "standard input cannot be both the statements and a source; save the events to a file first",

@@ -2,6 +2,7 @@
 
 use super::commands::with_home;
 use super::shell::Shell;
+use crate::cli::lakes::Lakes;
 use crate::cli::{Opened, report, words};
 use crate::error::{Error, Result};
 use crate::query::table::Input;
@@ -10,6 +11,7 @@ use crate::source::{Location, Sources};
 /// The places that the tables of events are read from.
 pub(super) struct Inputs {
     sources: Sources,
+    lakes: Lakes,
     dedup: bool,
     /// Whether `events` is the made-up ones, because no source was given.
     pub(super) by_default: bool,
@@ -25,6 +27,7 @@ impl Inputs {
     pub(super) fn new(opened: Opened, dedup: bool) -> Self {
         Self {
             sources: opened.sources,
+            lakes: opened.lakes,
             dedup,
             by_default: opened.by_default,
             tables: vec![(EVENTS.to_owned(), opened.locations)],
@@ -36,6 +39,7 @@ impl Inputs {
         Opened {
             sources: self.sources.clone(),
             locations: self.tables.iter().flat_map(|(_, it)| it.clone()).collect(),
+            lakes: self.lakes.clone(),
             by_default: self.by_default,
         }
     }
@@ -43,12 +47,7 @@ impl Inputs {
     /// Returns the input of a table.
     pub(super) fn input(&self, table: &str) -> Option<Input> {
         let (_, locations) = self.tables.iter().find(|(name, _)| name == table)?;
-        Some(Input {
-            sources: self.sources.clone(),
-            locations: locations.clone(),
-            lakes: Vec::new(),
-            dedup: self.dedup,
-        })
+        Some(self.lakes.input(&self.sources, locations, self.dedup))
     }
 
     /// Returns an input of one place that a row came from.
@@ -126,7 +125,12 @@ impl Shell {
                 "standard input is where the statements come from; save the events to a file first",
             ));
         }
-        self.inputs.sources.check(&locations).await?;
+        let Inputs { sources, lakes, .. } = &mut self.inputs;
+        lakes.find(sources, &locations).await?;
+        match lakes.others(&locations).as_slice() {
+            [] => {}
+            others => sources.check(others).await?,
+        }
         let added = locations.len();
         let inputs = &mut self.inputs;
         match inputs.tables.iter_mut().find(|(name, _)| name == table) {

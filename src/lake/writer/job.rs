@@ -1,12 +1,11 @@
 //! The work of a file: its rows are sorted, checked, encoded and published.
 
-use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
 
 use arrow::array::{BooleanArray, RecordBatch};
 use arrow::compute::filter_record_batch;
 use bytes::Bytes;
-use chrono::Utc;
+use uuid::Uuid;
 
 use super::encode::encode;
 use super::sparse::{SparseBatch, time_order};
@@ -32,12 +31,15 @@ pub(super) struct FinishedJob {
     pub(super) file: Option<LakeFile>,
     /// Rows that the check left out.
     pub(super) duplicates: u64,
+    /// The names of the file's columns.
+    pub(super) columns: Vec<String>,
 }
 
 /// A file in memory.
 struct EncodedFile {
     bytes: Bytes,
     stats: FileStats,
+    columns: Vec<String>,
 }
 
 impl FileJob {
@@ -54,11 +56,17 @@ impl FileJob {
         };
         let before = rows.num_rows();
         let encoded = in_thread(move || encode_kept(rows, keep.as_ref())).await?;
-        let Some(EncodedFile { bytes, stats }) = encoded else {
+        let Some(EncodedFile {
+            bytes,
+            stats,
+            columns,
+        }) = encoded
+        else {
             let duplicates = before as u64;
             return Ok(FinishedJob {
                 file: None,
                 duplicates,
+                columns: Vec::new(),
             });
         };
         let duplicates = before as u64 - stats.rows;
@@ -70,7 +78,11 @@ impl FileJob {
         };
         self.store.publish(&file.path, bytes).await?;
         let file = Some(file);
-        Ok(FinishedJob { file, duplicates })
+        Ok(FinishedJob {
+            file,
+            duplicates,
+            columns,
+        })
     }
 }
 
@@ -87,9 +99,12 @@ fn encode_kept(rows: RecordBatch, keep: Option<&BooleanArray>) -> Result<Option<
     if rows.num_rows() == 0 {
         return Ok(None);
     }
+    let schema = rows.schema();
+    let names = schema.fields().iter();
     Ok(Some(EncodedFile {
         bytes: encode(&rows)?.into(),
         stats: file_stats(&rows),
+        columns: names.map(|field| field.name().clone()).collect(),
     }))
 }
 
@@ -103,25 +118,7 @@ fn kept(rows: &RecordBatch, keep: &BooleanArray) -> Result<RecordBatch> {
 /// Returns a path in a partition's folder that no other file has.
 fn new_path(partition: &Partition) -> String {
     let folder = layout::folder(partition);
-    format!("{folder}/part-{}.zstd.parquet", new_uuid())
-}
-
-/// Returns a UUID of version 7: the time, then random bits.
-fn new_uuid() -> String {
-    let millis = Utc::now().timestamp_millis() as u128;
-    // The hashers' keys are the operating system's random bits, and no two hashers have the same.
-    let random = || u128::from(RandomState::new().build_hasher().finish());
-    let high = (millis & 0xffff_ffff_ffff) << 80 | 7 << 76 | (random() & 0xfff) << 64;
-    let id = high | 0b10 << 62 | (random() >> 2);
-    let hex = format!("{id:032x}");
-    let parts = [
-        &hex[..8],
-        &hex[8..12],
-        &hex[12..16],
-        &hex[16..20],
-        &hex[20..],
-    ];
-    parts.join("-")
+    format!("{folder}/part-{}.zstd.parquet", Uuid::new_v4())
 }
 
 /// Runs work of the processor where it keeps no other task waiting.

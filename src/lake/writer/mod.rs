@@ -26,6 +26,7 @@ mod stats;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arrow::array::{BooleanArray, RecordBatch, UInt32Array};
@@ -87,6 +88,8 @@ pub struct Written {
     pub duplicates: u64,
     /// Rows of the files whose event has no time.
     pub without_time: u64,
+    /// The names of all columns that occur in a file.
+    pub columns: BTreeSet<String>,
 }
 
 /// Writes batches of events to files, each with the rows of one partition, sorted by time.
@@ -250,8 +253,7 @@ impl LakeWriter {
 
     fn count(&mut self, finished: Result<Result<FinishedJob>, JoinError>) -> Result<()> {
         let stopped = |error| Error::bug(format!("the task that writes a file stopped: {error}"));
-        let FinishedJob { file, duplicates } = finished.map_err(stopped)??;
-        self.written.add(file, duplicates);
+        self.written.add(finished.map_err(stopped)??);
         Ok(())
     }
 
@@ -275,9 +277,10 @@ impl LakeWriter {
 }
 
 impl Written {
-    fn add(&mut self, file: Option<LakeFile>, duplicates: u64) {
-        self.duplicates += duplicates;
-        if let Some(file) = file {
+    fn add(&mut self, finished: FinishedJob) {
+        self.duplicates += finished.duplicates;
+        self.columns.extend(finished.columns);
+        if let Some(file) = finished.file {
             let times = file.stats.columns.get("eventtime");
             self.without_time += times.map_or(0, |it| it.nulls);
             self.rows += file.stats.rows;

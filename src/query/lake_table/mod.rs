@@ -16,6 +16,7 @@
 //! their facts and stops where no better row can come.
 
 mod facts;
+mod open;
 mod reader;
 mod record;
 #[cfg(test)]
@@ -48,7 +49,10 @@ use object_store::{ObjectMeta, ObjectStore};
 use crate::error::Error;
 use crate::events::columns::catalog;
 use crate::lake::LakeFile;
+use crate::lake::log::AsOf;
 use reader::LakeFileReaders;
+
+pub use open::OpenLake;
 
 /// A lake that can be read: gives its data files, as one version of it.
 #[async_trait]
@@ -64,6 +68,11 @@ pub trait LakeReader: Send + Sync + std::fmt::Debug {
     /// # Errors
     /// If the log cannot be read.
     async fn files(&self) -> crate::error::Result<Arc<[LakeFile]>>;
+
+    /// Returns a reader of a version; `None` if there is but one.
+    fn at(&self, _at: AsOf) -> Option<Arc<dyn LakeReader>> {
+        None
+    }
 }
 
 /// The part of a lake that a query asks for.

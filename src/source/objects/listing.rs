@@ -15,6 +15,7 @@ use url::Url;
 use super::key::{KeyFilter, TrailKey};
 use super::local;
 use super::s3::{self, Buckets};
+use crate::checkpoint::Mark;
 use crate::error::Error;
 use crate::payload::{Known, ObjectVersion};
 use crate::source::Location;
@@ -89,6 +90,12 @@ impl VisitedPaths {
 }
 
 impl Object {
+    /// Its version, as a checkpoint keeps it.
+    pub(super) fn mark(&self) -> Mark {
+        let version = self.version.as_ref();
+        Mark::new(self.size_bytes, version.map(|version| &*version.tag))
+    }
+
     /// The folder, as a partition, and the name in it, the same in every process; `None` for what is
     /// neither a file nor an object.
     pub(super) fn identity(&self) -> Option<(String, String)> {

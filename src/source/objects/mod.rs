@@ -40,7 +40,7 @@ use crate::reject::Reject;
 pub use self::key::{KeyFilter, TrailKey};
 pub(super) use self::listing::VisitedPaths;
 pub(super) use self::pattern::{Pattern, is_escaped, is_glob};
-pub(super) use self::s3::Buckets;
+pub(super) use self::s3::{Buckets, Operation, translate};
 
 /// Opens files and objects.
 ///
@@ -232,7 +232,7 @@ impl Tracker {
         let resume = Some(Resume { key, skip_items });
         self.checkpoint
             .objects_mut(&folder)?
-            .insert(name, object.size_bytes);
+            .insert(name, object.mark());
         if let Some(delivered) = object.key.as_ref().and_then(|key| key.delivered_micros) {
             self.newest_micros = self.newest_micros.max(delivered);
             if object.is_folder_whole && self.may_fold && self.foldable.insert(folder) {
@@ -356,7 +356,7 @@ fn is_left_out(object: &Object, context: &OpenContext) -> bool {
         return false;
     };
     let is_done = object.identity().is_some_and(|(folder, name)| {
-        from.has_object(&folder, &name, object.size_bytes)
+        from.has_object(&folder, &name, object.mark())
             && from.unfinished(&format!("{folder}{name}")).is_none()
     });
     if is_done {

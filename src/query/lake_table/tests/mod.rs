@@ -165,8 +165,9 @@ async fn records_are_rebuilt_with_and_without_other_columns() {
         let (ours, theirs) = (rows(&lake, &sql).await, rows(&sample, &sql).await);
         let (ours, theirs) = (ours.unwrap(), theirs.unwrap());
         assert_eq!((ours.len(), theirs.len()), (1200, 1200));
-        let json =
-            |cell: &String| serde_json::from_str::<Value>(cell).unwrap_or(Value::from(&**cell));
+        let json = |cell: &String| {
+            serde_json::from_str::<Value>(cell).unwrap_or_else(|_| Value::from(&**cell))
+        };
         for (ours, theirs) in ours.iter().zip(&theirs) {
             let (ours, theirs) = (ours.iter().map(json), theirs.iter().map(json));
             assert!(ours.eq(theirs));

@@ -12,6 +12,8 @@ pub(in crate::source) enum Operation {
     List,
     /// Reading an object.
     Get,
+    /// Writing or deleting an object.
+    Put,
 }
 
 /// Translates an error about `url` into ours: words for people, and whether a retry can help.
@@ -143,15 +145,19 @@ fn by_transport(said: &str, bucket: &str) -> String {
 fn denied(said: &str, operation: Operation, bucket: &str) -> String {
     let (action, resource) = match operation {
         _ if said.contains("kms:Decrypt") => ("kms:Decrypt", "the trail's key".to_owned()),
+        _ if said.contains("kms:GenerateDataKey") => {
+            ("kms:GenerateDataKey", "the bucket's key".to_owned())
+        }
         Operation::List => ("s3:ListBucket", format!("arn:aws:s3:::{bucket}")),
         Operation::Get => ("s3:GetObject", format!("arn:aws:s3:::{bucket}/*")),
+        Operation::Put => ("s3:PutObject", format!("arn:aws:s3:::{bucket}/*")),
     };
     format!("access denied; these credentials need {action} on {resource}")
 }
 
 fn missing(operation: Operation, bucket: &str) -> String {
     match operation {
-        Operation::List => format!("there is no bucket `{bucket}`"),
+        Operation::List | Operation::Put => format!("there is no bucket `{bucket}`"),
         Operation::Get => "the object is gone: deleted since it was listed".to_owned(),
     }
 }

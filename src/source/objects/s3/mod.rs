@@ -19,7 +19,7 @@ use crate::source::aws::{
     Aws, CONNECT_TIMEOUT, FIRST_PAUSE, LONGEST_PAUSE, REQUEST_ATTEMPTS, REQUEST_TIMEOUT,
 };
 
-pub(super) use self::errors::{Operation, translate};
+pub(in crate::source) use self::errors::{Operation, translate};
 pub(super) use self::list::list;
 pub(super) use self::ranges::{Ranged, Ranges};
 
@@ -47,7 +47,7 @@ impl Buckets {
     ///
     /// # Errors
     /// As of [`translate`].
-    pub(super) async fn open(&self, bucket: &Arc<str>) -> Result<Arc<dyn ObjectStore>> {
+    pub(in crate::source) async fn open(&self, bucket: &Arc<str>) -> Result<Arc<dyn ObjectStore>> {
         let mut open = self.open.lock().await;
         if let Some(store) = open.get(bucket) {
             return Ok(Arc::clone(store));

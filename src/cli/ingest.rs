@@ -1,0 +1,213 @@
+//! `auroratrail ingest`: events into a lake.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, Instant};
+
+use clap::Args;
+
+use super::overwrite::{NamedFiles, Output};
+use super::progress::{KEEP_REJECTS, Progress};
+use super::report::{bytes, count, elapsed, summary};
+use super::{InputArguments, Interruption, NOTHING_READ, parse_size};
+use crate::error::{Error, Result};
+use crate::execution::Execution;
+use crate::lake::Lake;
+use crate::lake::ingest::{Ingest, IngestSettings, IngestSummary, RowCondition};
+use crate::lake::layout::PartitionBy;
+use crate::lake::writer::WriterSettings;
+use crate::pipeline::Epochs;
+use crate::query::Condition;
+
+/// Keep events in a lake: a folder of Parquet files that this tool, Athena, Spark and DuckDB read
+///
+/// Run it again and only what is new is read; a run that was stopped or killed goes on where its last
+/// commit was. The same event is kept once, whatever brought it. The lake is a Delta Lake table.
+#[derive(Debug, Args)]
+#[command(after_long_help = EXAMPLES)]
+pub(super) struct IngestArguments {
+    /// Where to read, as in query
+    #[arg(value_name = "SOURCE", required = true)]
+    sources: Vec<String>,
+
+    /// The lake: a folder or s3://bucket/prefix; it is made if it is not there
+    #[arg(long, value_name = "LAKE")]
+    to: String,
+
+    /// Events to keep
+    #[arg(long, value_enum, default_value_t = Keep::Aurora)]
+    keep: Keep,
+
+    /// Keep the events that meet a condition of SQL, in place of --keep: "eventSource = 'iam.amazonaws.com'"
+    #[arg(long = "where", value_name = "SQL", conflicts_with = "keep")]
+    condition: Option<String>,
+
+    /// Folders of a new lake, from the outermost: dt, or account, region and dt in any order
+    #[arg(long, value_name = "NAMES", default_value = "dt")]
+    partition_by: String,
+
+    /// Hide the values of keys that look like secrets (passwords, tokens, signatures in URLs)
+    #[arg(long)]
+    redact: bool,
+
+    /// Seconds between two commits, at most
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    commit_every: u64,
+
+    /// Most events of a file
+    #[arg(long, value_name = "N", default_value_t = 1_000_000, value_parser = parse_rows)]
+    max_rows: usize,
+
+    /// Most memory of a file's events before it is written; the file has about a tenth of that
+    #[arg(long, value_name = "SIZE", default_value = "64M", value_parser = parse_size)]
+    max_bytes: usize,
+
+    /// Most memory of all events that are not written yet
+    #[arg(long, value_name = "SIZE", default_value = "128M", value_parser = parse_size)]
+    memory: usize,
+
+    #[command(flatten)]
+    pub(super) input: InputArguments,
+}
+
+/// Events that are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Keep {
+    /// Those of RDS, the Data API and DSQL, without Neptune and DocumentDB, as in aurora_events
+    Aurora,
+    /// Every CloudTrail record
+    All,
+}
+
+fn parse_rows(text: &str) -> Result<usize, String> {
+    let rows = text.parse().ok().filter(|rows| *rows > 0);
+    rows.ok_or_else(|| "expected a number of events, at least 1".to_owned())
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  auroratrail ingest logs/ 's3://bucket/AWSLogs/' --to ./lake
+  auroratrail ingest logs/ --to s3://bucket/lake --keep all --redact
+  auroratrail query \"SELECT actor, count(*) FROM events GROUP BY 1\" ./lake
+
+Exit status: 0 done; 1 done, but --strict was given and something was rejected; 2 could not;
+130 interrupted, after a last commit.";
+
+pub(super) async fn run(
+    arguments: IngestArguments,
+    threads: usize,
+    interruption: &Interruption,
+) -> Result<ExitCode> {
+    let settings = settings(&arguments, threads).await?;
+    let opened = super::Opened::parse(&arguments.sources)?;
+    let lake = Lake::open(&opened.sources, &arguments.to).await?;
+    let files = NamedFiles {
+        opened: &opened,
+        query: None,
+        output: Output::AtTheEnd,
+        rejects: arguments.input.rejects.as_deref(),
+    };
+    let Interruption { stop, temporary } = interruption;
+    let temporary = files.check(temporary).await?;
+    let rejects = arguments.input.begin(&opened, &temporary).await?;
+    let progress = Progress::new();
+    let mut execution =
+        Execution::new(stop.clone()).with_reject_sink(progress.messages(KEEP_REJECTS));
+    if let Some(file) = &rejects {
+        execution = execution.with_reject_sink(Arc::clone(&file.writer));
+    }
+    let execution = Arc::new(execution);
+    progress.watch(&execution);
+    let started = Instant::now();
+    let mut last = IngestSummary::default();
+    let ingest = Ingest::new(Arc::clone(lake.storage()), lake.log().clone(), &settings);
+    let ran = ingest
+        .run(
+            &opened.sources,
+            &opened.locations,
+            &execution,
+            &mut |done| last = done.clone(),
+        )
+        .await;
+    progress.finish();
+    let stats = &execution.stats;
+    if let Some(summary) = summary(stats) {
+        eprintln!("auroratrail: {summary}");
+    }
+    tell(
+        lake.name(),
+        &last,
+        stats.redacted.load(Relaxed),
+        started.elapsed(),
+    );
+    ran?;
+    let code = arguments.input.finish(stats.rejects(), rejects)?;
+    match stats.is_all_unreadable() {
+        true => Err(Error::io(NOTHING_READ)),
+        false => Ok(code),
+    }
+}
+
+async fn settings(arguments: &IngestArguments, threads: usize) -> Result<IngestSettings> {
+    let condition = match (&arguments.condition, arguments.keep) {
+        (Some(sql), _) => Some(Condition::parse(sql).await?),
+        (None, Keep::Aurora) => Some(Condition::aurora().await?),
+        (None, Keep::All) => None,
+    };
+    Ok(IngestSettings {
+        threads,
+        epochs: Epochs {
+            interval: Duration::from_secs(arguments.commit_every),
+            bytes: EPOCH_BYTES,
+        },
+        writer: WriterSettings {
+            partition_by: PartitionBy::parse(&arguments.partition_by)?,
+            max_rows: arguments.max_rows,
+            max_bytes: arguments.max_bytes,
+            buffer_bytes: arguments.memory,
+            threads,
+        },
+        condition: condition.map(|it| Arc::new(it) as Arc<dyn RowCondition>),
+        redact: arguments.redact,
+    })
+}
+
+/// Says what was added.
+fn tell(lake: &str, summary: &IngestSummary, redacted: u64, time: Duration) {
+    let events = |number: u64| {
+        let noun = if number == 1 { "event" } else { "events" };
+        format!("{} {noun}", count(number))
+    };
+    let mut text = match summary.commits {
+        0 => format!("{lake}: nothing new"),
+        commits => format!(
+            "{lake}: {} added in {} files, {}, {} commit{}; it is at version {}",
+            events(summary.rows),
+            count(summary.files),
+            bytes(summary.bytes),
+            count(commits),
+            if commits == 1 { "" } else { "s" },
+            summary.version,
+        ),
+    };
+    if summary.duplicates > 0 {
+        text += &format!("; {} were there already", count(summary.duplicates));
+    }
+    if summary.left_out > 0 {
+        text += &format!("; {} not kept by the condition", count(summary.left_out));
+    }
+    if summary.without_time > 0 {
+        text += &format!(
+            "; {} without a time, in the day of their file or of today",
+            count(summary.without_time)
+        );
+    }
+    if redacted > 0 {
+        text += &format!("; {} secrets hidden", count(redacted));
+    }
+    eprintln!("auroratrail: {text} ({})", elapsed(time));
+}
+
+/// JSON bytes of an epoch: of a large backfill, a commit comes each few hundred thousand events.
+const EPOCH_BYTES: u64 = 1 << 30;

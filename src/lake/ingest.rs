@@ -1,0 +1,456 @@
+//! The way of events into a lake: epochs, duplicates, commits, conflicts with other writers.
+//!
+//! ```text
+//! deliver() ── batches ──> condition ──> new in this epoch? ──> LakeWriter ──> data files
+//!          └── barrier ──> checkpoint file ──> commit of both ──> next epoch
+//!                                              │ conflict: somebody else has committed
+//!                                              ├─ other objects: leave out what they brought, again
+//!                                              └─ the same objects: give up the epoch, read on from theirs
+//! ```
+
+use std::sync::Arc;
+
+use arrow::array::{BooleanArray, RecordBatch};
+use arrow::compute::{cast, filter_record_batch, not};
+use arrow::error::ArrowError;
+use async_trait::async_trait;
+use bytes::Bytes;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use uuid::Uuid;
+
+use super::duplicates::{EpochEvents, KnownEvents};
+use super::file::LakeFile;
+use super::ledger::Ledger;
+use super::log::{Committed, Log, Version};
+use super::storage::Storage;
+use super::writer::{FileStore, LakeWriter, RowCheck, WriterSettings, Written};
+use crate::checkpoint::Checkpoint;
+use crate::error::{Error, Result};
+use crate::events::RowFilter;
+use crate::events::columns::catalog;
+use crate::execution::Execution;
+use crate::pipeline::{BatchRequest, Delivery, DeliveryRequest, End, Epochs, deliver};
+use crate::source::{KeyFilter, Location, OpenContext, Sources};
+
+/// A condition that rows must meet to be kept.
+pub trait RowCondition: Send + Sync {
+    /// Returns the rows that may be left out while they are decoded.
+    fn filter(&self) -> RowFilter;
+
+    /// Returns which rows are kept.
+    ///
+    /// # Errors
+    /// Query, if the condition fails on a row.
+    fn keep(&self, rows: &RecordBatch) -> Result<BooleanArray>;
+}
+
+/// The settings of an ingest.
+#[derive(Clone)]
+pub struct IngestSettings {
+    /// Threads that decode.
+    pub threads: usize,
+    /// The end of an epoch.
+    pub epochs: Epochs,
+    /// Folders, and sizes of files.
+    pub writer: WriterSettings,
+    /// Rows that are kept; `None` for all.
+    pub condition: Option<Arc<dyn RowCondition>>,
+    /// Hides values that look like secrets.
+    pub redact: bool,
+}
+
+/// A lake that is written to.
+pub struct Ingest<'a> {
+    storage: Arc<dyn Storage>,
+    log: Log,
+    settings: &'a IngestSettings,
+    known: Arc<KnownEvents>,
+    /// A name of this run, for its checkpoints.
+    writer_name: String,
+    summary: IngestSummary,
+}
+
+/// Counts of an ingest.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct IngestSummary {
+    /// Commits.
+    pub commits: u64,
+    /// The last version that was committed or found.
+    pub version: u64,
+    /// Data files committed.
+    pub files: u64,
+    /// Bytes of these.
+    pub bytes: u64,
+    /// Rows committed.
+    pub rows: u64,
+    /// Rows left out, as the lake or this run had the event.
+    pub duplicates: u64,
+    /// Rows left out by the condition, as far as they were decoded.
+    pub left_out: u64,
+    /// Rows committed without a time of their own.
+    pub without_time: u64,
+    /// Epochs given up, as another writer had read the same objects.
+    pub given_up: u64,
+}
+
+/// The state between two commits.
+struct Head {
+    version: Version,
+    ledger: Ledger,
+}
+
+/// The end of an epoch's attempt to commit.
+enum Outcome {
+    /// It is committed, or there was nothing to commit.
+    Committed,
+    /// It is committed, and so is another writer's: what that has read need not be read here.
+    Joined,
+    /// Another writer has read the same objects.
+    Superseded,
+}
+
+impl<'a> Ingest<'a> {
+    /// An ingest into the lake in `storage`, whose log is `log`.
+    pub fn new(storage: Arc<dyn Storage>, log: Log, settings: &'a IngestSettings) -> Self {
+        Self {
+            known: Arc::new(KnownEvents::new(storage.objects())),
+            storage,
+            log,
+            settings,
+            writer_name: Uuid::new_v4().to_string(),
+            summary: IngestSummary::default(),
+        }
+    }
+
+    /// Reads `locations` from where the lake's last commit was, to their end or until `execution` is
+    /// stopped; commits epoch by epoch, and tells `observe` of each commit.
+    ///
+    /// # Errors
+    /// The error that ended the source or the lake. What was committed before is in the lake.
+    pub async fn run(
+        mut self,
+        sources: &Sources,
+        locations: &[Location],
+        execution: &Arc<Execution>,
+        observe: &mut (dyn FnMut(&IngestSummary) + Send),
+    ) -> Result<IngestSummary> {
+        let mut head = self.open().await?;
+        loop {
+            let open = OpenContext {
+                from: Some(head.ledger.checkpoint.clone()),
+                keys: KeyFilter::default(),
+                execution: Arc::clone(execution),
+                known: None,
+            };
+            let source = sources.open(locations, &open)?;
+            let mut deliveries = deliver(source, &self.request(), execution);
+            let mut epoch = self.epoch(&head);
+            loop {
+                match deliveries.next().await? {
+                    Some(Delivery::Batch(batch)) => epoch.take(batch).await?,
+                    Some(Delivery::Barrier(barrier)) => {
+                        let outcome = self.commit(&mut head, epoch, &barrier.checkpoint).await?;
+                        observe(&self.summary);
+                        match (outcome, barrier.end) {
+                            (Outcome::Superseded, _) => break,
+                            (Outcome::Joined, None) => break,
+                            (_, None) => epoch = self.epoch(&head),
+                            (_, Some(End::Failed(error))) => return Err(error),
+                            (_, Some(End::Stopped)) => return Err(Error::stopped()),
+                            (_, Some(End::Exhausted)) => return Ok(self.summary),
+                        }
+                    }
+                    None => return Ok(self.summary),
+                }
+            }
+        }
+    }
+
+    /// Opens the lake, or makes it.
+    async fn open(&mut self) -> Result<Head> {
+        let version = match self.log.version(Default::default()).await? {
+            Some(version) => version,
+            None => self.log.create(&self.settings.writer.partition_by).await?,
+        };
+        if version.partition_by != self.settings.writer.partition_by {
+            return Err(Error::config(format!(
+                "the lake has folders by {}, not by {}; they cannot be changed",
+                version.partition_by, self.settings.writer.partition_by
+            )));
+        }
+        self.summary.version = version.number;
+        let ledger = Ledger::load(&*self.storage, version.checkpoint).await?;
+        Ok(Head { version, ledger })
+    }
+
+    fn request(&self) -> DeliveryRequest {
+        let condition = self.settings.condition.as_ref();
+        DeliveryRequest {
+            threads: self.settings.threads,
+            batches: BatchRequest {
+                projection: super::stored_columns().to_vec(),
+                filter: condition.map(|it| it.filter()).unwrap_or_default(),
+                batch_rows: BATCH_ROWS,
+                limit: None,
+                redact: self.settings.redact,
+            },
+            // The lake knows the events of all runs.
+            dedup: false,
+            epochs: self.settings.epochs,
+        }
+    }
+
+    fn epoch(&self, head: &Head) -> Epoch {
+        self.known.set_files(Arc::clone(&head.version.files));
+        let check = Arc::new(NotKnown(Arc::clone(&self.known)));
+        Epoch {
+            writer: self.writer(check),
+            condition: self.settings.condition.clone(),
+            seen: EpochEvents::default(),
+            duplicates: 0,
+            left_out: 0,
+        }
+    }
+
+    fn writer(&self, check: Arc<dyn RowCheck>) -> LakeWriter {
+        let store = Arc::new(DataFiles(Arc::clone(&self.storage)));
+        LakeWriter::new(store, Some(check), self.settings.writer.clone())
+    }
+
+    /// Commits an epoch that `checkpoint` covers.
+    async fn commit(
+        &mut self,
+        head: &mut Head,
+        epoch: Epoch,
+        checkpoint: &Checkpoint,
+    ) -> Result<Outcome> {
+        let (duplicates, left_out) = (epoch.duplicates, epoch.left_out);
+        let mut written = epoch.writer_done().await?;
+        let mut checkpoint = checkpoint.clone();
+        if written.files.is_empty() && checkpoint == head.ledger.checkpoint {
+            return Ok(Outcome::Committed);
+        }
+        let mut base = head.ledger.checkpoint.clone();
+        let mut after = None;
+        let mut outcome = Outcome::Committed;
+        loop {
+            let storage = &*self.storage;
+            let name = &self.writer_name;
+            let ledger = head.ledger.put(storage, &checkpoint, name, after).await?;
+            let number = ledger
+                .number
+                .expect("a checkpoint that was put has a number");
+            let columns = columns_of(&written);
+            let committed = self
+                .log
+                .commit(&head.version, &written.files, number, &columns);
+            match committed.await? {
+                Committed::Version(version) => {
+                    ledger.clean(storage, &head.ledger).await?;
+                    self.count(
+                        &written,
+                        version.number,
+                        duplicates + written.duplicates,
+                        left_out,
+                    );
+                    *head = Head { version, ledger };
+                    return Ok(outcome);
+                }
+                Committed::Conflict => {}
+            }
+            after = Some(number);
+            let theirs = self.look(head).await?;
+            if theirs.version.checkpoint == Some(number) {
+                self.count(&written, theirs.version.number, duplicates, left_out);
+                *head = theirs;
+                return Ok(outcome);
+            }
+            let their_news = theirs.ledger.checkpoint.since(&base);
+            if checkpoint.since(&base).overlaps(&their_news) {
+                self.give_up(&written).await;
+                *head = theirs;
+                return Ok(Outcome::Superseded);
+            }
+            checkpoint = checkpoint.rebased(&base, &theirs.ledger.checkpoint);
+            base = theirs.ledger.checkpoint.clone();
+            outcome = Outcome::Joined;
+            written = self
+                .without(written, &head.version, &theirs.version)
+                .await?;
+            *head = theirs;
+        }
+    }
+
+    /// Looks at the newest version.
+    async fn look(&self, head: &Head) -> Result<Head> {
+        let version = self.log.update(&head.version).await?;
+        let ledger = match version.checkpoint == head.ledger.number {
+            true => head.ledger.clone(),
+            false => Ledger::load(&*self.storage, version.checkpoint).await?,
+        };
+        Ok(Head { version, ledger })
+    }
+
+    /// Leaves out of `written` the events in files that are in `newer` and not in `older`.
+    async fn without(&self, written: Written, older: &Version, newer: &Version) -> Result<Written> {
+        let known: std::collections::HashSet<&str> =
+            older.files.iter().map(|file| &*file.path).collect();
+        let new = newer
+            .files
+            .iter()
+            .filter(|file| !known.contains(&*file.path));
+        let new: Vec<LakeFile> = new.cloned().collect();
+        if new.is_empty() {
+            return Ok(written);
+        }
+        let others = KnownEvents::new(self.storage.objects());
+        others.set_files(new.into());
+        let others = Arc::new(others);
+        let mut kept = Written {
+            files: Vec::new(),
+            ..written.clone()
+        };
+        for file in written.files {
+            let rows = self.read(&file).await?;
+            if others.find(&file.partition, &rows).await?.is_none() {
+                kept.files.push(file);
+                continue;
+            }
+            let mut writer = self.writer(Arc::new(NotKnown(Arc::clone(&others))));
+            writer.write(rows).await?;
+            let again = writer.finish().await?;
+            kept.rows -= file.stats.rows - again.rows;
+            kept.duplicates += again.duplicates;
+            kept.files.extend(again.files);
+            self.storage.delete(&file.path).await?;
+        }
+        Ok(kept)
+    }
+
+    async fn read(&self, file: &LakeFile) -> Result<RecordBatch> {
+        let bytes = self.storage.read(&file.path).await?;
+        let gone = || Error::io(format!("{} is gone as it was committed", file.path));
+        let read = || {
+            let reader = ParquetRecordBatchReaderBuilder::try_new(bytes.ok_or_else(gone)?)?;
+            let schema = Arc::clone(reader.schema());
+            let batches = reader.with_batch_size(BATCH_ROWS).build()?;
+            let batches = batches.collect::<Result<Vec<_>, _>>()?;
+            let batch = arrow::compute::concat_batches(&schema, &batches)?;
+            Ok::<_, Box<dyn std::error::Error + Send + Sync>>(as_decoded(&batch)?)
+        };
+        read().map_err(|error| Error::io(format!("cannot read {}: {error}", file.path)))
+    }
+
+    /// Deletes what was written and will not be committed. A file that stays is in nobody's way.
+    async fn give_up(&mut self, written: &Written) {
+        self.summary.given_up += 1;
+        for file in &written.files {
+            let _ = self.storage.delete(&file.path).await;
+        }
+    }
+
+    fn count(&mut self, written: &Written, version: u64, duplicates: u64, left_out: u64) {
+        let summary = &mut self.summary;
+        summary.commits += 1;
+        summary.version = version;
+        summary.files += written.files.len() as u64;
+        summary.bytes += written
+            .files
+            .iter()
+            .map(|file| file.size_bytes)
+            .sum::<u64>();
+        summary.rows += written.rows;
+        summary.duplicates += duplicates;
+        summary.left_out += left_out;
+        summary.without_time += written.without_time;
+    }
+}
+
+/// What is not committed yet.
+struct Epoch {
+    writer: LakeWriter,
+    condition: Option<Arc<dyn RowCondition>>,
+    seen: EpochEvents,
+    duplicates: u64,
+    left_out: u64,
+}
+
+impl Epoch {
+    async fn take(&mut self, mut batch: RecordBatch) -> Result<()> {
+        let failed = |error| Error::bug(format!("rows cannot be left out: {error}"));
+        if let Some(condition) = &self.condition {
+            let kept = filter_record_batch(&batch, &condition.keep(&batch)?).map_err(failed)?;
+            self.left_out += (batch.num_rows() - kept.num_rows()) as u64;
+            batch = kept;
+        }
+        let is_new = self.seen.insert(&batch)?;
+        if is_new.true_count() < batch.num_rows() {
+            self.duplicates += (batch.num_rows() - is_new.true_count()) as u64;
+            batch = filter_record_batch(&batch, &is_new).map_err(failed)?;
+        }
+        match batch.num_rows() {
+            0 => Ok(()),
+            _ => self.writer.write(batch).await,
+        }
+    }
+
+    async fn writer_done(mut self) -> Result<Written> {
+        self.writer.finish().await
+    }
+}
+
+/// Keeps the events that files do not have.
+#[derive(Debug)]
+struct NotKnown(Arc<KnownEvents>);
+
+#[async_trait]
+impl RowCheck for NotKnown {
+    async fn keep(
+        &self,
+        partition: &[(String, String)],
+        rows: &RecordBatch,
+    ) -> Result<Option<BooleanArray>> {
+        let found = self.0.find(partition, rows).await?;
+        let inverted = found.map(|found| not(&found)).transpose();
+        inverted.map_err(|error| Error::bug(format!("rows cannot be told apart: {error}")))
+    }
+}
+
+/// The storage, for data files.
+#[derive(Debug)]
+struct DataFiles(Arc<dyn Storage>);
+
+#[async_trait]
+impl FileStore for DataFiles {
+    async fn publish(&self, path: &str, bytes: Bytes) -> Result<()> {
+        self.0.put(path, bytes).await
+    }
+}
+
+/// Returns rows of a file with the types that decoded ones have. Parquet calls the elements of lists
+/// otherwise than Arrow.
+fn as_decoded(rows: &RecordBatch) -> Result<RecordBatch, ArrowError> {
+    let schema = rows.schema();
+    let columns = schema.fields().iter().zip(rows.columns());
+    let columns = columns.map(|(field, column)| {
+        let known = catalog().index_of(field.name());
+        let data_type = known.map(|index| catalog().columns()[index].column_type.data_type());
+        let column = cast(
+            column,
+            &data_type.unwrap_or_else(|| field.data_type().clone()),
+        )?;
+        Ok((field.name().clone(), column, true))
+    });
+    RecordBatch::try_from_iter_with_nullable(columns.collect::<Result<Vec<_>, ArrowError>>()?)
+}
+
+/// Returns the columns that occur in files, as indexes into the catalog.
+fn columns_of(written: &Written) -> Vec<usize> {
+    let columns = written.columns.iter();
+    columns
+        .filter_map(|name| catalog().index_of(name))
+        .collect()
+}
+
+/// Rows of a batch that is decoded: all columns of it are in memory.
+const BATCH_ROWS: usize = 4096;

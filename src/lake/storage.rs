@@ -1,0 +1,406 @@
+//! The files of a lake: written whole and durably, on this machine or in a bucket.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::TryStreamExt;
+use object_store::buffered::BufWriter;
+use object_store::local::LocalFileSystem;
+use object_store::prefix::PrefixStore;
+use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions};
+use tokio::io::AsyncWriteExt;
+
+use crate::error::{Error, Result};
+use crate::source::{Access, Folder, bucket_error};
+
+/// A file of a lake, as listed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// The path below the root.
+    pub path: String,
+    /// Bytes of the file.
+    pub size_bytes: u64,
+    /// The time of its last change, in milliseconds since 1970 UTC.
+    pub modified_millis: i64,
+}
+
+/// The outcome of creating a file that must not be there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Created {
+    /// It holds the bytes, put by this call or by an earlier attempt of it.
+    Ours,
+    /// Somebody else's file is there.
+    Theirs,
+}
+
+/// The place where the files of a lake are. Paths are below its root, with `/`.
+///
+/// Each file appears whole, or not at all, and is on the disk or in the bucket when a call returns.
+#[async_trait]
+pub trait Storage: Send + Sync + std::fmt::Debug {
+    /// Writes a file of a name that no other writer uses.
+    async fn put(&self, path: &str, bytes: Bytes) -> Result<()>;
+
+    /// Creates a file, unless there is one.
+    async fn create(&self, path: &str, bytes: Bytes) -> Result<Created>;
+
+    /// Reads a file; `None` if there is none.
+    async fn read(&self, path: &str) -> Result<Option<Bytes>>;
+
+    /// Deletes a file, if it is there.
+    async fn delete(&self, path: &str) -> Result<()>;
+
+    /// Lists the files in a folder and below it, in no order.
+    async fn list(&self, folder: &str) -> Result<Vec<Entry>>;
+
+    /// Returns a reader of the files, with the same paths.
+    fn objects(&self) -> Arc<dyn ObjectStore>;
+}
+
+/// Opens the storage of `folder`, which messages call `name`. Nothing is read or made yet.
+pub fn open(folder: Folder, name: &str) -> Arc<dyn Storage> {
+    match folder {
+        Folder::Local(root) => {
+            let absolute = std::path::absolute(&root).unwrap_or_else(|_| root.clone());
+            let prefix = object_store::path::Path::from_absolute_path(absolute);
+            Arc::new(LocalStorage {
+                // The client wants a folder that is there, other than of the root.
+                objects: Arc::new(PrefixStore::new(
+                    LocalFileSystem::new(),
+                    prefix.unwrap_or_default(),
+                )),
+                root,
+                attempts: AtomicU64::new(0),
+            })
+        }
+        Folder::Bucket { store, prefix } => Arc::new(BucketStorage {
+            objects: Arc::new(PrefixStore::new(store, prefix)),
+            name: name.trim_end_matches('/').to_owned(),
+        }),
+    }
+}
+
+/// A folder on this machine.
+#[derive(Debug)]
+struct LocalStorage {
+    root: PathBuf,
+    objects: Arc<PrefixStore<LocalFileSystem>>,
+    /// Number of temporary files so far, for their names.
+    attempts: AtomicU64,
+}
+
+impl LocalStorage {
+    /// Writes a file under a temporary name and has `publish` give it its own.
+    async fn write<T: Send + 'static>(
+        &self,
+        path: &str,
+        bytes: Bytes,
+        publish: impl FnOnce(&Path, &Path) -> io::Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let target = self.root.join(path);
+        let attempt = self.attempts.fetch_add(1, Relaxed);
+        // Readers of the folder pass over names that begin with `_`.
+        let temporary = format!("_writing-{}-{attempt}", std::process::id());
+        let temporary = target.with_file_name(temporary);
+        blocking(move || {
+            let written = write_durably(&temporary, &target, &bytes, publish);
+            if written.is_err() {
+                let _ = fs::remove_file(&temporary);
+            }
+            written.map_err(|error| io_error("cannot write", &target, &error))
+        })
+        .await
+    }
+}
+
+fn write_durably<T>(
+    temporary: &Path,
+    target: &Path,
+    bytes: &[u8],
+    publish: impl FnOnce(&Path, &Path) -> io::Result<T>,
+) -> io::Result<T> {
+    let folder = target.parent().unwrap_or(target);
+    let is_new = !folder.exists();
+    fs::create_dir_all(folder)?;
+    let mut file = File::create(temporary)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    let published = publish(temporary, target)?;
+    // The name is in the folder, and a new folder is a name in the one above.
+    sync_folder(folder)?;
+    if is_new {
+        folder.parent().map_or(Ok(()), sync_folder)?;
+    }
+    Ok(published)
+}
+
+#[cfg(unix)]
+fn sync_folder(folder: &Path) -> io::Result<()> {
+    File::open(folder)?.sync_all()
+}
+
+#[cfg(not(unix))]
+fn sync_folder(_: &Path) -> io::Result<()> {
+    Ok(())
+}
+
+#[async_trait]
+impl Storage for LocalStorage {
+    async fn put(&self, path: &str, bytes: Bytes) -> Result<()> {
+        self.write(path, bytes, |temporary, target| {
+            fs::rename(temporary, target)
+        })
+        .await
+    }
+
+    async fn create(&self, path: &str, bytes: Bytes) -> Result<Created> {
+        self.write(path, bytes, |temporary, target| {
+            // A second name fails if there is one, other than renaming, which replaces.
+            let linked = fs::hard_link(temporary, target);
+            fs::remove_file(temporary)?;
+            match linked {
+                Ok(()) => Ok(Created::Ours),
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(Created::Theirs),
+                Err(error) => Err(error),
+            }
+        })
+        .await
+    }
+
+    async fn read(&self, path: &str) -> Result<Option<Bytes>> {
+        let path = self.root.join(path);
+        blocking(move || match fs::read(&path) {
+            Ok(bytes) => Ok(Some(bytes.into())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(io_error("cannot read", &path, &error)),
+        })
+        .await
+    }
+
+    async fn delete(&self, path: &str) -> Result<()> {
+        let path = self.root.join(path);
+        blocking(move || match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(io_error("cannot delete", &path, &error))
+            }
+            _ => Ok(()),
+        })
+        .await
+    }
+
+    async fn list(&self, folder: &str) -> Result<Vec<Entry>> {
+        list(&*self.objects, folder).await.map_err(|error| {
+            let folder = self.root.join(folder);
+            Error::io(format!("cannot list {}", folder.display())).caused_by(error)
+        })
+    }
+
+    fn objects(&self) -> Arc<dyn ObjectStore> {
+        Arc::clone(&self.objects) as _
+    }
+}
+
+/// The objects below a prefix of a bucket.
+#[derive(Debug)]
+struct BucketStorage {
+    objects: Arc<PrefixStore<Arc<dyn ObjectStore>>>,
+    /// The URL of the root.
+    name: String,
+}
+
+impl BucketStorage {
+    fn error(&self, error: object_store::Error, access: Access, path: &str) -> Error {
+        let url = format!("{}/{path}", self.name);
+        let translated = bucket_error(error, access, &url);
+        let message = format!("{url}: {translated}");
+        match translated.is_retryable() {
+            true => Error::unavailable("S3", message),
+            false => Error::io(message),
+        }
+        .caused_by(translated)
+    }
+
+    async fn create_once(&self, path: &str, bytes: &Bytes) -> object_store::Result<bool> {
+        let options = PutOptions::from(PutMode::Create);
+        let location = location(path)?;
+        let put = self
+            .objects
+            .put_opts(&location, bytes.clone().into(), options);
+        match put.await {
+            Ok(_) => Ok(true),
+            Err(object_store::Error::AlreadyExists { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+#[async_trait]
+impl Storage for BucketStorage {
+    async fn put(&self, path: &str, bytes: Bytes) -> Result<()> {
+        let location = location(path).map_err(|error| self.error(error, Access::Write, path))?;
+        let mut writer = BufWriter::with_capacity(Arc::clone(&self.objects) as _, location, PART);
+        let written = async {
+            writer.write_all(&bytes).await?;
+            writer.shutdown().await
+        };
+        written.await.map_err(|error| {
+            let error = match error.downcast::<object_store::Error>() {
+                Ok(error) => error,
+                Err(error) => object_store::Error::Generic {
+                    store: "S3",
+                    source: error.into(),
+                },
+            };
+            self.error(error, Access::Write, path)
+        })
+    }
+
+    /// An answer that the object exists proves nothing: the acknowledgement of an earlier attempt may
+    /// have been lost, and S3 answers 409, which is read the same, to two requests at a time of which
+    /// neither may have succeeded. So the object itself is looked at.
+    async fn create(&self, path: &str, bytes: Bytes) -> Result<Created> {
+        for _ in 0..CREATE_ATTEMPTS {
+            let created = self.create_once(path, &bytes).await;
+            if created.map_err(|error| self.error(error, Access::Write, path))? {
+                return Ok(Created::Ours);
+            }
+            match self.read(path).await? {
+                Some(there) if there == bytes => return Ok(Created::Ours),
+                Some(_) => return Ok(Created::Theirs),
+                None => tokio::time::sleep(CREATE_PAUSE).await,
+            }
+        }
+        Err(Error::unavailable(
+            "S3",
+            format!(
+                "{}/{path}: S3 answers that the object exists, and that it does not",
+                self.name
+            ),
+        ))
+    }
+
+    async fn read(&self, path: &str) -> Result<Option<Bytes>> {
+        let read = async { self.objects.get(&location(path)?).await?.bytes().await };
+        match read.await {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(self.error(error, Access::Read, path)),
+        }
+    }
+
+    async fn delete(&self, path: &str) -> Result<()> {
+        let deleted = async { self.objects.delete(&location(path)?).await };
+        match deleted.await {
+            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+            Err(error) => Err(self.error(error, Access::Write, path)),
+        }
+    }
+
+    async fn list(&self, folder: &str) -> Result<Vec<Entry>> {
+        list(&*self.objects, folder)
+            .await
+            .map_err(|error| self.error(error, Access::List, folder))
+    }
+
+    fn objects(&self) -> Arc<dyn ObjectStore> {
+        Arc::clone(&self.objects) as _
+    }
+}
+
+/// Returns a path as the store's client has it. Its characters stay as they are: those that need
+/// an escape have it.
+pub fn location(path: &str) -> object_store::Result<object_store::path::Path> {
+    Ok(object_store::path::Path::parse(path)?)
+}
+
+async fn list(objects: &dyn ObjectStore, folder: &str) -> object_store::Result<Vec<Entry>> {
+    let folder = location(folder)?;
+    let listed = objects.list(Some(&folder)).map_ok(|meta| Entry {
+        path: meta.location.to_string(),
+        size_bytes: meta.size,
+        modified_millis: meta.last_modified.timestamp_millis(),
+    });
+    listed.try_collect().await
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|error| Error::bug(format!("a thread that writes files stopped: {error}")))?
+}
+
+fn io_error(what: &str, path: &Path, error: &io::Error) -> Error {
+    Error::io(format!("{what} {}: {error}", path.display()))
+}
+
+/// Bytes of an object that are sent in one request; more are sent in parts.
+const PART: usize = 8 << 20;
+
+/// Attempts to create an object, while S3 contradicts itself.
+const CREATE_ATTEMPTS: usize = 8;
+
+/// Pause between them.
+const CREATE_PAUSE: std::time::Duration = std::time::Duration::from_millis(50);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn behaves(storage: &dyn Storage) {
+        let bytes = |text: &'static str| Bytes::from_static(text.as_bytes());
+        storage
+            .put("region=a%2Fb%20c/a b.parquet", bytes("1"))
+            .await
+            .unwrap();
+        storage
+            .put("region=a%2Fb%20c/a b.parquet", bytes("22"))
+            .await
+            .unwrap();
+        assert_eq!(
+            storage.create("_log/0", bytes("x")).await.unwrap(),
+            Created::Ours
+        );
+        assert_eq!(
+            storage.create("_log/0", bytes("y")).await.unwrap(),
+            Created::Theirs
+        );
+        assert_eq!(storage.read("_log/0").await.unwrap(), Some(bytes("x")));
+        assert_eq!(storage.read("_log/1").await.unwrap(), None);
+        let mut listed = storage.list("region=a%2Fb%20c").await.unwrap();
+        let entry = listed.pop().unwrap();
+        assert_eq!(
+            (entry.path.as_str(), entry.size_bytes),
+            ("region=a%2Fb%20c/a b.parquet", 2)
+        );
+        assert!(listed.is_empty(), "no temporary file is left: {listed:?}");
+        let read = storage
+            .objects()
+            .get(&location(&entry.path).unwrap())
+            .await
+            .unwrap();
+        assert_eq!(read.bytes().await.unwrap(), bytes("22"));
+        storage.delete("_log/0").await.unwrap();
+        storage.delete("_log/0").await.unwrap();
+        assert_eq!(storage.list("_log").await.unwrap(), []);
+    }
+
+    #[tokio::test]
+    async fn files_appear_whole_and_are_created_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().join("new/läke 1");
+        behaves(&*open(Folder::Local(root), "lake")).await;
+        let store: Arc<dyn ObjectStore> = Arc::new(object_store::memory::InMemory::new());
+        let prefix = "some/where".to_owned();
+        behaves(&*open(
+            Folder::Bucket { store, prefix },
+            "s3://b/some/where",
+        ))
+        .await;
+    }
+}

@@ -1,0 +1,377 @@
+//! The promise of the lake: every event once, whichever step of a write or a commit fails, or however
+//! the process dies there, and no reader ever sees a half.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use auroratrail::error::{Error, Result};
+use auroratrail::execution::Execution;
+use auroratrail::lake::ingest::{Ingest, IngestSettings, IngestSummary};
+use auroratrail::lake::layout::PartitionBy;
+use auroratrail::lake::log::{AsOf, Log};
+use auroratrail::lake::storage::{Created, Entry, Storage};
+use auroratrail::lake::verify::verify;
+use auroratrail::lake::writer::WriterSettings;
+use auroratrail::lake::{Lake, storage};
+use auroratrail::pipeline::Epochs;
+use auroratrail::source::aws::AwsSettings;
+use auroratrail::source::{Folder, Sources};
+use bytes::Bytes;
+use object_store::ObjectStore;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use tokio::runtime::Runtime;
+
+use crate::made;
+
+/// The fate of one call of the storage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fate {
+    /// It fails, and nothing was done.
+    Fails,
+    /// It is done, and fails all the same, as when the answer is lost.
+    LosesAnswer,
+    /// The process is killed before it.
+    KilledBefore,
+    /// The process is killed after it.
+    KilledAfter,
+}
+
+/// A storage of which one call meets its fate.
+#[derive(Debug)]
+struct Faulty {
+    inner: Arc<dyn Storage>,
+    at: usize,
+    fate: Fate,
+    calls: AtomicUsize,
+}
+
+impl Faulty {
+    fn before(&self) -> Result<bool> {
+        if self.calls.fetch_add(1, Relaxed) != self.at {
+            return Ok(false);
+        }
+        match self.fate {
+            Fate::Fails => Err(Error::io("no space left on device")),
+            Fate::KilledBefore => die(),
+            Fate::LosesAnswer | Fate::KilledAfter => Ok(true),
+        }
+    }
+
+    fn after<T>(&self, is_met: bool, done: Result<T>) -> Result<T> {
+        match (is_met, self.fate) {
+            (true, Fate::LosesAnswer) => Err(Error::io("the connection was reset")),
+            (true, Fate::KilledAfter) => die(),
+            _ => done,
+        }
+    }
+}
+
+/// Ends this process as SIGKILL does.
+fn die() -> ! {
+    let id = std::process::id().to_string();
+    let _ = Command::new("kill").args(["-9", &id]).status();
+    loop {
+        std::thread::sleep(Duration::from_secs(1));
+    }
+}
+
+#[async_trait]
+impl Storage for Faulty {
+    async fn put(&self, path: &str, bytes: Bytes) -> Result<()> {
+        let is_met = self.before()?;
+        self.after(is_met, self.inner.put(path, bytes).await)
+    }
+
+    async fn create(&self, path: &str, bytes: Bytes) -> Result<Created> {
+        let is_met = self.before()?;
+        self.after(is_met, self.inner.create(path, bytes).await)
+    }
+
+    async fn read(&self, path: &str) -> Result<Option<Bytes>> {
+        let is_met = self.before()?;
+        self.after(is_met, self.inner.read(path).await)
+    }
+
+    async fn delete(&self, path: &str) -> Result<()> {
+        let is_met = self.before()?;
+        self.after(is_met, self.inner.delete(path).await)
+    }
+
+    async fn list(&self, folder: &str) -> Result<Vec<Entry>> {
+        let is_met = self.before()?;
+        self.after(is_met, self.inner.list(folder).await)
+    }
+
+    fn objects(&self) -> Arc<dyn ObjectStore> {
+        self.inner.objects()
+    }
+}
+
+/// Settings with small epochs and files, so that there is much to fail.
+fn settings() -> IngestSettings {
+    IngestSettings {
+        threads: 2,
+        epochs: Epochs {
+            interval: Duration::from_secs(3600),
+            bytes: 60_000,
+        },
+        writer: WriterSettings {
+            partition_by: PartitionBy::default(),
+            max_rows: 100,
+            max_bytes: 64 << 20,
+            buffer_bytes: 64 << 20,
+            threads: 2,
+        },
+        condition: None,
+        redact: false,
+    }
+}
+
+async fn ingest(storage: Arc<dyn Storage>, source: &str) -> Result<IngestSummary> {
+    let sources = Sources::new(AwsSettings::default());
+    let locations = vec![sources.parse(source)?];
+    let settings = settings();
+    let log = Log::new(Arc::clone(&storage), "lake");
+    let ingest = Ingest::new(storage, log, &settings);
+    let execution = Arc::new(Execution::default());
+    ingest
+        .run(&sources, &locations, &execution, &mut |_| {})
+        .await
+}
+
+/// Runs with a fault until the first error; returns whether there was one.
+fn run_with(lake: &Path, source: &str, at: usize, fate: Fate) -> bool {
+    let runtime = Runtime::new().unwrap();
+    let inner = storage::open(Folder::Local(lake.to_owned()), "lake");
+    let calls = AtomicUsize::new(0);
+    let faulty = Arc::new(Faulty {
+        inner,
+        at,
+        fate,
+        calls,
+    });
+    let ran = runtime.block_on(ingest(faulty, source));
+    runtime.shutdown_timeout(Duration::from_secs(10));
+    ran.is_err()
+}
+
+fn run(lake: &Path, source: &str) -> IngestSummary {
+    let runtime = Runtime::new().unwrap();
+    let storage = storage::open(Folder::Local(lake.to_owned()), "lake");
+    let ran = runtime.block_on(ingest(storage, source));
+    runtime.shutdown_timeout(Duration::from_secs(10));
+    ran.unwrap()
+}
+
+/// Returns the event IDs of the newest version, each with its number; checks the lake.
+fn events(lake: &Path) -> BTreeMap<String, usize> {
+    Runtime::new().unwrap().block_on(async {
+        let lake = Lake::in_folder(Folder::Local(lake.to_owned()), "lake");
+        let Some(version) = lake.version(AsOf::Latest).await.unwrap() else {
+            return BTreeMap::new();
+        };
+        let outcome = verify(&**lake.storage(), &version).await.unwrap();
+        assert_eq!(outcome.faults, Vec::<String>::new());
+        assert_eq!(outcome.files as usize, version.files.len());
+        let mut ids = BTreeMap::new();
+        for file in &*version.files {
+            let bytes = lake.storage().read(&file.path).await.unwrap().unwrap();
+            let reader = ParquetRecordBatchReaderBuilder::try_new(bytes).unwrap();
+            for batch in reader.build().unwrap() {
+                let batch = batch.unwrap();
+                let column = batch.column_by_name("eventid").unwrap();
+                let column = arrow::array::AsArray::as_string::<i32>(column);
+                for id in column.iter().flatten() {
+                    *ids.entry(id.to_owned()).or_default() += 1;
+                }
+            }
+        }
+        ids
+    })
+}
+
+const FILES: usize = 12;
+const RECORDS: usize = 40;
+
+/// Writes a folder of trail files; returns the IDs of their events.
+fn trail(folder: &Path, first: usize) -> BTreeSet<String> {
+    let mut ids = BTreeSet::new();
+    for file in 0..FILES {
+        let numbers = first + file * RECORDS..first + (file + 1) * RECORDS;
+        let records: Vec<String> = numbers.clone().map(made::record).collect();
+        ids.extend(numbers.map(made::id));
+        let text = format!("{{\"Records\":[{}]}}", records.join(","));
+        let path = folder.join(format!("{file:03}.json.gz"));
+        std::fs::write(path, made::gzip(text)).unwrap();
+    }
+    ids
+}
+
+/// Asserts that the lake has each of `ids` once.
+fn assert_whole(lake: &Path, ids: &BTreeSet<String>, context: &str) {
+    let found = events(lake);
+    let twice: Vec<_> = found.iter().filter(|(_, number)| **number != 1).collect();
+    assert!(twice.is_empty(), "{context}: {twice:?}");
+    assert!(
+        found.keys().eq(ids.iter()),
+        "{context}: {} of {}",
+        found.len(),
+        ids.len()
+    );
+}
+
+#[test]
+fn a_second_run_reads_what_is_new() {
+    let folder = tempfile::tempdir().unwrap();
+    let (logs, lake) = (folder.path().join("logs"), folder.path().join("lake"));
+    std::fs::create_dir(&logs).unwrap();
+    let mut ids = trail(&logs, 0);
+    let first = run(&lake, logs.to_str().unwrap());
+    assert_eq!(first.rows as usize, ids.len());
+    assert!(first.commits > 1, "{first:?}");
+    assert_whole(&lake, &ids, "once");
+    let again = run(&lake, logs.to_str().unwrap());
+    assert_eq!((again.rows, again.commits), (0, 0), "{again:?}");
+    // The same events in another file, and new ones.
+    std::fs::copy(logs.join("003.json.gz"), logs.join("copy.json.gz")).unwrap();
+    std::fs::create_dir(logs.join("more")).unwrap();
+    ids.extend(trail(&logs.join("more"), 10_000));
+    let more = run(&lake, logs.to_str().unwrap());
+    assert_eq!(more.rows as usize, FILES * RECORDS, "{more:?}");
+    assert_eq!(more.duplicates as usize, RECORDS);
+    assert_whole(&lake, &ids, "more");
+}
+
+#[test]
+fn an_object_that_changed_is_read_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let (logs, lake) = (folder.path().join("logs"), folder.path().join("lake"));
+    std::fs::create_dir(&logs).unwrap();
+    let mut ids = trail(&logs, 0);
+    run(&lake, logs.to_str().unwrap());
+    let numbers = 0..RECORDS + 3;
+    let records: Vec<String> = numbers.clone().map(made::record).collect();
+    std::fs::write(logs.join("000.json.gz"), made::gzip(records.join("\n"))).unwrap();
+    ids.extend(numbers.map(made::id));
+    let again = run(&lake, logs.to_str().unwrap());
+    // The first file has three events more, which the second has too.
+    assert_eq!(
+        (again.rows, again.duplicates as usize),
+        (0, RECORDS + 3),
+        "{again:?}"
+    );
+    assert_whole(&lake, &ids, "changed");
+}
+
+#[test]
+fn every_event_is_there_once_whichever_call_fails() {
+    let folder = tempfile::tempdir().unwrap();
+    let logs = folder.path().join("logs");
+    std::fs::create_dir(&logs).unwrap();
+    let ids = trail(&logs, 0);
+    let logs = logs.to_str().unwrap();
+    for fate in [Fate::Fails, Fate::LosesAnswer] {
+        let mut has_failed = true;
+        for at in 0.. {
+            if !has_failed {
+                assert!(at > 15, "expected a run of more calls than {at}");
+                break;
+            }
+            let lake = folder.path().join(format!("lake-{fate:?}-{at}"));
+            has_failed = run_with(&lake, logs, at, fate);
+            let found = events(&lake);
+            assert!(
+                found.values().all(|number| *number == 1),
+                "{fate:?} at {at}"
+            );
+            run(&lake, logs);
+            assert_whole(&lake, &ids, &format!("{fate:?} at {at}"));
+        }
+    }
+}
+
+/// Run by the test after it, in a process that dies.
+#[test]
+#[ignore = "dies on purpose; run by the test of killed processes"]
+fn killed() {
+    let variable = |name: &str| std::env::var(name).unwrap();
+    let at = variable("LAKE_TEST_AT").parse().unwrap();
+    let fate = match &*variable("LAKE_TEST_FATE") {
+        "before" => Fate::KilledBefore,
+        _ => Fate::KilledAfter,
+    };
+    let lake = variable("LAKE_TEST_LAKE");
+    run_with(Path::new(&lake), &variable("LAKE_TEST_LOGS"), at, fate);
+}
+
+#[test]
+fn every_event_is_there_once_wherever_the_process_is_killed() {
+    let folder = tempfile::tempdir().unwrap();
+    let logs = folder.path().join("logs");
+    std::fs::create_dir(&logs).unwrap();
+    let ids = trail(&logs, 0);
+    for fate in ["before", "after"] {
+        for at in 0.. {
+            let lake = folder.path().join(format!("lake-{fate}-{at}"));
+            let status = Command::new(std::env::current_exe().unwrap())
+                .args(["--exact", "lake::killed", "--ignored"])
+                .env("LAKE_TEST_AT", at.to_string())
+                .env("LAKE_TEST_FATE", fate)
+                .env("LAKE_TEST_LAKE", &lake)
+                .env("LAKE_TEST_LOGS", &logs)
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .status()
+                .unwrap();
+            let found = events(&lake);
+            assert!(found.values().all(|number| *number == 1), "{fate} {at}");
+            if status.success() {
+                assert!(at > 15, "expected a run of more calls than {at}");
+                assert_whole(&lake, &ids, &format!("{fate} {at}"));
+                break;
+            }
+            run(&lake, logs.to_str().unwrap());
+            assert_whole(&lake, &ids, &format!("{fate} {at}"));
+        }
+    }
+}
+
+#[test]
+fn writers_at_the_same_time_leave_each_event_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut ids = BTreeSet::new();
+    let mut places = Vec::new();
+    // Two folders with the same events, one of which is read twice, and a third with others.
+    for (name, first) in [("a", 0), ("b", 0), ("c", 50_000)] {
+        let logs = folder.path().join(name);
+        std::fs::create_dir(&logs).unwrap();
+        ids.extend(trail(&logs, first));
+        places.push(logs.to_str().unwrap().to_owned());
+    }
+    places.push(places[0].clone());
+    for round in 0..3 {
+        let lake = folder.path().join(format!("lake-{round}"));
+        let runtime = Runtime::new().unwrap();
+        let summaries: Vec<IngestSummary> = runtime.block_on(async {
+            let storage = storage::open(Folder::Local(lake.clone()), "lake");
+            let runs = places.iter().map(|place| {
+                let (storage, place) = (Arc::clone(&storage), place.clone());
+                tokio::spawn(async move { ingest(storage, &place).await.unwrap() })
+            });
+            let runs: Vec<_> = runs.collect();
+            let mut summaries = Vec::new();
+            for run in runs {
+                summaries.push(run.await.unwrap());
+            }
+            summaries
+        });
+        let rows: u64 = summaries.iter().map(|summary| summary.rows).sum();
+        assert_eq!(rows as usize, ids.len(), "{summaries:?}");
+        assert_whole(&lake, &ids, &format!("round {round}: {summaries:?}"));
+    }
+}
