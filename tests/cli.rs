@@ -520,10 +520,11 @@ fn what_needs_no_events_reads_none_and_looks_for_none() {
       2
     ");
     assert_snapshot!(place.run(&["query", "SHOW TABLES"]), @r"
-    table          meaning
-    ─────────────  ───────────────────────────────────────────────────────────────────
-    events         every CloudTrail record, Insights and aggregated ones too
-    aurora_events  those of RDS, the Data API and DSQL, without Neptune and DocumentDB
+    table           meaning
+    ──────────────  ────────────────────────────────────────────────────────────────────
+    events          every CloudTrail record, Insights and aggregated ones too
+    aurora_events   those of RDS, the Data API and DSQL, without Neptune and DocumentDB
+    events_current  the latest state of each: without those that a later record corrects
     ");
     let described = place.run(&["query", "DESCRIBE events", "--format", "csv"]);
     let mut lines = described.lines();
@@ -1347,7 +1348,7 @@ fn a_query_that_cannot_be_answered_ends_with_2_and_says_what_to_write() {
     exit 2
     ");
     assert_snapshot!(run("SELECT 1 FROM event"), @r"
-    ! auroratrail: no table event; did you mean events? (the tables are aurora_events, events)
+    ! auroratrail: no table event; did you mean events? (the tables are aurora_events, events, events_current)
     exit 2
     ");
     assert_snapshot!(run("SELEC 1"), @r"
@@ -1516,6 +1517,8 @@ fn help_is_wrapped_and_says_what_there_is() {
       query   Answer a SQL query over events
       repl    Ask at a prompt, one statement after another
       scan    Tell what is in files: events, duplicates, what is not CloudTrail, and what is damaged
+      ingest  Keep events in a lake: a folder of Parquet files that Athena, Spark and DuckDB read, too
+      lake    Look at a lake
       sample  Write made-up trail files, to try things on
       help    Print this message or the help of the given subcommand(s)
 

@@ -14,19 +14,26 @@ use auroratrail::execution::Execution;
 use auroratrail::lake::ingest::{Ingest, IngestSettings, IngestSummary};
 use auroratrail::lake::layout::PartitionBy;
 use auroratrail::lake::log::{AsOf, Log};
+use auroratrail::lake::storage;
 use auroratrail::lake::storage::{Created, Entry, Storage};
 use auroratrail::lake::verify::verify;
 use auroratrail::lake::writer::WriterSettings;
-use auroratrail::lake::{Lake, storage};
 use auroratrail::pipeline::Epochs;
 use auroratrail::source::aws::AwsSettings;
 use auroratrail::source::{Folder, Sources};
 use bytes::Bytes;
-use object_store::ObjectStore;
+use futures::stream::BoxStream;
+use object_store::memory::InMemory;
+use object_store::path::Path as ObjectPath;
+use object_store::{
+    CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
+    PutMode, PutMultipartOptions, PutOptions, PutPayload, PutResult,
+};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use tokio::runtime::Runtime;
 
 use crate::made;
+use crate::moto_server::Moto;
 
 /// The fate of one call of the storage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -170,29 +177,32 @@ fn run(lake: &Path, source: &str) -> IngestSummary {
 
 /// Returns the event IDs of the newest version, each with its number; checks the lake.
 fn events(lake: &Path) -> BTreeMap<String, usize> {
-    Runtime::new().unwrap().block_on(async {
-        let lake = Lake::in_folder(Folder::Local(lake.to_owned()), "lake");
-        let Some(version) = lake.version(AsOf::Latest).await.unwrap() else {
-            return BTreeMap::new();
-        };
-        let outcome = verify(&**lake.storage(), &version).await.unwrap();
-        assert_eq!(outcome.faults, Vec::<String>::new());
-        assert_eq!(outcome.files as usize, version.files.len());
-        let mut ids = BTreeMap::new();
-        for file in &*version.files {
-            let bytes = lake.storage().read(&file.path).await.unwrap().unwrap();
-            let reader = ParquetRecordBatchReaderBuilder::try_new(bytes).unwrap();
-            for batch in reader.build().unwrap() {
-                let batch = batch.unwrap();
-                let column = batch.column_by_name("eventid").unwrap();
-                let column = arrow::array::AsArray::as_string::<i32>(column);
-                for id in column.iter().flatten() {
-                    *ids.entry(id.to_owned()).or_default() += 1;
-                }
+    let storage = storage::open(Folder::Local(lake.to_owned()), "lake");
+    Runtime::new().unwrap().block_on(events_of(storage))
+}
+
+async fn events_of(storage: Arc<dyn Storage>) -> BTreeMap<String, usize> {
+    let log = Log::new(Arc::clone(&storage), "lake");
+    let Some(version) = log.version(AsOf::Latest).await.unwrap() else {
+        return BTreeMap::new();
+    };
+    let outcome = verify(&*storage, &version).await.unwrap();
+    assert_eq!(outcome.faults, Vec::<String>::new());
+    assert_eq!(outcome.files as usize, version.files.len());
+    let mut ids = BTreeMap::new();
+    for file in &*version.files {
+        let bytes = storage.read(&file.path).await.unwrap().unwrap();
+        let reader = ParquetRecordBatchReaderBuilder::try_new(bytes).unwrap();
+        for batch in reader.build().unwrap() {
+            let batch = batch.unwrap();
+            let column = batch.column_by_name("eventid").unwrap();
+            let column = arrow::array::AsArray::as_string::<i32>(column);
+            for id in column.iter().flatten() {
+                *ids.entry(id.to_owned()).or_default() += 1;
             }
         }
-        ids
-    })
+    }
+    ids
 }
 
 const FILES: usize = 12;
@@ -341,37 +351,186 @@ fn every_event_is_there_once_wherever_the_process_is_killed() {
     }
 }
 
-#[test]
-fn writers_at_the_same_time_leave_each_event_once() {
-    let folder = tempfile::tempdir().unwrap();
+/// Writes three folders, two of which have the same events; returns the folders to read at the same
+/// time, one of them twice, and the IDs.
+fn overlapping_trails(folder: &Path) -> (Vec<String>, BTreeSet<String>) {
     let mut ids = BTreeSet::new();
     let mut places = Vec::new();
-    // Two folders with the same events, one of which is read twice, and a third with others.
     for (name, first) in [("a", 0), ("b", 0), ("c", 50_000)] {
-        let logs = folder.path().join(name);
+        let logs = folder.join(name);
         std::fs::create_dir(&logs).unwrap();
         ids.extend(trail(&logs, first));
         places.push(logs.to_str().unwrap().to_owned());
     }
     places.push(places[0].clone());
+    (places, ids)
+}
+
+/// Has each of `places` read by a writer of its own, all at the same time; asserts that the lake has
+/// each of `ids` once.
+async fn race(storage: Arc<dyn Storage>, places: &[String], ids: &BTreeSet<String>) {
+    let before = events_of(Arc::clone(&storage)).await.len();
+    let runs = places.iter().map(|place| {
+        let (storage, place) = (Arc::clone(&storage), place.clone());
+        tokio::spawn(async move { ingest(storage, &place).await.unwrap() })
+    });
+    let runs: Vec<_> = runs.collect();
+    let mut summaries = Vec::new();
+    for run in runs {
+        summaries.push(run.await.unwrap());
+    }
+    let rows: u64 = summaries.iter().map(|summary| summary.rows).sum();
+    assert_eq!(before + rows as usize, ids.len(), "{summaries:?}");
+    let found = events_of(storage).await;
+    assert!(found.values().all(|number| *number == 1), "{summaries:?}");
+    assert!(found.keys().eq(ids.iter()), "{summaries:?}");
+}
+
+#[test]
+fn writers_at_the_same_time_leave_each_event_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let (places, ids) = overlapping_trails(folder.path());
     for round in 0..3 {
         let lake = folder.path().join(format!("lake-{round}"));
-        let runtime = Runtime::new().unwrap();
-        let summaries: Vec<IngestSummary> = runtime.block_on(async {
-            let storage = storage::open(Folder::Local(lake.clone()), "lake");
-            let runs = places.iter().map(|place| {
-                let (storage, place) = (Arc::clone(&storage), place.clone());
-                tokio::spawn(async move { ingest(storage, &place).await.unwrap() })
-            });
-            let runs: Vec<_> = runs.collect();
-            let mut summaries = Vec::new();
-            for run in runs {
-                summaries.push(run.await.unwrap());
-            }
-            summaries
-        });
-        let rows: u64 = summaries.iter().map(|summary| summary.rows).sum();
-        assert_eq!(rows as usize, ids.len(), "{summaries:?}");
-        assert_whole(&lake, &ids, &format!("round {round}: {summaries:?}"));
+        let storage = storage::open(Folder::Local(lake), "lake");
+        Runtime::new()
+            .unwrap()
+            .block_on(race(storage, &places, &ids));
     }
+}
+
+/// A bucket that says of some objects that they exist, which they do not; and of some that were put
+/// just now, as if the answer to a first attempt had been lost.
+#[derive(Debug, Default)]
+struct Lying {
+    inner: InMemory,
+    creations: AtomicUsize,
+}
+
+impl std::fmt::Display for Lying {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Lying")
+    }
+}
+
+#[async_trait]
+impl ObjectStore for Lying {
+    async fn put_opts(
+        &self,
+        path: &ObjectPath,
+        payload: PutPayload,
+        options: PutOptions,
+    ) -> object_store::Result<PutResult> {
+        let exists = || object_store::Error::AlreadyExists {
+            path: path.to_string(),
+            source: "409 Conflict".into(),
+        };
+        if !matches!(options.mode, PutMode::Create) {
+            return self.inner.put_opts(path, payload, options).await;
+        }
+        match self.creations.fetch_add(1, Relaxed) % 4 {
+            0 => Err(exists()),
+            1 => {
+                self.inner.put_opts(path, payload, options).await?;
+                Err(exists())
+            }
+            _ => self.inner.put_opts(path, payload, options).await,
+        }
+    }
+
+    async fn put_multipart_opts(
+        &self,
+        path: &ObjectPath,
+        options: PutMultipartOptions,
+    ) -> object_store::Result<Box<dyn MultipartUpload>> {
+        self.inner.put_multipart_opts(path, options).await
+    }
+
+    async fn get_opts(
+        &self,
+        path: &ObjectPath,
+        options: GetOptions,
+    ) -> object_store::Result<GetResult> {
+        self.inner.get_opts(path, options).await
+    }
+
+    fn delete_stream(
+        &self,
+        paths: BoxStream<'static, object_store::Result<ObjectPath>>,
+    ) -> BoxStream<'static, object_store::Result<ObjectPath>> {
+        self.inner.delete_stream(paths)
+    }
+
+    fn list(
+        &self,
+        prefix: Option<&ObjectPath>,
+    ) -> BoxStream<'static, object_store::Result<ObjectMeta>> {
+        self.inner.list(prefix)
+    }
+
+    async fn list_with_delimiter(
+        &self,
+        prefix: Option<&ObjectPath>,
+    ) -> object_store::Result<ListResult> {
+        self.inner.list_with_delimiter(prefix).await
+    }
+
+    async fn copy_opts(
+        &self,
+        from: &ObjectPath,
+        to: &ObjectPath,
+        options: CopyOptions,
+    ) -> object_store::Result<()> {
+        self.inner.copy_opts(from, to, options).await
+    }
+}
+
+#[test]
+fn a_bucket_that_lies_about_what_exists_gets_each_event_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let (places, ids) = overlapping_trails(folder.path());
+    Runtime::new().unwrap().block_on(async {
+        let bucket = Folder::Bucket {
+            store: Arc::new(Lying::default()),
+            prefix: "some/lake".to_owned(),
+        };
+        race(storage::open(bucket, "s3://b/some/lake"), &places, &ids).await;
+    });
+}
+
+#[test]
+fn writers_of_a_bucket_leave_each_event_once_whichever_call_fails() {
+    let moto = Moto::start();
+    moto.put("/lakes", "");
+    let folder = tempfile::tempdir().unwrap();
+    let (places, ids) = overlapping_trails(folder.path());
+    let sources = Sources::new(AwsSettings {
+        endpoint: Some(moto.endpoint.clone()),
+        region: Some("eu-west-1".to_owned()),
+        credentials: Some(("AKIATEST".to_owned(), "verysecret".to_owned())),
+        ..AwsSettings::default()
+    });
+    Runtime::new().unwrap().block_on(async {
+        for round in 0..2 {
+            let name = format!("s3://lakes/race {round}=%/x");
+            let storage = storage::open(sources.folder(&name).await.unwrap(), &name);
+            race(storage, &places, &ids).await;
+        }
+        for at in [3, 6] {
+            for fate in [Fate::Fails, Fate::LosesAnswer] {
+                let name = format!("s3://lakes/{fate:?}-{at}/");
+                let inner = storage::open(sources.folder(&name).await.unwrap(), &name);
+                let faulty = Faulty {
+                    inner: Arc::clone(&inner),
+                    at,
+                    fate,
+                    calls: AtomicUsize::new(0),
+                };
+                ingest(Arc::new(faulty), &places[0]).await.unwrap_err();
+                let found = events_of(Arc::clone(&inner)).await;
+                assert!(found.values().all(|number| *number == 1), "{name}");
+                race(inner, &places, &ids).await;
+            }
+        }
+    });
 }

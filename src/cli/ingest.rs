@@ -20,7 +20,7 @@ use crate::lake::writer::WriterSettings;
 use crate::pipeline::Epochs;
 use crate::query::Condition;
 
-/// Keep events in a lake: a folder of Parquet files that this tool, Athena, Spark and DuckDB read
+/// Keep events in a lake: a folder of Parquet files that Athena, Spark and DuckDB read, too
 ///
 /// Run it again and only what is new is read; a run that was stopped or killed goes on where its last
 /// commit was. The same event is kept once, whatever brought it. The lake is a Delta Lake table.

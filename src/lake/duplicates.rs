@@ -187,12 +187,17 @@ struct NewRows {
 impl NewRows {
     fn new(rows: &RecordBatch) -> Result<Self> {
         let (ids, fingerprints) = identities(rows)?;
-        let times = rows.column_by_name(EVENT_TIME);
-        let times = times.and_then(|it| it.as_primitive_opt::<TimestampMicrosecondType>());
+        let times = match rows.column_by_name(EVENT_TIME) {
+            None => TimestampMicrosecondArray::new_null(rows.num_rows()),
+            Some(times) => {
+                let times = times.as_primitive_opt::<TimestampMicrosecondType>();
+                times.ok_or_else(|| unexpected(EVENT_TIME))?.clone()
+            }
+        };
         Ok(Self {
             ids,
             fingerprints,
-            times: times.ok_or_else(|| unexpected(EVENT_TIME))?.clone(),
+            times,
         })
     }
 
@@ -229,16 +234,23 @@ impl NewRows {
     }
 }
 
-/// Returns the columns that tell events apart.
+/// Returns the columns that tell events apart. One that is not there is NULL in all rows.
 fn identities(rows: &RecordBatch) -> Result<(StringArray, Int64Array)> {
-    let ids = rows.column_by_name(EVENT_ID);
-    let ids = ids.and_then(|it| it.as_string_opt::<i32>());
-    let fingerprints = rows.column_by_name(FINGERPRINT);
-    let fingerprints = fingerprints.and_then(|it| it.as_primitive_opt::<Int64Type>());
-    Ok((
-        ids.ok_or_else(|| unexpected(EVENT_ID))?.clone(),
-        fingerprints.ok_or_else(|| unexpected(FINGERPRINT))?.clone(),
-    ))
+    let ids = match rows.column_by_name(EVENT_ID) {
+        None => StringArray::new_null(rows.num_rows()),
+        Some(ids) => {
+            let ids = ids.as_string_opt::<i32>();
+            ids.ok_or_else(|| unexpected(EVENT_ID))?.clone()
+        }
+    };
+    let fingerprints = match rows.column_by_name(FINGERPRINT) {
+        None => Int64Array::new_null(rows.num_rows()),
+        Some(fingerprints) => {
+            let fingerprints = fingerprints.as_primitive_opt::<Int64Type>();
+            fingerprints.ok_or_else(|| unexpected(FINGERPRINT))?.clone()
+        }
+    };
+    Ok((ids, fingerprints))
 }
 
 fn unexpected(column: &str) -> Error {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use datafusion::arrow::array::{AsArray, BooleanArray, RecordBatch};
+use datafusion::arrow::array::{Array, AsArray, BooleanArray, RecordBatch};
 use datafusion::arrow::compute::prep_null_mask_filter;
 use datafusion::arrow::datatypes::{Schema, SchemaRef};
 use datafusion::common::DFSchema;
@@ -89,8 +89,12 @@ impl RowCondition for Condition {
         let checked = checked
             .into_array(rows.num_rows())
             .map_err(translate_error)?;
+        let checked = checked.as_boolean();
         // NULL keeps no row, as in WHERE.
-        Ok(prep_null_mask_filter(checked.as_boolean()))
+        Ok(match checked.null_count() {
+            0 => checked.clone(),
+            _ => prep_null_mask_filter(checked),
+        })
     }
 }
 

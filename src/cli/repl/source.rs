@@ -255,7 +255,10 @@ fn table_name(name: &str) -> Result<String> {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
     let begins = name.starts_with(|c: char| c.is_ascii_alphabetic());
     let lower = name.to_lowercase();
-    match begins && name.chars().all(is_plain) && lower != "aurora_events" {
+    match begins
+        && name.chars().all(is_plain)
+        && !matches!(&*lower, "aurora_events" | "events_current")
+    {
         true => Ok(lower),
         false => Err(Error::query(format!(
             "expected a table name of letters, digits and _, found {name}"

@@ -31,7 +31,7 @@ impl EpochEvents {
     /// it is new. Rows with a NULL in one of them always are.
     ///
     /// # Errors
-    /// Bug, if the rows do not have these columns.
+    /// Bug, if these columns are of other types.
     pub fn insert(&mut self, rows: &RecordBatch) -> Result<BooleanArray> {
         let (ids, fingerprints) = super::identities(rows)?;
         let is_new = (0..rows.num_rows()).map(|row| {

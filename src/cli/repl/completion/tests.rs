@@ -94,7 +94,7 @@ const TABLE: &[(&str, &[&str])] = &[
     ("SELECT * FROM events, au|", &["aurora_events"]),
     ("DESCRIBE |", &["events", "aurora_events"]),
     ("WITH denied AS (SELECT 1) SELECT * FROM |", &["denied", "events"]),
-    ("SELECT * FROM (|", &["events", "aurora_events", "SELECT"]),
+    ("SELECT * FROM (|", &["events", "aurora_events", "events_current", "SELECT"]),
     ("SELECT * FROM (sel|", &["select"]),
     // Columns.
     ("SELECT |", &["eventVersion", "userIdentity", "eventTime"]),
