@@ -385,3 +385,52 @@ fn faults_of_a_lake_are_named() {
     );
     assert!(said.contains("part-"), "{said}");
 }
+
+#[test]
+fn a_lake_is_not_read_by_its_own_ingest() {
+    let folder = folder();
+    write(&folder.path().join("logs/a.json"), &[made::record(1)]);
+    let said = fault(&["ingest", "logs", "--to", "logs/lake"], folder.path());
+    assert!(said.contains("the lake logs/lake lies in logs"), "{said}");
+    run(&["ingest", "logs", "--to", "lake"], folder.path());
+    let said = fault(&["ingest", "lake", "--to", "other"], folder.path());
+    assert!(said.contains("one of the sources is a lake"), "{said}");
+    run(&["ingest", "logs", "--to", "logs-lake"], folder.path());
+}
+
+#[cfg(unix)]
+#[test]
+fn a_run_that_is_stopped_commits_what_it_has_read() {
+    let folder = folder();
+    let ingest = [
+        "ingest",
+        "sample:?events=2000000",
+        "--to",
+        "lake",
+        "--commit-every",
+        "1",
+    ];
+    let mut child = Command::new(env!("CARGO_BIN_EXE_auroratrail"))
+        .args(ingest)
+        .current_dir(folder.path())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let first = folder
+        .path()
+        .join("lake/_delta_log/00000000000000000001.json");
+    while !first.exists() {
+        assert!(child.try_wait().unwrap().is_none(), "it ended");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    let id = child.id().to_string();
+    Command::new("kill").args(["-TERM", &id]).status().unwrap();
+    let output = child.wait_with_output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(130), "{said}");
+    assert!(
+        said.contains("after a last commit") && said.contains("events added"),
+        "{said}"
+    );
+    run(&["lake", "verify", "lake"], folder.path());
+}

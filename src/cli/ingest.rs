@@ -1,5 +1,6 @@
 //! `auroratrail ingest`: events into a lake.
 
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -10,7 +11,7 @@ use clap::Args;
 use super::overwrite::{NamedFiles, Output};
 use super::progress::{KEEP_REJECTS, Progress};
 use super::report::{bytes, count, elapsed, summary};
-use super::{InputArguments, Interruption, NOTHING_READ, parse_size};
+use super::{InputArguments, Interruption, NOTHING_READ, Opened, parse_size};
 use crate::error::{Error, Result};
 use crate::execution::Execution;
 use crate::lake::Lake;
@@ -100,7 +101,9 @@ pub(super) async fn run(
     interruption: &Interruption,
 ) -> Result<ExitCode> {
     let settings = settings(&arguments, threads).await?;
-    let opened = super::Opened::parse(&arguments.sources)?;
+    let mut opened = Opened::parse(&arguments.sources)?;
+    opened.find_lakes().await?;
+    check_apart(&opened, &arguments.to)?;
     let lake = Lake::open(&opened.sources, &arguments.to).await?;
     let files = NamedFiles {
         opened: &opened,
@@ -146,6 +149,34 @@ pub(super) async fn run(
     match stats.is_all_unreadable() {
         true => Err(Error::io(NOTHING_READ)),
         false => Ok(code),
+    }
+}
+
+/// Checks that the lake is not among what is read, so that no run reads what an earlier one wrote.
+fn check_apart(opened: &Opened, lake: &str) -> Result<()> {
+    let place = |text: &str| match text.contains("://") {
+        true => PathBuf::from(text.trim_end_matches('/')),
+        false => {
+            let path = Path::new(text);
+            let full = path.canonicalize().or_else(|_| std::path::absolute(path));
+            full.unwrap_or_else(|_| path.to_owned())
+        }
+    };
+    let others = opened.lakes.others(&opened.locations);
+    if others.len() < opened.locations.len() {
+        return Err(Error::config(
+            "one of the sources is a lake; ingest reads events as CloudTrail delivers them",
+        ));
+    }
+    let lake_place = place(lake);
+    let holder = others
+        .iter()
+        .find(|source| lake_place.starts_with(place(&source.to_string())));
+    match holder {
+        Some(source) => Err(Error::config(format!(
+            "the lake {lake} lies in {source}, which is read; give it a place of its own"
+        ))),
+        None => Ok(()),
     }
 }
 

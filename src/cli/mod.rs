@@ -269,6 +269,9 @@ const INTERRUPTED: u8 = 130;
 /// The longest time that the work may take to stop.
 const GRACE: Duration = Duration::from_secs(1);
 
+/// The longest time that a last commit may take.
+const COMMIT_GRACE: Duration = Duration::from_secs(300);
+
 /// Keeps panics silent that a reject will tell of.
 fn say_no_panics_of_decoders() {
     let hook = std::panic::take_hook();
@@ -310,7 +313,13 @@ pub fn run(mut arguments: Arguments) -> Result<ExitCode> {
             Command::Repl(repl) => return Box::pin(repl::run(repl, threads)).await,
             command => command,
         };
-        let _signals = AbortOnDropHandle::new(tokio::spawn(obey_signals(interruption.clone())));
+        let grace = match command {
+            // The events that were read are worth a last commit, which may go over a slow line.
+            Command::Ingest(_) => Grace::ForCommit,
+            _ => Grace::Short,
+        };
+        let signals = obey_signals(interruption.clone(), grace);
+        let _signals = AbortOnDropHandle::new(tokio::spawn(signals));
         match command {
             Command::Repl(_) => unreachable!("returned above"),
             Command::Query(query) => Box::pin(query::run(query, threads, &interruption)).await,
@@ -342,15 +351,31 @@ struct Interruption {
     temporary: TemporaryFiles,
 }
 
+/// The time that the work has to stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Grace {
+    /// A moment: a thread may be stuck in a write to a pipe that nobody reads.
+    Short,
+    /// The time of a last commit.
+    ForCommit,
+}
+
 /// Cancels the work at the first Ctrl-C or SIGTERM. Ends the process at the second, or when the work
-/// takes too long to stop: a thread may be stuck in a write to a pipe that nobody reads.
-async fn obey_signals(interruption: Interruption) {
+/// takes too long to stop.
+async fn obey_signals(interruption: Interruption, grace: Grace) {
     let Some(mut signals) = Signals::new() else {
         return;
     };
     signals.next().await;
     interruption.stop.cancel();
-    let _ = tokio::time::timeout(GRACE, signals.next()).await;
+    let grace = match grace {
+        Grace::Short => GRACE,
+        Grace::ForCommit => {
+            eprintln!("auroratrail: stopping after a last commit; a second Ctrl-C ends at once");
+            COMMIT_GRACE
+        }
+    };
+    let _ = tokio::time::timeout(grace, signals.next()).await;
     interruption.temporary.remove();
     std::process::exit(INTERRUPTED.into());
 }
