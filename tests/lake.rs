@@ -127,6 +127,7 @@ fn settings() -> IngestSettings {
             interval: Duration::from_secs(3600),
             bytes: 60_000,
         },
+        partition_by: None,
         writer: WriterSettings {
             partition_by: PartitionBy::default(),
             max_rows: 100,

@@ -216,8 +216,17 @@ fn folders_are_by_account_and_region_if_asked() {
         ),
     );
     assert_eq!(kept, all.0.lines().skip(1).collect::<Vec<_>>());
-    let said = fault(&ingest, folder.path());
-    assert!(said.contains("folders by account,region,dt"), "{said}");
+    // The folders of a lake that is there need not be named again, and cannot be others.
+    let (_, said) = run(&ingest, folder.path());
+    assert!(said.contains("nothing new"), "{said}");
+    let said = fault(
+        &[&ingest[..], &["--partition-by", "dt"]].concat(),
+        folder.path(),
+    );
+    assert!(
+        said.contains("folders by account,region,dt, not by dt"),
+        "{said}"
+    );
 }
 
 #[test]
@@ -433,4 +442,27 @@ fn a_run_that_is_stopped_commits_what_it_has_read() {
         "{said}"
     );
     run(&["lake", "verify", "lake"], folder.path());
+}
+
+#[test]
+fn the_prompt_knows_the_values_of_a_lake() {
+    let folder = folder();
+    run(
+        &["ingest", "sample:?events=300", "--to", "lake"],
+        folder.path(),
+    );
+    let mut child = Command::new(env!("CARGO_BIN_EXE_auroratrail"))
+        .args(["repl", "lake"])
+        .current_dir(folder.path())
+        .env("HOME", folder.path())
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let script = "\\format csv\n\\d events eventName\nSELECT count(*) AS n FROM events;\n";
+    std::io::Write::write_all(&mut child.stdin.take().unwrap(), script.as_bytes()).unwrap();
+    let shown = String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap();
+    assert!(shown.contains("eventName,varchar,100 %,"), "{shown}");
+    let count = rows("SELECT count(*) FROM events", &["lake"], folder.path());
+    assert!(shown.ends_with(&format!("n\n{}\n", count[0])), "{shown}");
 }

@@ -44,9 +44,9 @@ pub(super) struct IngestArguments {
     #[arg(long = "where", value_name = "SQL", conflicts_with = "keep")]
     condition: Option<String>,
 
-    /// Folders of a new lake, from the outermost: dt, or account, region and dt in any order
-    #[arg(long, value_name = "NAMES", default_value = "dt")]
-    partition_by: String,
+    /// Folders of a new lake, from the outermost: dt (default), or account, region and dt in any order
+    #[arg(long, value_name = "NAMES")]
+    partition_by: Option<String>,
 
     /// Hide the values of keys that look like secrets (passwords, tokens, signatures in URLs)
     #[arg(long)]
@@ -186,14 +186,16 @@ async fn settings(arguments: &IngestArguments, threads: usize) -> Result<IngestS
         (None, Keep::Aurora) => Some(Condition::aurora().await?),
         (None, Keep::All) => None,
     };
+    let partition_by = arguments.partition_by.as_deref().map(PartitionBy::parse);
     Ok(IngestSettings {
         threads,
         epochs: Epochs {
             interval: Duration::from_secs(arguments.commit_every),
             bytes: EPOCH_BYTES,
         },
+        partition_by: partition_by.transpose()?,
         writer: WriterSettings {
-            partition_by: PartitionBy::parse(&arguments.partition_by)?,
+            partition_by: PartitionBy::default(),
             max_rows: arguments.max_rows,
             max_bytes: arguments.max_bytes,
             buffer_bytes: arguments.memory,

@@ -20,6 +20,7 @@ use uuid::Uuid;
 
 use super::duplicates::{EpochEvents, KnownEvents};
 use super::file::LakeFile;
+use super::layout::PartitionBy;
 use super::ledger::Ledger;
 use super::log::{Committed, Log, Version};
 use super::storage::Storage;
@@ -51,7 +52,9 @@ pub struct IngestSettings {
     pub threads: usize,
     /// The end of an epoch.
     pub epochs: Epochs,
-    /// Folders, and sizes of files.
+    /// The folders of a new lake, or those that a lake has to have; `None` for those that it has.
+    pub partition_by: Option<PartitionBy>,
+    /// Sizes of files. The folders in it are those of the lake.
     pub writer: WriterSettings,
     /// Rows that are kept; `None` for all.
     pub condition: Option<Arc<dyn RowCondition>>,
@@ -64,6 +67,7 @@ pub struct Ingest<'a> {
     storage: Arc<dyn Storage>,
     log: Log,
     settings: &'a IngestSettings,
+    writer_settings: WriterSettings,
     known: Arc<KnownEvents>,
     /// A name of this run, for its checkpoints.
     writer_name: String,
@@ -117,6 +121,7 @@ impl<'a> Ingest<'a> {
             storage,
             log,
             settings,
+            writer_settings: settings.writer.clone(),
             writer_name: Uuid::new_v4().to_string(),
             summary: IngestSummary::default(),
         }
@@ -168,16 +173,18 @@ impl<'a> Ingest<'a> {
 
     /// Opens the lake, or makes it.
     async fn open(&mut self) -> Result<Head> {
+        let wanted = self.settings.partition_by.clone();
         let version = match self.log.version(Default::default()).await? {
             Some(version) => version,
-            None => self.log.create(&self.settings.writer.partition_by).await?,
+            None => self.log.create(&wanted.clone().unwrap_or_default()).await?,
         };
-        if version.partition_by != self.settings.writer.partition_by {
+        if let Some(wanted) = wanted.filter(|wanted| version.partition_by != *wanted) {
             return Err(Error::config(format!(
-                "the lake has folders by {}, not by {}; they cannot be changed",
-                version.partition_by, self.settings.writer.partition_by
+                "the lake has folders by {}, not by {wanted}; they cannot be changed",
+                version.partition_by
             )));
         }
+        self.writer_settings.partition_by = version.partition_by.clone();
         self.summary.version = version.number;
         let ledger = Ledger::load(&*self.storage, version.checkpoint).await?;
         Ok(Head { version, ledger })
@@ -214,7 +221,7 @@ impl<'a> Ingest<'a> {
 
     fn writer(&self, check: Arc<dyn RowCheck>) -> LakeWriter {
         let store = Arc::new(DataFiles(Arc::clone(&self.storage)));
-        LakeWriter::new(store, Some(check), self.settings.writer.clone())
+        LakeWriter::new(store, Some(check), self.writer_settings.clone())
     }
 
     /// Commits an epoch that `checkpoint` covers.
@@ -273,7 +280,9 @@ impl<'a> Ingest<'a> {
             }
             checkpoint = checkpoint.rebased(&base, &theirs.ledger.checkpoint);
             base = theirs.ledger.checkpoint.clone();
-            outcome = Outcome::Joined;
+            if theirs.ledger.number != head.ledger.number {
+                outcome = Outcome::Joined;
+            }
             written = self
                 .without(written, &head.version, &theirs.version)
                 .await?;

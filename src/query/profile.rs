@@ -4,14 +4,20 @@
 //! They are for completion and for descriptions of columns, and answer no query.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use datafusion::arrow::array::{Array, AsArray, RecordBatch, StringArray};
 use datafusion::arrow::datatypes::{DataType, TimestampMicrosecondType};
 use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
+use datafusion::common::DataFusionError;
+use datafusion::execution::SendableRecordBatchStream;
+use datafusion::prelude::{SessionConfig, SessionContext};
+use futures::TryStreamExt;
 use hashbrown::HashMap;
 
-use super::table::Input;
+use super::table::{EventsTable, Input};
+use super::translate_error;
 use crate::error::{Error, ErrorKind, Result};
 use crate::events::columns::{ColumnClass, ColumnType, catalog};
 use crate::events::response::{RESPONSE, wrapped_result};
@@ -414,9 +420,14 @@ async fn sample(
     input: &Input,
     request: BatchRequest,
     execution: Arc<Execution>,
-    add: impl FnMut(RecordBatch) -> bool + Send + 'static,
+    mut add: impl FnMut(RecordBatch) -> bool + Send + 'static,
 ) -> Result<()> {
+    if !sample_lakes(input, &request, &execution, &mut add).await? {
+        return Ok(());
+    }
     if input.locations.is_empty() {
+        // All that there is was seen.
+        execution.stats.listing_done.store(true, Relaxed);
         return Ok(());
     }
     let is_bounded = matches!(
@@ -441,6 +452,45 @@ async fn sample(
     tokio::task::spawn_blocking(move || pipeline.run(&mut worker))
         .await
         .map_err(|error| Error::bug(format!("the thread that samples events stopped: {error}")))?
+}
+
+/// Hands rows of the lakes to `add`; returns whether it wants more.
+async fn sample_lakes(
+    input: &Input,
+    request: &BatchRequest,
+    execution: &Execution,
+    add: &mut (impl FnMut(RecordBatch) -> bool + Send),
+) -> Result<bool> {
+    if input.lakes.is_empty() {
+        return Ok(true);
+    }
+    let lakes = Input {
+        locations: Vec::new(),
+        ..input.clone()
+    };
+    let mut rows = rows_of_lakes(lakes, request)
+        .await
+        .map_err(translate_error)?;
+    while let Some(batch) = rows.try_next().await.map_err(translate_error)? {
+        if execution.stop().is_cancelled() || !add(batch) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+async fn rows_of_lakes(
+    lakes: Input,
+    request: &BatchRequest,
+) -> Result<SendableRecordBatchStream, DataFusionError> {
+    let config = SessionConfig::new()
+        .with_target_partitions(1)
+        .with_batch_size(request.batch_rows);
+    let columns = request.projection.iter();
+    let columns: Vec<&str> = columns.map(|&at| &*catalog().columns()[at].name).collect();
+    let table =
+        SessionContext::new_with_config(config).read_table(Arc::new(EventsTable::new(lakes)))?;
+    table.select_columns(&columns)?.execute_stream().await
 }
 
 #[cfg(test)]
