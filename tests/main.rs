@@ -11,6 +11,7 @@ mod feed;
 mod formats;
 mod fuzz;
 mod lake;
+mod lake_readers;
 mod large;
 mod layering;
 mod made;
