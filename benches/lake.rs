@@ -26,7 +26,8 @@
 //! `union_by_name`, as a file has only the columns that occur in it, ClickHouse with the types of the
 //! columns that it needs. `less start` is without the time that the tool takes for `SELECT 1`, most of
 //! which is Python's. The last two columns are our time as a multiple of that of the faster of the
-//! others, with and without the start; they should be at most 1.
+//! others, with and without the start; they should be at most 1. Starts vary by some milliseconds, so
+//! the last counts less than five as five, and needs several runs on a quiet machine.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;

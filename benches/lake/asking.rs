@@ -216,18 +216,22 @@ fn ratios(groups: &[Group], group: &Group) -> String {
         Some(format!("{:.2}", ours / other))
     };
     let wall = ratio(&|_, run| run.wall.as_secs_f64()).unwrap_or_default();
-    let bare = ratio(&|tool, run| less_start(groups, tool, run)).unwrap_or_default();
+    let bare =
+        ratio(&|tool, run| less_start(groups, tool, run).max(STARTS_VARY)).unwrap_or_default();
     format!("{wall:>10} | {bare:>10}")
 }
 
-/// Returns the seconds of a run without those of the tool's start, one millisecond at least.
+/// Returns the seconds of a run without those of the tool's start.
 fn less_start(groups: &[Group], tool: Tool, run: &Run) -> f64 {
     let lines = groups.first().map_or(&[][..], |start| &start.lines);
     let start = lines.iter().find(|line| line.tool == tool);
     let start = start.and_then(|line| line.best.as_ref());
     let start = start.map_or(0.0, |run| run.wall.as_secs_f64());
-    (run.wall.as_secs_f64() - start).max(0.001)
+    (run.wall.as_secs_f64() - start).max(0.0)
 }
+
+/// Seconds by which starts vary, so that less is not told from more.
+const STARTS_VARY: f64 = 0.005;
 
 const HEAD: &str = "\
 | question about the lake             | tool        |  wall s |  CPU s |   MiB | less start | to fastest | less start |

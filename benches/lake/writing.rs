@@ -210,11 +210,8 @@ pub fn report(bench: &Bench, trail: &Trail, groups: &[Group]) -> Result<(), Stri
 }
 
 fn lines(groups: &[Group]) -> impl Iterator<Item = (&'static str, &Line)> {
-    let of = |group| {
-        let Group { name, lines } = group;
-        lines.iter().map(|line| (*name, line))
-    };
-    groups.iter().flat_map(of)
+    let groups = groups.iter();
+    groups.flat_map(|group| group.lines.iter().map(move |line| (group.name, line)))
 }
 
 /// Checks the count of events that a tool wrote. Only we leave out duplicates.
