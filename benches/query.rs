@@ -50,15 +50,21 @@ use std::process::{Command, ExitCode};
 
 use clap::Parser;
 
+#[path = "query/groups.rs"]
+mod groups;
 #[path = "query/measure.rs"]
 mod measure;
 #[path = "query/questions.rs"]
 mod questions;
+#[path = "query/tools.rs"]
+mod tools;
 #[path = "query/trail.rs"]
 mod trail;
 
+use groups::{Group, Line};
 use measure::Run;
-use questions::{Python, Question, Tool, questions, rows};
+use questions::{Question, questions};
+use tools::{Python, Tool};
 use trail::Trail;
 
 /// Times queries over trail files as whole processes
@@ -115,51 +121,17 @@ struct Bench {
     complaints: PathBuf,
 }
 
-/// The runs of one question.
-struct Group {
-    name: &'static str,
-    lines: Vec<Line>,
-}
-
-/// A tool and its best measurement.
-struct Line {
-    tool: Tool,
-    command: Command,
-    best: Option<Run>,
-}
-
 impl Bench {
     /// Finds the installed tools.
     fn new(runs: usize, threads: usize) -> Self {
-        let mut bench = Self {
+        let python = Python::find();
+        Self {
             runs: runs.max(1),
             threads,
-            python: Python::find(),
-            tools: vec![Tool::Ours],
+            tools: tools::installed(python.as_ref()),
+            python,
             complaints: std::env::temp_dir().join("auroratrail-bench-stderr.txt"),
-        };
-        for tool in [Tool::DuckDb, Tool::ClickHouse] {
-            let version = match &bench.python {
-                Some(python) => python.version(tool),
-                None => Err("there is no Python for it".to_owned()),
-            };
-            match version {
-                Ok(version) => {
-                    println!("with {version}");
-                    bench.tools.push(tool);
-                }
-                Err(why) => println!("without {}: {why}", tool.name()),
-            }
         }
-        if bench.tools.len() < 3 {
-            let folder = Python::folder();
-            let folder = folder.display();
-            println!(
-                "to compare with all: python3 -m venv {folder} && \
-                 {folder}/bin/pip install duckdb==2.0.0 chdb==4.4.0"
-            );
-        }
-        bench
     }
 
     fn all(&self, arguments: &Arguments) -> Result<(), String> {
@@ -180,39 +152,23 @@ impl Bench {
         self.memory(&trails?)
     }
 
-    /// Prints the table of times. All lines run once before any runs again, so that a slow minute
-    /// of the machine affects all of them.
+    /// Prints the table of times.
     fn speed(&self, trail: &Trail) -> Result<(), String> {
         let mut groups = vec![Group {
             name: "only inflating",
-            lines: vec![Line {
-                tool: Tool::Inflate,
-                command: self.inflating(trail),
-                best: None,
-            }],
+            lines: vec![Line::new(Tool::Inflate, self.inflating(trail))],
         }];
         groups.extend(
             questions()
                 .iter()
                 .map(|question| self.group(question, trail)),
         );
-        for _ in 0..self.runs {
-            for group in &mut groups {
-                for line in &mut group.lines {
-                    let run = measure::run(&mut line.command, &self.complaints);
-                    let run = run.map_err(|error| group.name.to_owned() + ": " + &error)?;
-                    line.best = Some(match &line.best {
-                        Some(best) => run.better(best),
-                        None => run,
-                    });
-                }
-            }
-        }
+        groups::measure(&mut groups, self.runs, &self.complaints)?;
         println!("{HEAD}");
         let inflate = groups[0].lines[0].best.clone().unwrap_or_default();
         for group in &groups {
             group.check()?;
-            group.print(trail, &inflate);
+            print(group, trail, &inflate);
         }
         Ok(())
     }
@@ -226,11 +182,8 @@ impl Bench {
 
     fn group(&self, question: &Question, trail: &Trail) -> Group {
         let line = |&tool: &Tool| {
-            Some(Line {
-                tool,
-                command: question.command(tool, trail, self.threads, self.python.as_ref())?,
-                best: None,
-            })
+            let command = question.command(tool, trail, self.threads, self.python.as_ref())?;
+            Some(Line::new(tool, command))
         };
         Group {
             name: question.name,
@@ -273,47 +226,25 @@ impl Bench {
     }
 }
 
-impl Group {
-    /// Checks that all tools returned the same rows.
-    fn check(&self) -> Result<(), String> {
-        let answer = |line: &Line| {
-            let csv = line.best.as_ref().map_or("", |run| &run.output);
-            rows(csv, line.tool == Tool::Ours).join("\n")
-        };
-        let answers: Vec<String> = self.lines.iter().map(answer).collect();
-        for (line, other) in self.lines.iter().zip(&answers).skip(1) {
-            if *other != answers[0] {
-                let (name, tool) = (self.name, line.tool.name());
-                let far = other.bytes().zip(answers[0].bytes());
-                let same = far.take_while(|(one, other)| one == other).count();
-                return Err(format!(
-                    "{name}: {tool} answers otherwise than {} from byte {same} on",
-                    Tool::Ours.name(),
-                ));
-            }
-        }
-        Ok(())
-    }
-
-    fn print(&self, trail: &Trail, inflate: &Run) {
-        let ours = self.lines.first().and_then(|line| line.best.as_ref());
-        for line in &self.lines {
-            let Some(run) = &line.best else { continue };
-            let wall = |to: &Run| run.wall.as_secs_f64() / to.wall.as_secs_f64();
-            let cpu = |to: &Run| run.cpu.as_secs_f64() / to.cpu.as_secs_f64();
-            println!(
-                "| {:<35} | {:<11} | {:>6.3} | {:>5.2} | {:>5.0} | {:>5} | {:>9.2} | {:>8.1} | {:>9.2} |",
-                self.name,
-                line.tool.name(),
-                run.wall.as_secs_f64(),
-                run.cpu.as_secs_f64(),
-                megabytes(trail.bytes) / run.wall.as_secs_f64(),
-                run.peak_bytes >> 20,
-                wall(inflate),
-                cpu(inflate),
-                ours.map_or(1.0, wall),
-            );
-        }
+/// Prints a group's lines of the table.
+fn print(group: &Group, trail: &Trail, inflate: &Run) {
+    let ours = group.lines.first().and_then(|line| line.best.as_ref());
+    for line in &group.lines {
+        let Some(run) = &line.best else { continue };
+        let wall = |to: &Run| run.wall.as_secs_f64() / to.wall.as_secs_f64();
+        let cpu = |to: &Run| run.cpu.as_secs_f64() / to.cpu.as_secs_f64();
+        println!(
+            "| {:<35} | {:<11} | {:>6.3} | {:>5.2} | {:>5.0} | {:>5} | {:>9.2} | {:>8.1} | {:>9.2} |",
+            group.name,
+            line.tool.name(),
+            run.wall.as_secs_f64(),
+            run.cpu.as_secs_f64(),
+            megabytes(trail.bytes) / run.wall.as_secs_f64(),
+            run.peak_bytes >> 20,
+            wall(inflate),
+            cpu(inflate),
+            ours.map_or(1.0, wall),
+        );
     }
 }
 

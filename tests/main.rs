@@ -12,6 +12,7 @@ mod formats;
 mod fuzz;
 mod lake;
 mod lake_commands;
+mod lake_readers;
 mod large;
 mod layering;
 mod made;

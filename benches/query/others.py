@@ -23,7 +23,8 @@ def chdb_rows(threads, query):
 
     if query == "check":
         return chdb_rows(threads, "SELECT 'ClickHouse', version()")
-    text = chdb.query(f"{query} SETTINGS max_threads = {threads}", "CSV").bytes().decode()
+    more = "," if " SETTINGS " in query else " SETTINGS"
+    text = chdb.query(f"{query}{more} max_threads = {threads}", "CSV").bytes().decode()
     # NULL is \N there; an empty text is in quotes.
     return [["" if cell == r"\N" else cell for cell in row] for row in csv.reader(text.splitlines())]
 

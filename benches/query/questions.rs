@@ -1,15 +1,15 @@
-//! The questions in each tool's syntax, and the tools.
+//! The questions in each tool's syntax.
 //!
 //! A trail file is one JSON object with an array of some hundred records, on one line. Each tool
 //! reads the records in the fastest way that was tried and that gives the same answer (see the doc
 //! comment of the bench).
 
-use std::path::PathBuf;
 use std::process::Command;
 
 use auroratrail::events::columns::{Column, ColumnClass, ColumnType, catalog};
 use serde_json::json;
 
+use super::tools::{self, Python, Tool};
 use super::trail::Trail;
 
 /// A question and its form for each tool.
@@ -19,27 +19,6 @@ pub struct Question {
     /// Query by tool, with `TRAIL` for the files.
     pub duckdb: Option<String>,
     pub clickhouse: Option<String>,
-}
-
-/// A tool that answers questions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Tool {
-    /// No tool: decompression, which every tool must do at least.
-    Inflate,
-    Ours,
-    DuckDb,
-    ClickHouse,
-}
-
-impl Tool {
-    pub fn name(self) -> &'static str {
-        match self {
-            Tool::Inflate => "libdeflate",
-            Tool::Ours => "auroratrail",
-            Tool::DuckDb => "DuckDB",
-            Tool::ClickHouse => "ClickHouse",
-        }
-    }
 }
 
 /// All questions.
@@ -160,51 +139,6 @@ fn clickhouse(select: &str, fields: &str, rest: &str) -> String {
     )
 }
 
-/// Environment variable of the Python that has DuckDB and chdb.
-pub struct Python(PathBuf);
-
-impl Python {
-    /// Folder of that Python by default.
-    pub fn folder() -> PathBuf {
-        let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
-        let home = || PathBuf::from(std::env::var_os("HOME").unwrap_or_default());
-        cache
-            .unwrap_or_else(|| home().join(".cache"))
-            .join("auroratrail/venv-bench")
-    }
-
-    /// Finds the Python that has the tools.
-    pub fn find() -> Option<Self> {
-        let python = Self::folder().join("bin/python");
-        python.exists().then_some(Self(python))
-    }
-
-    /// Builds the command that runs `query` in `tool`.
-    pub fn command(&self, tool: Tool, threads: usize, query: &str) -> Command {
-        let module = match tool {
-            Tool::ClickHouse => "chdb",
-            _ => "duckdb",
-        };
-        let mut command = Command::new(&self.0);
-        command.args(["-c", include_str!("others.py"), module]);
-        command.arg(threads.to_string()).arg(query);
-        command
-    }
-
-    /// Returns the name and version of `tool`, or the reason that it is missing.
-    pub fn version(&self, tool: Tool) -> Result<String, String> {
-        let out = self.command(tool, 1, "check").output();
-        let out = out.map_err(|error| format!("cannot run {}: {error}", self.0.display()))?;
-        if !out.status.success() {
-            let said = String::from_utf8_lossy(&out.stderr);
-            return Err(said.lines().last().unwrap_or("it failed").to_owned());
-        }
-        Ok(String::from_utf8_lossy(&out.stdout)
-            .trim()
-            .replace(',', " "))
-    }
-}
-
 impl Question {
     /// Builds the command that answers the question with `tool`, if there is a query for it.
     pub fn command(
@@ -217,30 +151,10 @@ impl Question {
         let files = format!("{}/**/*.json.gz", trail.folder.display());
         let query = match tool {
             Tool::Inflate => return None,
-            Tool::Ours => return Some(self.ours(trail, threads)),
+            Tool::Ours => return Some(tools::query(&self.ours, &trail.folder, threads)),
             Tool::DuckDb => self.duckdb.as_ref()?,
             Tool::ClickHouse => self.clickhouse.as_ref()?,
         };
         Some(python?.command(tool, threads, &query.replace("TRAIL", &files)))
     }
-
-    fn ours(&self, trail: &Trail, threads: usize) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_auroratrail"));
-        command.args([
-            "query",
-            "--format",
-            "csv",
-            "--threads",
-            &threads.to_string(),
-        ]);
-        command.arg(&self.ours).arg(&trail.folder);
-        command
-    }
-}
-
-/// Sorts the rows of CSV, without the header line if there is one.
-pub fn rows(csv: &str, titled: bool) -> Vec<&str> {
-    let mut rows: Vec<&str> = csv.lines().skip(titled.into()).collect();
-    rows.sort_unstable();
-    rows
 }

@@ -1,0 +1,174 @@
+//! A lake in the eyes of other tools: DuckDB and pyarrow over its Parquet files, delta-rs over its log.
+//! They are installed once, into a virtual environment in the cache folder.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use auroratrail::events::columns::{ColumnType, catalog};
+use auroratrail::lake::stored_columns;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+/// Queries that mean the same in every tool, over the physical names.
+const QUESTIONS: &[&str] = &[
+    "SELECT count(*) AS n FROM events",
+    "SELECT count(DISTINCT eventid) AS n FROM events",
+    "SELECT min(eventtime) AS a, max(eventtime) AS b FROM events",
+    "SELECT eventsource, count(*) AS n FROM events GROUP BY eventsource",
+    "SELECT useridentity_username, count(*) AS n FROM events GROUP BY useridentity_username",
+    "SELECT awsregion, recipientaccountid, count(*) AS n FROM events GROUP BY awsregion, recipientaccountid",
+    "SELECT eventname, count(*) AS n FROM events WHERE errorcode IS NOT NULL GROUP BY eventname",
+    "SELECT errorcode, min(errormessage) AS m FROM events GROUP BY errorcode",
+    "SELECT readonly, managementevent, count(*) AS n FROM events GROUP BY readonly, managementevent",
+    "SELECT actor, count(*) AS n FROM events GROUP BY actor HAVING count(*) > 20",
+    "SELECT eventtime, eventid, eventname, actor FROM events ORDER BY eventtime DESC, eventid LIMIT 20",
+    "SELECT eventid, resources FROM events WHERE resources IS NOT NULL ORDER BY eventid LIMIT 20",
+    "SELECT eventid, nullfields FROM events WHERE nullfields IS NOT NULL ORDER BY eventid LIMIT 20",
+    "SELECT eventid, requestparameters, useridentity FROM events ORDER BY eventid LIMIT 50",
+    "SELECT eventid, responseelements FROM events WHERE responseelements IS NOT NULL ORDER BY eventid LIMIT 20",
+    "SELECT useridentity_sessioncontext_attributes_creationdate AS t, count(*) AS n FROM events \
+     GROUP BY useridentity_sessioncontext_attributes_creationdate ORDER BY n DESC, t LIMIT 10",
+    "SELECT db_identifier, is_denied, count(*) AS n FROM events GROUP BY db_identifier, is_denied",
+    "SELECT count(*) AS n FROM events \
+     WHERE eventtime >= TIMESTAMP '2026-10-15 00:00:00' AND eventtime < TIMESTAMP '2026-10-25 00:00:00'",
+    "SELECT count(*) AS n, count(useragent) AS u, count(requestid) AS r, count(unmapped) AS x FROM events",
+    "SELECT requestparameters_dbclusteridentifier AS c, count(*) AS n FROM events \
+     WHERE eventsource = 'rds.amazonaws.com' GROUP BY requestparameters_dbclusteridentifier",
+    "SELECT eventname, count(*) AS n FROM events WHERE sourceipaddress LIKE '%.amazonaws.com' GROUP BY eventname",
+    "SELECT CAST(sum(requestparameters_allocatedstorage) AS BIGINT) AS s, \
+     max(requestparameters_backupretentionperiod) AS b FROM events",
+];
+
+/// The findings of another tool.
+#[derive(Deserialize)]
+struct Findings {
+    reader: String,
+    /// By name, the types of the columns.
+    types: BTreeMap<String, Value>,
+    /// By question, the rows.
+    answers: Vec<Vec<Value>>,
+}
+
+#[test]
+fn duckdb_pyarrow_and_delta_rs_read_what_we_read() {
+    let folder = TempDir::new().unwrap();
+    let lake = folder.path().join("lake");
+    let mut ingest = ours("ingest");
+    ingest
+        .args(["sample:?events=3000", "--keep", "all", "--to"])
+        .arg(&lake);
+    output(&mut ingest);
+    let expected: Vec<Vec<Value>> = QUESTIONS.iter().map(|sql| answer(&lake, sql)).collect();
+    assert!(expected.iter().all(|rows| !rows.is_empty()), "{expected:?}");
+
+    let mut python = Command::new(installed().join("bin/python"));
+    python.args(["-c", include_str!("lake_readers.py")]);
+    python.arg(&lake).arg(json!(QUESTIONS).to_string());
+    let found = output(&mut python);
+    let found = found
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap());
+    let found: Vec<Findings> = found.collect();
+    let readers: Vec<&str> = found.iter().map(|findings| &*findings.reader).collect();
+    assert_eq!(readers, ["DuckDB", "pyarrow", "delta-rs"]);
+    for findings in found {
+        findings.check(&expected);
+    }
+}
+
+impl Findings {
+    fn check(self, expected: &[Vec<Value>]) {
+        let reader = self.reader;
+        let known: BTreeMap<&str, ColumnType> = stored_columns()
+            .iter()
+            .map(|&index| &catalog().columns()[index])
+            .map(|column| (&*column.name, column.column_type))
+            .collect();
+        for (name, found) in self.types.iter().filter(|(name, _)| *name != "dt") {
+            assert_eq!(*found, kind(known[&**name]), "{reader}: {name}");
+        }
+        assert_eq!(self.answers.len(), expected.len(), "{reader}");
+        for ((sql, rows), expected) in QUESTIONS.iter().zip(self.answers).zip(expected) {
+            assert_eq!(sorted(rows), *expected, "{reader}: {sql}");
+        }
+    }
+}
+
+/// Returns the type of a column as the readers name it.
+fn kind(column_type: ColumnType) -> Value {
+    match column_type {
+        ColumnType::Text | ColumnType::Json => json!("text"),
+        ColumnType::Boolean => json!("bool"),
+        ColumnType::Integer => json!("int64"),
+        ColumnType::Double => json!("double"),
+        ColumnType::Time => json!("timestamp[us, tz=UTC]"),
+        ColumnType::Texts => json!(["text"]),
+        ColumnType::Resources => json!([{"arn": "text", "accountid": "text", "type": "text"}]),
+    }
+}
+
+/// Returns our rows, each as an array.
+fn answer(lake: &Path, sql: &str) -> Vec<Value> {
+    let mut query = ours("query");
+    query.args(["--format", "ndjson", sql]).arg(lake);
+    let rows = output(&mut query);
+    let cells = |row: &str| {
+        let row: serde_json::Map<String, Value> = serde_json::from_str(row).unwrap();
+        // The names of the columns are in the order of the alphabet here, so they are looked up.
+        names(sql)
+            .iter()
+            .map(|name| row[&**name].clone())
+            .collect::<Value>()
+    };
+    sorted(rows.lines().map(cells).collect())
+}
+
+/// Returns the names that a question gives its columns, in order.
+fn names(sql: &str) -> Vec<String> {
+    let list = sql.strip_prefix("SELECT ").unwrap();
+    let list = list.split(" FROM ").next().unwrap();
+    let name = |item: &str| item.rsplit(' ').next().unwrap().to_owned();
+    list.split(", ").map(name).collect()
+}
+
+fn sorted(mut rows: Vec<Value>) -> Vec<Value> {
+    rows.sort_by_cached_key(Value::to_string);
+    rows
+}
+
+fn ours(command: &str) -> Command {
+    let mut ours = Command::new(env!("CARGO_BIN_EXE_auroratrail"));
+    ours.arg(command);
+    ours
+}
+
+/// Runs a command that succeeds, and returns its output.
+fn output(command: &mut Command) -> String {
+    let output = command.output().unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{command:?}: {errors}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+const PACKAGES: [&str; 3] = ["duckdb==2.0.0", "pyarrow==26.0.1", "deltalake==1.6.6"];
+
+/// The virtual environment with the readers in it, made when it is not there.
+fn installed() -> PathBuf {
+    let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
+    let cache = cache
+        .or_else(|| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache")))
+        .expect("XDG_CACHE_HOME or HOME is set");
+    let venv = cache.join("auroratrail/readers-venv");
+    let complete = venv.join("complete");
+    let packages = PACKAGES.join(" ");
+    if std::fs::read_to_string(&complete).is_ok_and(|found| found == packages) {
+        return venv;
+    }
+    output(Command::new("python3").args(["-m", "venv"]).arg(&venv));
+    let mut pip = Command::new(venv.join("bin/pip"));
+    output(pip.args(["install", "-q"]).args(PACKAGES));
+    std::fs::write(complete, packages).unwrap();
+    venv
+}
