@@ -8,12 +8,10 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 
-use super::overwrite::{NamedFiles, Output};
-use super::progress::{KEEP_REJECTS, Progress};
+use super::begin::{Begun, begin};
 use super::report::{bytes, count, elapsed, summary};
 use super::{InputArguments, Interruption, NOTHING_READ, Opened, parse_size};
 use crate::error::{Error, Result};
-use crate::execution::Execution;
 use crate::lake::Lake;
 use crate::lake::ingest::{Ingest, IngestSettings, IngestSummary, RowCondition};
 use crate::lake::layout::PartitionBy;
@@ -105,23 +103,11 @@ pub(super) async fn run(
     opened.find_lakes().await?;
     check_apart(&opened, &arguments.to)?;
     let lake = Lake::open(&opened.sources, &arguments.to).await?;
-    let files = NamedFiles {
-        opened: &opened,
-        query: None,
-        output: Output::AtTheEnd,
-        rejects: arguments.input.rejects.as_deref(),
-    };
-    let Interruption { stop, temporary } = interruption;
-    let temporary = files.check(temporary).await?;
-    let rejects = arguments.input.begin(&opened, &temporary).await?;
-    let progress = Progress::new();
-    let mut execution =
-        Execution::new(stop.clone()).with_reject_sink(progress.messages(KEEP_REJECTS));
-    if let Some(file) = &rejects {
-        execution = execution.with_reject_sink(Arc::clone(&file.writer));
-    }
-    let execution = Arc::new(execution);
-    progress.watch(&execution);
+    let Begun {
+        execution,
+        progress,
+        rejects,
+    } = begin(&opened, &arguments.input, interruption).await?;
     let started = Instant::now();
     let mut last = IngestSummary::default();
     let ingest = Ingest::new(Arc::clone(lake.storage()), lake.log().clone(), &settings);

@@ -3,6 +3,7 @@
 //! Exit status: 0 done; 1 done, but something was rejected and `--strict` was given; 2 could not;
 //! 130 interrupted.
 
+mod begin;
 mod identity;
 mod ingest;
 mod lake;

@@ -8,8 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use indicatif::HumanBytes;
 use serde_json::json;
 
-use super::overwrite::{NamedFiles, Output};
-use super::progress::{KEEP_REJECTS, Progress};
+use super::begin::{Begun, begin};
 use super::report::{HIDDEN, count, type_mismatches};
 use super::{Interruption, NOTHING_READ, ScanArguments, ScanFormat};
 use crate::envelope::{Outcome, Record, Taken};
@@ -30,23 +29,11 @@ pub(super) async fn run(
     interruption: &Interruption,
 ) -> Result<ExitCode> {
     let opened = super::Opened::parse(&arguments.sources)?;
-    let files = NamedFiles {
-        opened: &opened,
-        query: None,
-        output: Output::AtTheEnd,
-        rejects: arguments.input.rejects.as_deref(),
-    };
-    let Interruption { stop, temporary } = interruption;
-    let temporary = files.check(temporary).await?;
-    let rejects = arguments.input.begin(&opened, &temporary).await?;
-    let progress = Progress::new();
-    let mut execution =
-        Execution::new(stop.clone()).with_reject_sink(progress.messages(KEEP_REJECTS));
-    if let Some(file) = &rejects {
-        execution = execution.with_reject_sink(Arc::clone(&file.writer));
-    }
-    let execution = Arc::new(execution);
-    progress.watch(&execution);
+    let Begun {
+        execution,
+        progress,
+        rejects,
+    } = begin(&opened, &arguments.input, interruption).await?;
     let context = OpenContext {
         from: None,
         keys: KeyFilter {
