@@ -58,12 +58,12 @@ pub(super) struct IngestArguments {
     #[arg(long, value_name = "N", default_value_t = 1_000_000, value_parser = parse_rows)]
     max_rows: usize,
 
-    /// Most memory of a file's events before it is written; the file has about a tenth of that
-    #[arg(long, value_name = "SIZE", default_value = "64M", value_parser = parse_size)]
+    /// Most memory of a file's events before it is written; the file has a tenth of that or less
+    #[arg(long, value_name = "SIZE", default_value = "24M", value_parser = parse_size)]
     max_bytes: usize,
 
-    /// Most memory of all events that are not written yet
-    #[arg(long, value_name = "SIZE", default_value = "128M", value_parser = parse_size)]
+    /// Most memory of all events that are not written yet; the whole takes some 400 MiB more on two cores
+    #[arg(long, value_name = "SIZE", default_value = "48M", value_parser = parse_size)]
     memory: usize,
 
     #[command(flatten)]
