@@ -114,7 +114,7 @@ fn a_command_amid_a_statement_leaves_it_to_be_gone_on_with() {
         FEW,
         "SELECT 1 \\format csv\n+ 1 AS n;\nSELECT 2 AS n \\format json",
     );
-    assert_eq!(answer, "n\n2\n[{\"n\":2}]\n");
+    assert_eq!(answer, "n\n2\n[\n{\"n\":2}\n]\n");
 }
 
 #[test]

@@ -81,7 +81,7 @@ async fn tables_are_added_at_any_time_and_joined() {
     );
     let listed = session.query("SHOW TABLES").await.unwrap();
     let listed: Vec<_> = listed.rows.try_collect().await.unwrap();
-    assert_eq!(listed[0].num_rows(), 3);
+    assert_eq!(listed[0].num_rows(), 4);
 }
 
 #[tokio::test(flavor = "multi_thread")]
