@@ -365,6 +365,11 @@ fn names_and_values_are_completed_with_their_meaning() {
     let terminal = Setup::new(home.path(), FEW).start();
     terminal.wait("2,000 events from");
     terminal.wait_for_prompt();
+    // Statements that are kept are completed by their names.
+    terminal.ask("SELECT 8 AS eight \\save of_eight");
+    terminal.press("\\queries of\t\r");
+    terminal.wait("eight\n─────\n    8");
+    terminal.wait_for_prompt();
     // One candidate is taken at once, in CloudTrail's spelling; Enter takes the first of several.
     terminal.press("SELECT awsreg\t");
     terminal.wait("SELECT awsRegion");
@@ -386,11 +391,6 @@ fn names_and_values_are_completed_with_their_meaning() {
     assert!(!menu.is_empty(), "{screen}");
     terminal.press("\x1b");
     terminal.press("\x15");
-    // Statements that are kept are completed by their names.
-    terminal.ask("SELECT 8 AS eight \\save of_eight");
-    terminal.press("\\queries of\t\r");
-    terminal.wait("eight\n─────\n    8");
-    terminal.wait_for_prompt();
     // Values come from the data.
     terminal.press("SELECT * FROM events WHERE eventName = 'DeleteDBInst\t");
     terminal.wait("eventName = 'DeleteDBInstance'");
