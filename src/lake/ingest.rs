@@ -269,6 +269,7 @@ impl<'a> Ingest<'a> {
             after = Some(number);
             let theirs = self.look(head).await?;
             if theirs.version.checkpoint == Some(number) {
+                let duplicates = duplicates + written.duplicates;
                 self.count(&written, theirs.version.number, duplicates, left_out);
                 *head = theirs;
                 return Ok(outcome);
