@@ -56,7 +56,8 @@ pub enum Position {
     /// sequence number of a Kinesis record is longer than any integer type.
     Sequence(String),
     /// A time in microseconds since 1970 UTC, and the identifiers of the events handed out at just
-    /// that time: CloudWatch Logs and the event history give no other order.
+    /// that time: CloudWatch Logs and the event history give no other order. Before the first record of
+    /// a Kinesis shard, the time from which it is read.
     Time {
         /// The latest time of an event handed out.
         micros: i64,
@@ -263,7 +264,8 @@ impl Position {
     }
 }
 
-/// Positions of one kind are ordered; [`Position::End`] comes after all of them.
+/// Positions of one kind are ordered; [`Position::End`] comes after all of them. A sequence number comes
+/// after the time that its shard is read from.
 impl PartialOrd for Position {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         match (self, other) {
@@ -279,6 +281,8 @@ impl PartialOrd for Position {
                     unequal => Some(unequal),
                 }
             }
+            (Self::Time { .. }, Self::Sequence(_)) => Some(Ordering::Less),
+            (Self::Sequence(_), Self::Time { .. }) => Some(Ordering::Greater),
             (Self::Objects(a), Self::Objects(b)) => by_inclusion(a.is_within(b), b.is_within(a)),
             _ => None,
         }

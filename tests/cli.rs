@@ -1315,12 +1315,12 @@ fn a_source_that_is_not_there() {
     ! auroratrail: nothing to read: logs/*.nothing: no file is there; hidden ones (.x, _x) are read only when named
     exit 2
     ");
-    assert_snapshot!(place.run(&["query", count, "kinesis://stream"]), @r"
-    ! auroratrail: `kinesis://stream` cannot be read: live sources (kinesis://) are not there yet
+    assert_snapshot!(place.run(&["query", count, "kinesis://stream?form=latest"]), @r"
+    ! auroratrail: `kinesis://stream?form=latest`: unknown parameter `form`; expected from, mode, consumer, region
     exit 2
     ");
     assert_snapshot!(place.run(&["query", count, "ftp://host/x"]), @r"
-    ! auroratrail: `ftp://host/x` cannot be read: `ftp://` is unknown; give a path, s3://bucket/prefix/, sample: or - for standard input
+    ! auroratrail: `ftp://host/x` cannot be read: `ftp://` is unknown; give a path, s3://bucket/prefix/, kinesis://stream, sample: or - for standard input
     exit 2
     ");
     fs::create_dir(place.path().join("x.json")).unwrap();

@@ -20,7 +20,7 @@ use auroratrail::lake::verify::verify;
 use auroratrail::lake::writer::WriterSettings;
 use auroratrail::pipeline::Epochs;
 use auroratrail::source::aws::AwsSettings;
-use auroratrail::source::{Folder, Sources};
+use auroratrail::source::{Folder, Reading, Sources};
 use bytes::Bytes;
 use futures::stream::BoxStream;
 use object_store::memory::InMemory;
@@ -123,6 +123,7 @@ impl Storage for Faulty {
 fn settings() -> IngestSettings {
     IngestSettings {
         threads: 2,
+        reading: Reading::ToNow,
         epochs: Epochs {
             interval: Duration::from_secs(3600),
             bytes: 60_000,

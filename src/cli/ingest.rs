@@ -18,6 +18,7 @@ use crate::lake::layout::PartitionBy;
 use crate::lake::writer::WriterSettings;
 use crate::pipeline::Epochs;
 use crate::query::Condition;
+use crate::source::Reading;
 
 /// Keep events in a lake: a folder of Parquet files that Athena, Spark and DuckDB read, too
 ///
@@ -45,6 +46,10 @@ pub(super) struct IngestArguments {
     /// Folders of a new lake, from the outermost: dt (default), or account, region and dt in any order
     #[arg(long, value_name = "NAMES")]
     partition_by: Option<String>,
+
+    /// Read live sources up to now, and end; otherwise they are read until Ctrl-C
+    #[arg(long)]
+    until_now: bool,
 
     /// Hide the values of keys that look like secrets (passwords, tokens, signatures in URLs)
     #[arg(long)]
@@ -173,8 +178,13 @@ async fn settings(arguments: &IngestArguments, threads: usize) -> Result<IngestS
         (None, Keep::All) => None,
     };
     let partition_by = arguments.partition_by.as_deref().map(PartitionBy::parse);
+    let reading = match arguments.until_now {
+        true => Reading::ToNow,
+        false => Reading::Follow,
+    };
     Ok(IngestSettings {
         threads,
+        reading,
         epochs: Epochs {
             interval: Duration::from_secs(arguments.commit_every),
             bytes: EPOCH_BYTES,

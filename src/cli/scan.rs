@@ -35,13 +35,12 @@ pub(super) async fn run(
         rejects,
     } = begin(&opened, &arguments.input, interruption).await?;
     let context = OpenContext {
-        from: None,
         keys: KeyFilter {
             read_digests: true,
             ..KeyFilter::default()
         },
         execution: Arc::clone(&execution),
-        known: None,
+        ..OpenContext::default()
     };
     let source = opened.sources.open(&opened.locations, &context)?;
     let pipeline = Arc::new(Pipeline::new(source, Arc::clone(&execution)));

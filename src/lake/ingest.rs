@@ -31,7 +31,7 @@ use crate::events::RowFilter;
 use crate::events::columns::catalog;
 use crate::execution::Execution;
 use crate::pipeline::{BatchRequest, Delivery, DeliveryRequest, End, Epochs, deliver};
-use crate::source::{KeyFilter, Location, OpenContext, Sources};
+use crate::source::{KeyFilter, Location, OpenContext, Reading, Sources};
 
 /// A condition that rows must meet to be kept.
 pub trait RowCondition: Send + Sync {
@@ -50,6 +50,8 @@ pub trait RowCondition: Send + Sync {
 pub struct IngestSettings {
     /// Threads that decode.
     pub threads: usize,
+    /// The part of live sources that is read.
+    pub reading: Reading,
     /// The end of an epoch.
     pub epochs: Epochs,
     /// The folders of a new lake, or those that a lake has to have; `None` for those that it has.
@@ -143,6 +145,7 @@ impl<'a> Ingest<'a> {
         loop {
             let open = OpenContext {
                 from: Some(head.ledger.checkpoint.clone()),
+                reading: self.settings.reading,
                 keys: KeyFilter::default(),
                 execution: Arc::clone(execution),
                 known: None,

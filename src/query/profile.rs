@@ -440,10 +440,8 @@ async fn sample(
     // Nobody waits for the thread if this future is dropped.
     let _stop_on_drop = execution.stop().clone().drop_guard();
     let open = OpenContext {
-        from: None,
-        keys: Default::default(),
-        known: None,
         execution: Arc::clone(&execution),
+        ..OpenContext::default()
     };
     let source = input.sources.open(&input.locations, &open)?;
     let pipeline = Pipeline::new(source, Arc::clone(&execution));

@@ -32,7 +32,7 @@ use crate::events::columns::catalog;
 use crate::events::{Deduplicator, RowFilter};
 use crate::execution::Execution;
 use crate::pipeline::{BatchRequest, DecodeWorker, Pipeline};
-use crate::source::{self, KeyFilter, KnownObjects, Location, OpenContext, Sources};
+use crate::source::{self, KeyFilter, KnownObjects, Location, OpenContext, Reading, Sources};
 
 /// Columns in a batch beyond which it gets fewer rows, so that a query of everything stays small.
 const WIDE_COLUMNS: usize = 64;
@@ -307,6 +307,7 @@ impl EventsExec {
         });
         let open = OpenContext {
             from: None,
+            reading: Reading::ToNow,
             keys: self.keys.clone(),
             execution: Arc::clone(&execution),
             known: cache.clone().map(|cache| cache as Arc<dyn KnownObjects>),

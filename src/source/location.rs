@@ -48,7 +48,9 @@ impl Location {
     /// # Errors
     /// Config, for schemes that are unknown and patterns that do not parse.
     pub fn parse(text: &str) -> Result<Self> {
-        Self::parse_with(text, |scheme| matches!(scheme, "-" | "sample"))
+        Self::parse_with(text, |scheme| {
+            matches!(scheme, "-" | "cloudtrail" | "kinesis" | "logs" | "sample")
+        })
     }
 
     /// Parses a path or URL, with the schemes of other sources than objects.
@@ -58,12 +60,9 @@ impl Location {
         }
         match scheme(text) {
             Some(("s3", rest)) => S3::parse(text, rest).map(Self::S3),
-            Some((live @ ("kinesis" | "logs" | "cloudtrail"), _)) => Err(Error::config(format!(
-                "`{text}` cannot be read: live sources ({live}://) are not there yet"
-            ))),
             Some((other, _)) => Err(Error::config(format!(
                 "`{text}` cannot be read: `{other}://` is unknown; \
-                 give a path, s3://bucket/prefix/, sample: or - for standard input"
+                 give a path, s3://bucket/prefix/, kinesis://stream, sample: or - for standard input"
             ))),
             None => Local::parse(text).map(Self::Local),
         }
@@ -197,16 +196,20 @@ mod tests {
         for path in ["./-", "sample", "./sample:", "-:x"] {
             assert!(matches!(parse(path), Location::Local(_)), "{path}");
         }
-        for text in ["-", "sample:", "sample:?events=9", "s3://b/*/x", "a/**"] {
+        for text in [
+            "-",
+            "sample:",
+            "sample:?events=9",
+            "s3://b/*/x",
+            "a/**",
+            "kinesis://stream?from=-1h",
+        ] {
             assert_eq!(parse(text).to_string(), text);
         }
     }
 
     #[test]
-    fn what_cannot_be_read_yet_says_so() {
-        assert!(error("kinesis://stream").contains("not there yet"));
-        assert!(error("logs://group").contains("not there yet"));
-        assert!(error("cloudtrail://").contains("not there yet"));
+    fn what_cannot_be_read_says_so() {
         assert!(error("https://host/x").contains("`https://` is unknown"));
         assert!(error("s3://").contains("names no bucket"));
         assert!(error("s3://my*/x").contains("names no bucket"));

@@ -10,10 +10,13 @@
 //! | paths, globs, `s3://` | objects | `objects/` |
 //! | `-` | standard input | `stdin.rs` |
 //! | `sample:` | made-up events | `sample.rs` |
+//! | `kinesis://` | a Kinesis data stream | `kinesis/`, on `live/` |
 
 pub mod aws;
 mod combined;
 mod folder;
+mod kinesis;
+mod live;
 mod location;
 mod objects;
 mod read;
@@ -86,6 +89,32 @@ pub enum Boundedness {
     Unbounded,
 }
 
+/// The part of a live source that is read, and where that begins if no checkpoint tells.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Reading {
+    /// From the oldest data that is kept up to now, and then it ends: a question asked once.
+    #[default]
+    ToNow,
+    /// From the oldest data that is kept, without an end: a lake.
+    Follow,
+    /// From now on, without an end: a person who watches.
+    Watch,
+}
+
+impl Reading {
+    /// Returns whether it ends by itself.
+    pub fn boundedness(self) -> Boundedness {
+        match self {
+            Self::ToNow => Boundedness::Bounded,
+            Self::Follow | Self::Watch => Boundedness::Unbounded,
+        }
+    }
+
+    fn is_to_now(self) -> bool {
+        self == Self::ToNow
+    }
+}
+
 /// The distance of a source from the newest data.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Progress {
@@ -121,6 +150,8 @@ pub struct OpenContext {
     /// The checkpoint to go on from. `None`: from the start, and no checkpoint will be asked for,
     /// so that nothing has to be remembered for one.
     pub from: Option<Checkpoint>,
+    /// The part of live sources that is read. Files, objects and pipes always end.
+    pub reading: Reading,
     /// Objects that may be left out by their keys.
     pub keys: KeyFilter,
     /// The execution that counts what is read and hears of what cannot be.
@@ -150,10 +181,14 @@ impl Sources {
     /// All sources of this crate. Nothing is connected to or looked up yet.
     pub fn new(settings: AwsSettings) -> Self {
         let aws = Arc::new(Aws::new(settings));
+        let for_kinesis = Arc::clone(&aws);
         Self {
             buckets: Arc::new(Buckets::new(aws)),
             schemes: BTreeMap::new(),
         }
+        .with_scheme("kinesis", move |url, context| {
+            kinesis::open(&for_kinesis, url, context)
+        })
         .with_scheme("-", stdin::open)
         .with_scheme("sample", sample::open)
     }

@@ -89,7 +89,8 @@ impl Cached {
 #[error("{0}")]
 pub(in crate::source) struct NoCredentials(String);
 
-fn advice(error: &CredentialsError) -> String {
+/// Returns advice for people who lack credentials, with nothing of what a provider said.
+pub(super) fn advice(error: &CredentialsError) -> String {
     let mut said = String::new();
     let mut cause: Option<&dyn std::error::Error> = Some(error);
     while let Some(error) = cause {

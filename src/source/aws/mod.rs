@@ -4,7 +4,9 @@
 //! processes, instance metadata. See
 //! <https://docs.aws.amazon.com/sdkref/latest/guide/settings-reference.html>.
 
+mod clock;
 mod credentials;
+mod errors;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,15 +22,19 @@ use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use tokio::sync::OnceCell;
 
+pub(super) use clock::ServerClock;
 pub(super) use credentials::{NoCredentials, SdkCredentials};
+pub(super) use errors::Request;
 
 /// Settings of the way to AWS. The default is AWS itself, with the credentials and the region that
 /// the SDK finds.
 #[derive(Clone, Default)]
 pub struct AwsSettings {
-    /// The URL of another server than Amazon's, for all services; S3 is addressed as
-    /// `endpoint/bucket/key`.
+    /// The URL of another server than Amazon's S3, addressed as `endpoint/bucket/key`.
     pub endpoint: Option<String>,
+    /// The URL of another server for Kinesis, CloudWatch Logs and CloudTrail; else what the SDK finds, as in
+    /// `AWS_ENDPOINT_URL` and `AWS_ENDPOINT_URL_KINESIS`.
+    pub api_endpoint: Option<String>,
     /// The region to ask; else the profile's, for S3 else the bucket's own.
     pub region: Option<String>,
     /// Requests without credentials, as public buckets allow.
@@ -53,6 +59,7 @@ impl AwsSettings {
             request_payer: var("AWS_REQUEST_PAYER")
                 .is_some_and(|value| value.eq_ignore_ascii_case("requester")),
             credentials: None,
+            api_endpoint: None,
         }
     }
 }
@@ -119,6 +126,24 @@ impl Aws {
         loader.load().await
     }
 
+    /// The configuration of a client of Kinesis, CloudWatch Logs or CloudTrail, in a region of its own if one
+    /// is named. Requests are tried a few times only: sources have retries of their own, which are told of.
+    pub(super) async fn api_config(&self, region: Option<&str>) -> SdkConfig {
+        let mut config = self.sdk_config().await.to_builder().retry_config(
+            RetryConfig::standard()
+                .with_max_attempts(API_ATTEMPTS)
+                .with_initial_backoff(FIRST_PAUSE)
+                .with_max_backoff(LONGEST_PAUSE),
+        );
+        if let Some(region) = region {
+            config = config.region(Region::new(region.to_owned()));
+        }
+        if let Some(endpoint) = &self.settings.api_endpoint {
+            config = config.endpoint_url(endpoint);
+        }
+        config.build()
+    }
+
     /// The region that is set for this account, by environment or profile.
     pub(super) async fn region(&self) -> Option<String> {
         match (&self.settings.region, &self.settings.credentials) {
@@ -160,6 +185,8 @@ impl Aws {
 /// server is not there.
 pub(super) const FIRST_PAUSE: Duration = Duration::from_millis(100);
 pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// Attempts of a request of a live source. The second one goes by the server's clock.
+const API_ATTEMPTS: u32 = 3;
 /// Attempts of one request.
 pub(super) const REQUEST_ATTEMPTS: u32 = 8;
 pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);

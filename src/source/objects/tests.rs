@@ -58,7 +58,7 @@ impl Reading {
             from,
             keys,
             execution: Arc::clone(&execution),
-            known: None,
+            ..OpenContext::default()
         };
         let source = sources.open(&parse(locations), &context).unwrap();
         Self {
