@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use chrono::{DateTime, NaiveDateTime, TimeDelta, Utc};
+use chrono::{NaiveDateTime, TimeDelta, Utc};
 
 use crate::made::Random;
 
@@ -60,7 +60,7 @@ impl Proxy {
     }
 
     /// Starts a proxy by whose clock the server is `ahead`, and which refuses signatures as AWS does that are
-    /// 15 minutes off.
+    /// 5 minutes off.
     pub fn start_at(
         endpoint: &str,
         ahead: TimeDelta,
@@ -113,9 +113,9 @@ impl Shared {
         let head = peek_head(&client)?;
         let target = header(&head, "x-amz-target").unwrap_or_default();
         let operation = target.rsplit('.').next().unwrap_or_default();
-        let fault = match self.is_skewed(&head) {
-            true => Fault::Answer(403, "InvalidSignatureException", "Signature expired: too old"),
-            false => (self.plan.lock().unwrap())(operation),
+        let fault = match self.skewed(&head) {
+            Some(message) => Fault::Answer(403, "InvalidSignatureException", message),
+            None => (self.plan.lock().unwrap())(operation),
         };
         if fault != Fault::None {
             self.faults.fetch_add(1, Ordering::Relaxed);
@@ -144,7 +144,10 @@ impl Shared {
     /// Returns the server's answer, which tells the proxy's time.
     fn ask(&self, head: &str, body: &[u8]) -> std::io::Result<Vec<u8>> {
         let mut server = TcpStream::connect(&self.server)?;
-        let lines = head.trim_end().lines().filter(|line| !is_header(line, "connection"));
+        let lines = head
+            .trim_end()
+            .lines()
+            .filter(|line| !is_header(line, "connection"));
         let head: Vec<&str> = lines.chain(["Connection: close", "", ""]).collect();
         server.write_all(head.join("\r\n").as_bytes())?;
         server.write_all(body)?;
@@ -152,7 +155,10 @@ impl Shared {
         server.read_to_end(&mut answer)?;
         let end = find_end(&answer).unwrap_or(answer.len());
         let head = String::from_utf8_lossy(&answer[..end]).into_owned();
-        let kept = head.trim_end().lines().filter(|line| !is_header(line, "date"));
+        let kept = head
+            .trim_end()
+            .lines()
+            .filter(|line| !is_header(line, "date"));
         let date = format!("Date: {}", self.date());
         let head: Vec<&str> = kept.chain([&*date, "", ""]).collect();
         Ok([head.join("\r\n").as_bytes(), &answer[end..]].concat())
@@ -177,13 +183,18 @@ impl Shared {
         now.format("%a, %d %b %Y %H:%M:%S GMT").to_string()
     }
 
-    fn is_skewed(&self, head: &str) -> bool {
-        let signed = header(head, "x-amz-date").and_then(|date| {
-            let date = NaiveDateTime::parse_from_str(&date, "%Y%m%dT%H%M%SZ").ok()?;
-            Some(date.and_utc())
-        });
-        let now: DateTime<Utc> = Utc::now() + self.ahead;
-        signed.is_some_and(|signed| (now - signed).abs() > TimeDelta::minutes(15))
+    /// Returns AWS's complaint about a signature of another time than the server's.
+    fn skewed(&self, head: &str) -> Option<&'static str> {
+        let date = header(head, "x-amz-date")?;
+        let signed = NaiveDateTime::parse_from_str(&date, "%Y%m%dT%H%M%SZ").ok()?;
+        let age = Utc::now() + self.ahead - signed.and_utc();
+        let most = TimeDelta::minutes(5);
+        if age > most {
+            return Some("Signature expired: it is now earlier than the server's time - 5 min.");
+        }
+        (-age > most).then_some(
+            "Signature not yet current: it is still later than the server's time + 5 min.",
+        )
     }
 }
 

@@ -262,7 +262,10 @@ fn is_ingested(endpoint: &str, url: &str) {
     }
 
     let (_, said) = place.succeeds(&[&ingest[..], &["--until-now"]].concat());
-    assert!(said.contains("nothing new") || said.contains("0 events added"), "{said}");
+    assert!(
+        said.contains("nothing new") || said.contains("0 events added"),
+        "{said}"
+    );
     place.holds("lake", &writer);
     place.succeeds(&["lake", "verify", "lake"]);
 }
@@ -329,7 +332,10 @@ fn fifty_kills_while_a_stream_is_written_and_resharded_lose_nothing_and_repeat_n
     }
     let writer = going.stop();
     let before = place.ids("lake").len();
-    assert!(before > 0, "no run has committed anything before it was killed");
+    assert!(
+        before > 0,
+        "no run has committed anything before it was killed"
+    );
     place.succeeds(&[&ingest[..], &["--until-now"]].concat());
     place.holds("lake", &writer);
     place.succeeds(&["lake", "verify", "lake"]);
@@ -405,8 +411,7 @@ fn streams_that_are_empty_or_not_there_are_told_apart() {
     let count = "SELECT count(*) AS n FROM events";
     let (rows, _) = place.succeeds(&["query", count, "kinesis://empty", "--format", "csv"]);
     assert_eq!(rows, "n\n0\n");
-    let (_, said) =
-        place.succeeds(&["ingest", "kinesis://empty", "--to", "lake", "--until-now"]);
+    let (_, said) = place.succeeds(&["ingest", "kinesis://empty", "--to", "lake", "--until-now"]);
     assert!(said.contains("0 events"), "{said}");
 
     for arguments in [
@@ -415,7 +420,11 @@ fn streams_that_are_empty_or_not_there_are_told_apart() {
     ] {
         let done = place.run(arguments);
         assert_eq!(done.code, Some(2), "{}", done.said);
-        assert!(done.said.contains("Kinesis has no stream nowhere"), "{}", done.said);
+        assert!(
+            done.said.contains("Kinesis has no stream nowhere"),
+            "{}",
+            done.said
+        );
     }
 }
 
@@ -431,7 +440,11 @@ fn a_stream_that_is_deleted_ends_the_ingest_and_what_was_read_is_kept() {
     writer.delete();
     let done = running.wait();
     assert_eq!(done.code, Some(2), "{}", done.said);
-    assert!(done.said.contains("Kinesis has no stream trail"), "{}", done.said);
+    assert!(
+        done.said.contains("Kinesis has no stream trail"),
+        "{}",
+        done.said
+    );
     place.holds("lake", &writer);
 }
 

@@ -224,9 +224,8 @@ impl Writer {
     fn make(&mut self) -> Made {
         let number = self.made * MOST_EVENTS;
         self.made += 1;
-        let events = |count: usize| -> Vec<String> {
-            (number..number + count).map(made::record).collect()
-        };
+        let events =
+            |count: usize| -> Vec<String> { (number..number + count).map(made::record).collect() };
         let (events, data): (Vec<String>, Vec<u8>) = match self.made % 8 {
             0 => (Vec::new(), made::gzip(CONTROL)),
             1 | 5 => {
