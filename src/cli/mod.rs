@@ -18,6 +18,7 @@ mod report;
 mod sample;
 mod scan;
 mod sql;
+mod watch;
 mod words;
 
 use std::io::IsTerminal;
@@ -54,6 +55,7 @@ enum Command {
     Query(QueryArguments),
     Repl(ReplArguments),
     Scan(ScanArguments),
+    Watch(watch::WatchArguments),
     Ingest(ingest::IngestArguments),
     Lake(lake::LakeArguments),
     Sample(SampleArguments),
@@ -72,6 +74,11 @@ impl Command {
                 );
             }
             Self::Repl(_) => {}
+            Self::Watch(watch) => {
+                let rejects = &mut watch.input.rejects;
+                let paths = [&mut watch.file, &mut watch.checkpoint, rejects];
+                words::clean_paths(paths.into_iter().flatten());
+            }
             Self::Scan(scan) => words::clean_paths(&mut scan.input.rejects),
             Self::Ingest(ingest) => words::clean_paths(&mut ingest.input.rejects),
             Self::Lake(_) => {}
@@ -294,6 +301,7 @@ pub fn run(mut arguments: Arguments) -> Result<ExitCode> {
         Command::Query(query) => query.input.threads,
         Command::Repl(repl) => repl.threads,
         Command::Scan(scan) => scan.input.threads,
+        Command::Watch(watch) => watch.input.threads,
         Command::Ingest(ingest) => ingest.input.threads,
         Command::Lake(_) => None,
         Command::Sample(_) => Some(1),
@@ -325,6 +333,7 @@ pub fn run(mut arguments: Arguments) -> Result<ExitCode> {
             Command::Repl(_) => unreachable!("returned above"),
             Command::Query(query) => Box::pin(query::run(query, threads, &interruption)).await,
             Command::Scan(scan) => scan::run(scan, threads, &interruption).await,
+            Command::Watch(watch) => Box::pin(watch::run(watch, threads, &interruption)).await,
             Command::Ingest(ingest) => Box::pin(ingest::run(ingest, threads, &interruption)).await,
             Command::Lake(lake) => Box::pin(lake::run(lake)).await,
             Command::Sample(sample) => sample::run(&sample),
