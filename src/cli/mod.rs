@@ -4,6 +4,7 @@
 //! 130 interrupted.
 
 mod begin;
+mod iam;
 mod identity;
 mod ingest;
 mod lake;
@@ -17,6 +18,7 @@ mod repl;
 mod report;
 mod sample;
 mod scan;
+mod sources;
 mod sql;
 mod watch;
 mod words;
@@ -58,6 +60,8 @@ enum Command {
     Watch(watch::WatchArguments),
     Ingest(ingest::IngestArguments),
     Lake(lake::LakeArguments),
+    Sources(sources::SourcesArguments),
+    Iam(iam::IamArguments),
     Sample(SampleArguments),
 }
 
@@ -81,7 +85,7 @@ impl Command {
             }
             Self::Scan(scan) => words::clean_paths(&mut scan.input.rejects),
             Self::Ingest(ingest) => words::clean_paths(&mut ingest.input.rejects),
-            Self::Lake(_) => {}
+            Self::Lake(_) | Self::Sources(_) | Self::Iam(_) => {}
             Self::Sample(sample) => words::clean_paths([&mut sample.folder]),
         }
     }
@@ -303,7 +307,8 @@ pub fn run(mut arguments: Arguments) -> Result<ExitCode> {
         Command::Scan(scan) => scan.input.threads,
         Command::Watch(watch) => watch.input.threads,
         Command::Ingest(ingest) => ingest.input.threads,
-        Command::Lake(_) => None,
+        Command::Lake(_) | Command::Sources(_) => None,
+        Command::Iam(_) => Some(1),
         Command::Sample(_) => Some(1),
     };
     let threads = threads.map_or_else(
@@ -336,6 +341,8 @@ pub fn run(mut arguments: Arguments) -> Result<ExitCode> {
             Command::Watch(watch) => Box::pin(watch::run(watch, threads, &interruption)).await,
             Command::Ingest(ingest) => Box::pin(ingest::run(ingest, threads, &interruption)).await,
             Command::Lake(lake) => Box::pin(lake::run(lake)).await,
+            Command::Sources(sources) => Box::pin(sources::run(sources)).await,
+            Command::Iam(iam) => iam::run(&iam),
             Command::Sample(sample) => sample::run(&sample),
         }
     });

@@ -22,6 +22,9 @@ use crate::query::translate_error;
 /// # Errors
 /// Query, with what to write instead.
 pub(super) fn check(plan: &LogicalPlan) -> Result<()> {
+    if matches!(plan, LogicalPlan::Explain(_) | LogicalPlan::Analyze(_)) {
+        return Err(nothing_to_watch());
+    }
     match is_over_events(plan)? {
         true => Ok(()),
         false => Err(nothing_to_watch()),
