@@ -48,6 +48,10 @@ pub(super) struct WatchArguments {
     #[arg(long = "table", value_name = "NAME=FILE", value_parser = parse_table)]
     tables: Vec<StaticTable>,
 
+    /// Follow local files as they grow: NDJSON, a line each; renamed and emptied files too
+    #[arg(long)]
+    follow: bool,
+
     /// Keep in this file how far the rows were written, and go on there the next time
     #[arg(long, value_name = "FILE")]
     pub(super) checkpoint: Option<PathBuf>,
@@ -172,6 +176,7 @@ async fn write(
             .as_ref()
             .map(|file| file.checkpoint().cloned().unwrap_or_default()),
         reading: Reading::Watch,
+        follow: arguments.follow,
         execution: Arc::clone(&begun.execution),
         ..OpenContext::default()
     };

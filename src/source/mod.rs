@@ -8,6 +8,7 @@
 //! | scheme | source | file |
 //! | --- | --- | --- |
 //! | paths, globs, `s3://` | objects | `objects/` |
+//! | paths, with `--follow` | files that grow | `follow/` |
 //! | `-` | standard input | `stdin.rs` |
 //! | `sample:` | made-up events | `sample.rs` |
 //! | `kinesis://` | a Kinesis data stream | `kinesis/`, on `live/` |
@@ -16,6 +17,7 @@ mod access;
 pub mod aws;
 mod combined;
 mod folder;
+mod follow;
 mod kinesis;
 mod live;
 mod location;
@@ -156,6 +158,8 @@ pub struct OpenContext {
     pub from: Option<Checkpoint>,
     /// The part of live sources that is read. Files, objects and pipes always end.
     pub reading: Reading,
+    /// Whether local files grow and are read line by line, as NDJSON: they are live sources then.
+    pub follow: bool,
     /// Objects that may be left out by their keys.
     pub keys: KeyFilter,
     /// The execution that counts what is read and hears of what cannot be.
@@ -273,6 +277,13 @@ impl Sources {
         let visited = objects::VisitedPaths::default();
         let mut urls = BTreeSet::new();
         let same = |a: &Location, b: &Location| a.is_objects() && b.is_objects();
+        let (followed, locations): (Vec<Location>, Vec<Location>) = locations
+            .iter()
+            .cloned()
+            .partition(|it| context.follow && matches!(it, Location::Local(_)));
+        if !followed.is_empty() {
+            sources.push(follow::open(&self.buckets, followed, context));
+        }
         for run in locations.chunk_by(same) {
             match run {
                 [location] if !location.is_objects() => {
