@@ -5,9 +5,9 @@
 //! every two seconds          ──> which files are there? one that was renamed is still read to its end
 //! ```
 //!
-//! A file is known by a hash of its first line, so that a renamed one is not read again, one that was
-//! emptied and is written anew is another one, and a copy of one that was read is not read. A position is
-//! the number of bytes that were handed out, up to a line break.
+//! A file is known by its inode and a hash of its first line, so that a renamed one is not read again, and
+//! one that was emptied and is written anew is another one. A copy is another file: its events come twice,
+//! which a lake leaves out. A position is the number of bytes that were handed out, up to a line break.
 
 mod tail;
 #[cfg(test)]
@@ -84,7 +84,7 @@ impl Feed for Following {
 /// The files that are being read.
 struct Tails {
     outlet: Outlet,
-    /// Bytes handed out of files, by the hash of their first line.
+    /// Bytes handed out of files, by what they are known by.
     offsets: BTreeMap<String, u64>,
     open: BTreeMap<FileId, Tail>,
     /// Files whose failure was told.

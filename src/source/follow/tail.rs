@@ -21,7 +21,7 @@ pub(super) struct Tail {
     pub(super) name: Arc<str>,
     pub(super) path: PathBuf,
     file: File,
-    /// The hash of the first line, once that is whole.
+    /// The number of the file and the hash of its first line, once that is whole.
     fingerprint: Option<String>,
     /// Bytes handed out.
     offset: u64,
@@ -79,7 +79,7 @@ impl Tail {
         format!("{PARTITION}{}", self.fingerprint()).into()
     }
 
-    /// The hash of the first line; empty before that is whole.
+    /// The number of the file and the hash of its first line; empty before that is whole.
     pub(super) fn fingerprint(&self) -> &str {
         self.fingerprint.as_deref().unwrap_or_default()
     }
@@ -92,8 +92,7 @@ impl Tail {
         offsets: &BTreeMap<String, u64>,
         takes_all: bool,
     ) -> io::Result<Option<Lines>> {
-        let length = self.file.metadata()?.len();
-        if length < self.offset {
+        if self.file.metadata()?.len() < self.offset {
             // It was emptied, and is written anew.
             self.fingerprint = None;
             self.offset = 0;
@@ -121,19 +120,30 @@ impl Tail {
             None if first.len() == FIRST_BYTES || (takes_all && !first.is_empty()) => &first,
             None => return Ok(false),
         };
-        // Positions are stored, so the keys never change.
-        let fingerprint = format!("{:016x}", SipHasher13::new_with_keys(0, 0).hash(line));
-        self.offset = offsets.get(&fingerprint).copied().unwrap_or(0);
-        self.fingerprint = Some(fingerprint);
         let length = self.file.metadata()?.len();
+        let (fingerprint, offset) = self.identity(line, length, offsets);
+        self.fingerprint = Some(fingerprint);
+        self.offset = offset;
         if std::mem::take(&mut self.skips) {
             self.offset = self.offset.max(self.end_of_lines(length)?);
         }
-        if length < self.offset {
-            // Another file that begins alike: nothing of it is known.
-            self.offset = 0;
-        }
         Ok(true)
+    }
+
+    /// Returns the name of a file that begins with `line`, and how much of it was handed out.
+    fn identity(&self, line: &[u8], length: u64, offsets: &BTreeMap<String, u64>) -> (String, u64) {
+        // Positions are stored, so the keys never change.
+        let hash = SipHasher13::new_with_keys(0, 0).hash(line);
+        let first = format!("{:x}-{hash:016x}", self.id.1);
+        // One that was emptied and begins alike is another file.
+        let later = (2..).map(|number| format!("{first}-{number}"));
+        let names = std::iter::once(first.clone()).chain(later);
+        let offsets = names.map(|name| {
+            let offset = offsets.get(&name).copied().unwrap_or(0);
+            (name, offset)
+        });
+        let mut known = offsets.skip_while(|(_, offset)| *offset > length);
+        known.next().expect("there is no end of names")
     }
 
     /// Returns the byte after the last line break.
