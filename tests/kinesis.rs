@@ -199,13 +199,15 @@ fn is_queried(endpoint: &str) {
     let now = Utc::now().format("%Y-%m-%dT%H:%M:%SZ");
     writer.put(20);
     let stream = |from: &str| format!("kinesis://trail?from={from}");
-    assert_eq!(place.ids(&stream("latest")), [""; 0]);
     let mut new = writer.sent[before..].to_vec();
     new.sort();
     assert_eq!(place.ids(&stream(&now.to_string())), new);
     for from in ["-1h", "trim_horizon", "2026-01-01"] {
         place.holds(&stream(from), &writer);
     }
+    // A server tells its time in whole seconds.
+    std::thread::sleep(Duration::from_millis(2100));
+    assert_eq!(place.ids(&stream("latest")), [""; 0]);
 }
 
 #[test]
@@ -375,7 +377,7 @@ fn iterators_that_expire_at_once_are_made_again_and_nothing_is_skipped() {
     let proxy = Proxy::start(&server.endpoint, move |operation| {
         calls += usize::from(operation == "GetRecords");
         match operation {
-            "GetRecords" if calls % 2 == 1 => Fault::of(400, "ExpiredIteratorException"),
+            "GetRecords" if calls % 3 == 1 => Fault::of(400, "ExpiredIteratorException"),
             _ => Fault::None,
         }
     });
