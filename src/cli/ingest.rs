@@ -139,8 +139,10 @@ pub(super) async fn run(
         stats.redacted.load(Relaxed),
         started.elapsed(),
     );
+    // The file of rejects is kept of a run that was stopped, too: a live source ends in no other way.
+    let code = arguments.input.finish(stats.rejects(), rejects);
     ran?;
-    let code = arguments.input.finish(stats.rejects(), rejects)?;
+    let code = code?;
     match stats.is_all_unreadable() {
         true => Err(Error::io(NOTHING_READ)),
         false => Ok(code),
