@@ -293,7 +293,7 @@ fn a_stream_is_ingested_with_enhanced_fan_out() {
     let server = Server::kinesis_local();
     // A subscription to a shard that was split never ends on this server.
     let url = "kinesis://trail?mode=efo&consumer=tests";
-    is_ingested(&server.endpoint, url, &[|_| {}; 4]);
+    is_ingested(&server.endpoint, url, &[(|_| {}) as fn(&Writer); 4]);
     let place = Place::new(&server.endpoint);
     let all = place.ids("kinesis://trail");
     assert_eq!(place.ids("kinesis://trail?mode=efo"), all);
