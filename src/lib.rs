@@ -3,7 +3,7 @@
 //! Bytes become rows in stages. Each knows the one above it only by the type that it hands down:
 //!
 //! ```text
-//! source     where bytes come from          files, folders, s3://, -, sample:
+//! source     where bytes come from          files, s3://, kinesis://, logs://, -, sample: ...
 //!   |  Payload { origin, body }                                  ^ from a Checkpoint
 //! envelope   takes wrappers off             gzip, {"Records"}, CloudWatch, EventBridge, KPL, SQS ...
 //!   |  Record { text, members }, or a Reject with a reason
@@ -14,6 +14,8 @@
 //!   +-- lake     a Delta table of Parquet   files, commits, duplicates, checkpoints
 //!   |     |  data files
 //!   +-- query    DataFusion over batches    tables, functions, names as people write them
+//!   |     |  rows
+//!   +-- stream   queries that do not end    rows as events arrive, a checkpoint after them
 //!   |     |  rows
 //!   +-- cli      commands, formats, messages
 //! ```
@@ -38,6 +40,10 @@
 //! | What belongs to the Aurora family? | [`events::family`] |
 //! | When are two records the same event? | [`events::fingerprint`](events::fingerprint()) |
 //! | How does a row become its record again? | [`events::rebuild`](events::rebuild()) |
+//! | What do all live sources share? | `source/live/` |
+//! | How are the shards of a stream followed? | `source/kinesis/shards.rs`, `source/kinesis/shard.rs` |
+//! | Which queries may be watched? | `query/standing/check.rs` |
+//! | When is a row of a watch covered by its checkpoint? | [`stream`] |
 //! | What does WHERE save? | `query/pushdown.rs` |
 //! | Why is a second question about the same columns answered at once? | `query/cache.rs` |
 //! | Why is each event in a lake once? | `lake/ingest.rs`, `lake/duplicates.rs`, `tests/lake.rs` |
@@ -115,3 +121,4 @@ pub mod reject;
 pub mod sample;
 pub mod source;
 pub mod stats;
+pub mod stream;

@@ -124,6 +124,7 @@ fn settings() -> IngestSettings {
     IngestSettings {
         threads: 2,
         reading: Reading::ToNow,
+        follow: false,
         epochs: Epochs {
             interval: Duration::from_secs(3600),
             bytes: 60_000,

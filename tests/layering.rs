@@ -74,6 +74,19 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "source",
         ],
     ),
+    // Takes batches and checkpoints, and a query that is planned.
+    (
+        "stream",
+        &[
+            "checkpoint",
+            "error",
+            "execution",
+            "pipeline",
+            "query",
+            "reject",
+            "source",
+        ],
+    ),
     (
         "cli",
         &[
@@ -91,6 +104,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "sample",
             "source",
             "stats",
+            "stream",
         ],
     ),
     ("main", &["cli"]),

@@ -51,6 +51,10 @@ pub(super) struct IngestArguments {
     #[arg(long)]
     until_now: bool,
 
+    /// Follow local files as they grow: NDJSON, a line each; renamed and emptied files too
+    #[arg(long)]
+    follow: bool,
+
     /// Hide the values of keys that look like secrets (passwords, tokens, signatures in URLs)
     #[arg(long)]
     redact: bool,
@@ -185,6 +189,7 @@ async fn settings(arguments: &IngestArguments, threads: usize) -> Result<IngestS
     Ok(IngestSettings {
         threads,
         reading,
+        follow: arguments.follow,
         epochs: Epochs {
             interval: Duration::from_secs(arguments.commit_every),
             bytes: EPOCH_BYTES,

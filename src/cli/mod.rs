@@ -4,6 +4,7 @@
 //! 130 interrupted.
 
 mod begin;
+mod iam;
 mod identity;
 mod ingest;
 mod lake;
@@ -17,7 +18,9 @@ mod repl;
 mod report;
 mod sample;
 mod scan;
+mod sources;
 mod sql;
+mod watch;
 mod words;
 
 use std::io::IsTerminal;
@@ -54,8 +57,11 @@ enum Command {
     Query(QueryArguments),
     Repl(ReplArguments),
     Scan(ScanArguments),
+    Watch(watch::WatchArguments),
     Ingest(ingest::IngestArguments),
     Lake(lake::LakeArguments),
+    Sources(sources::SourcesArguments),
+    Iam(iam::IamArguments),
     Sample(SampleArguments),
 }
 
@@ -72,9 +78,14 @@ impl Command {
                 );
             }
             Self::Repl(_) => {}
+            Self::Watch(watch) => {
+                let rejects = &mut watch.input.rejects;
+                let paths = [&mut watch.file, &mut watch.checkpoint, rejects];
+                words::clean_paths(paths.into_iter().flatten());
+            }
             Self::Scan(scan) => words::clean_paths(&mut scan.input.rejects),
             Self::Ingest(ingest) => words::clean_paths(&mut ingest.input.rejects),
-            Self::Lake(_) => {}
+            Self::Lake(_) | Self::Sources(_) | Self::Iam(_) => {}
             Self::Sample(sample) => words::clean_paths([&mut sample.folder]),
         }
     }
@@ -294,8 +305,10 @@ pub fn run(mut arguments: Arguments) -> Result<ExitCode> {
         Command::Query(query) => query.input.threads,
         Command::Repl(repl) => repl.threads,
         Command::Scan(scan) => scan.input.threads,
+        Command::Watch(watch) => watch.input.threads,
         Command::Ingest(ingest) => ingest.input.threads,
-        Command::Lake(_) => None,
+        Command::Lake(_) | Command::Sources(_) => None,
+        Command::Iam(_) => Some(1),
         Command::Sample(_) => Some(1),
     };
     let threads = threads.map_or_else(
@@ -325,8 +338,11 @@ pub fn run(mut arguments: Arguments) -> Result<ExitCode> {
             Command::Repl(_) => unreachable!("returned above"),
             Command::Query(query) => Box::pin(query::run(query, threads, &interruption)).await,
             Command::Scan(scan) => scan::run(scan, threads, &interruption).await,
+            Command::Watch(watch) => Box::pin(watch::run(watch, threads, &interruption)).await,
             Command::Ingest(ingest) => Box::pin(ingest::run(ingest, threads, &interruption)).await,
             Command::Lake(lake) => Box::pin(lake::run(lake)).await,
+            Command::Sources(sources) => Box::pin(sources::run(sources)).await,
+            Command::Iam(iam) => iam::run(&iam),
             Command::Sample(sample) => sample::run(&sample),
         }
     });

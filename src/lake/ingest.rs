@@ -55,6 +55,8 @@ pub struct IngestSettings {
     pub threads: usize,
     /// The part of live sources that is read.
     pub reading: Reading,
+    /// Whether local files are followed as they grow.
+    pub follow: bool,
     /// The end of an epoch.
     pub epochs: Epochs,
     /// The folders of a new lake, or those that a lake has to have; `None` for those that it has.
@@ -168,6 +170,7 @@ impl<'a> Ingest<'a> {
             let open = OpenContext {
                 from: Some(head.ledger.checkpoint.clone()),
                 reading: self.settings.reading,
+                follow: self.settings.follow,
                 keys: KeyFilter::default(),
                 execution: Arc::clone(execution),
                 known: None,

@@ -6,19 +6,18 @@
 
 use std::sync::Arc;
 
+use datafusion::catalog::TableProvider;
 use datafusion::common::{DataFusionError, JoinType};
 use datafusion::datasource::{ViewTable, provider_as_source};
 use datafusion::functions_window::expr_fn::row_number;
 use datafusion::logical_expr::{Expr, ExprFunctionExt, LogicalPlan, LogicalPlanBuilder, col, lit};
-
-use super::table::EventsTable;
 
 /// The ID of the event that a record corrects.
 const ORIGINAL: &str = "addendum_originaleventid";
 
 /// Returns the rows of `events` that no later record takes the place of. Of several corrections of
 /// one event, the one that was delivered last stays.
-pub(super) fn current_view(events: Arc<EventsTable>) -> Result<ViewTable, DataFusionError> {
+pub(super) fn current_view(events: Arc<dyn TableProvider>) -> Result<ViewTable, DataFusionError> {
     let replaced = replaced(Arc::clone(&events))?;
     let plan = LogicalPlanBuilder::scan("events", provider_as_source(events), None)?
         .join(
@@ -32,7 +31,7 @@ pub(super) fn current_view(events: Arc<EventsTable>) -> Result<ViewTable, DataFu
 }
 
 /// Returns the IDs of records that another one takes the place of.
-fn replaced(events: Arc<EventsTable>) -> Result<LogicalPlan, DataFusionError> {
+fn replaced(events: Arc<dyn TableProvider>) -> Result<LogicalPlan, DataFusionError> {
     let place = row_number()
         .partition_by(vec![col(ORIGINAL)])
         .order_by(vec![

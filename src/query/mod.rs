@@ -14,6 +14,7 @@ pub mod names;
 mod plan;
 pub mod profile;
 mod pushdown;
+mod standing;
 pub mod table;
 mod times;
 mod views;
@@ -47,6 +48,7 @@ pub use functions::FunctionEntry;
 pub use lake_table::{LakeReader, OpenLake};
 pub use messages::translate_error;
 pub use plan::{Plan, QueryResult};
+pub use standing::StandingQuery;
 pub use views::Step;
 
 /// Rows of the batches that operators make; those that are decoded have more.
@@ -128,20 +130,12 @@ impl Session {
     /// As of [`Session::add_table`].
     pub fn add_events(&self, input: Input) -> Result<()> {
         write(&self.inputs).insert("events".to_owned(), input.clone());
-        let events = Arc::new(self.events_table(input));
+        let events: Arc<dyn TableProvider> = Arc::new(self.events_table(input));
         let view = aurora_view(Arc::clone(&events)).map_err(translate_error)?;
         let current = corrections::current_view(Arc::clone(&events)).map_err(translate_error)?;
         self.register("events", EVERY_RECORD, events)?;
-        self.register(
-            "aurora_events",
-            "those of RDS, the Data API and DSQL, without Neptune and DocumentDB",
-            Arc::new(view),
-        )?;
-        self.register(
-            "events_current",
-            "the latest state of each: without those that a later record corrects",
-            Arc::new(current),
-        )
+        self.register("aurora_events", AURORA, Arc::new(view))?;
+        self.register("events_current", CURRENT, Arc::new(current))
     }
 
     /// Adds a table of events under a name, in any case; one of that name is replaced. Queries that
@@ -288,9 +282,11 @@ impl std::fmt::Debug for Session {
 
 /// The meaning of the rows of a table of events.
 const EVERY_RECORD: &str = "every CloudTrail record, Insights and aggregated ones too";
+const AURORA: &str = "those of RDS, the Data API and DSQL, without Neptune and DocumentDB";
+const CURRENT: &str = "the latest state of each: without those that a later record corrects";
 
 /// The rows of `events` that belong to the Aurora family.
-fn aurora_view(events: Arc<EventsTable>) -> Result<ViewTable, DataFusionError> {
+fn aurora_view(events: Arc<dyn TableProvider>) -> Result<ViewTable, DataFusionError> {
     let sources = AURORA_SOURCES.map(lit).to_vec();
     let others = OTHER_ENGINES.map(lit).to_vec();
     let engine = col("engine");

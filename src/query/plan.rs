@@ -94,6 +94,14 @@ impl<'a> Plan<'a> {
             .map_err(|error| self.session.explain(error))
     }
 
+    /// Returns the plan, with the names of its columns; `None` if the answer is known.
+    pub(super) fn into_query(self) -> Option<(LogicalPlan, ColumnNames)> {
+        match self.work {
+            Work::Rows(_) => None,
+            Work::Query(plan) => Some((*plan, self.column_names)),
+        }
+    }
+
     /// Remarks for the one who asked.
     pub fn notes(&self) -> &[String] {
         self.column_names.notes()

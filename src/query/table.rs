@@ -308,6 +308,7 @@ impl EventsExec {
         let open = OpenContext {
             from: None,
             reading: Reading::ToNow,
+            follow: false,
             keys: self.keys.clone(),
             execution: Arc::clone(&execution),
             known: cache.clone().map(|cache| cache as Arc<dyn KnownObjects>),

@@ -141,6 +141,16 @@ impl S3 {
         self.patterns.iter().all(|pattern| pattern.is_literal())
     }
 
+    /// The bucket.
+    pub fn bucket(&self) -> &str {
+        &self.bucket
+    }
+
+    /// The prefix that all of its objects have, up to the first wildcard.
+    pub fn prefix(&self) -> &str {
+        self.patterns.first().map_or("", |pattern| pattern.base())
+    }
+
     fn parse(text: &str, rest: &str) -> Result<Self> {
         let (bucket, key) = rest.split_once('/').unwrap_or((rest, ""));
         let is_name = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_');

@@ -8,17 +8,21 @@
 //! | scheme | source | file |
 //! | --- | --- | --- |
 //! | paths, globs, `s3://` | objects | `objects/` |
+//! | paths, with `--follow` | files that grow | `follow/` |
 //! | `-` | standard input | `stdin.rs` |
 //! | `sample:` | made-up events | `sample.rs` |
 //! | `kinesis://` | a Kinesis data stream | `kinesis/`, on `live/` |
 
+mod access;
 pub mod aws;
 mod combined;
 mod folder;
+mod follow;
 mod kinesis;
 mod live;
 mod location;
 mod objects;
+mod permissions;
 mod read;
 mod retry;
 mod sample;
@@ -41,9 +45,11 @@ use combined::Combined;
 use objects::Buckets;
 
 pub use crate::payload::{Known, ObjectVersion};
+pub use access::AccessCheck;
 pub use folder::{Access, Folder, bucket_error};
 pub use location::{Local, Location, S3};
 pub use objects::{KeyFilter, TrailKey};
+pub use permissions::{Permission, lake_permissions, permissions};
 pub use retry::Retrying;
 
 /// Something that bytes come from.
@@ -152,6 +158,8 @@ pub struct OpenContext {
     pub from: Option<Checkpoint>,
     /// The part of live sources that is read. Files, objects and pipes always end.
     pub reading: Reading,
+    /// Whether local files grow and are read line by line, as NDJSON: they are live sources then.
+    pub follow: bool,
     /// Objects that may be left out by their keys.
     pub keys: KeyFilter,
     /// The execution that counts what is read and hears of what cannot be.
@@ -173,6 +181,7 @@ type Open = dyn Fn(&str, &OpenContext) -> Result<Box<dyn Source>> + Send + Sync;
 /// The kinds of sources that there are, with the connections and credentials that they share.
 #[derive(Clone)]
 pub struct Sources {
+    aws: Arc<Aws>,
     buckets: Arc<Buckets>,
     schemes: BTreeMap<&'static str, Arc<Open>>,
 }
@@ -183,7 +192,8 @@ impl Sources {
         let aws = Arc::new(Aws::new(settings));
         let for_kinesis = Arc::clone(&aws);
         Self {
-            buckets: Arc::new(Buckets::new(aws)),
+            buckets: Arc::new(Buckets::new(Arc::clone(&aws))),
+            aws,
             schemes: BTreeMap::new(),
         }
         .with_scheme("kinesis", move |url, context| {
@@ -210,6 +220,23 @@ impl Sources {
     /// Config, for schemes that are unknown and patterns that do not parse.
     pub fn parse(&self, text: &str) -> Result<Location> {
         Location::parse_with(text, |scheme| self.schemes.contains_key(scheme))
+    }
+
+    /// Looks at a location without reading it on: tries the requests that reading needs, and finds how far a
+    /// reader with the checkpoint `from` is behind. Empty for what is on this machine.
+    ///
+    /// # Errors
+    /// Config, for URLs that their source does not understand.
+    pub async fn check_access(
+        &self,
+        location: &Location,
+        from: &Checkpoint,
+    ) -> Result<Vec<AccessCheck>> {
+        match location.scheme() {
+            "kinesis" => kinesis::check(&self.aws, &location.to_string(), from).await,
+            "s3" => Ok(objects::check(&self.buckets, location).await),
+            _ => Ok(Vec::new()),
+        }
     }
 
     /// Checks that there is anything to read at all.
@@ -250,6 +277,13 @@ impl Sources {
         let visited = objects::VisitedPaths::default();
         let mut urls = BTreeSet::new();
         let same = |a: &Location, b: &Location| a.is_objects() && b.is_objects();
+        let (followed, locations): (Vec<Location>, Vec<Location>) = locations
+            .iter()
+            .cloned()
+            .partition(|it| context.follow && matches!(it, Location::Local(_)));
+        if !followed.is_empty() {
+            sources.push(follow::open(&self.buckets, followed, context));
+        }
         for run in locations.chunk_by(same) {
             match run {
                 [location] if !location.is_objects() => {

@@ -19,6 +19,7 @@
 //!
 //! See <https://docs.aws.amazon.com/streams/latest/dev/developing-consumers-with-sdk.html>.
 
+mod access;
 mod client;
 mod feed;
 mod shard;
@@ -33,9 +34,11 @@ use chrono::Utc;
 use self::client::Client;
 use self::feed::{Connect, Streaming};
 use self::shard::Pace;
+use super::access::AccessCheck;
 use super::aws::Aws;
 use super::live::{Address, Live, Since};
 use super::{OpenContext, Reading, Source};
+use crate::checkpoint::Checkpoint;
 use crate::error::Result;
 
 /// The stream that a URL names, and how it is read.
@@ -82,6 +85,16 @@ impl Stream {
     pub(super) fn partition(&self, shard: &str) -> Arc<str> {
         format!("kinesis://{}/{shard}", self.name).into()
     }
+}
+
+/// Looks at a stream, for a reader with this checkpoint.
+///
+/// # Errors
+/// Config, as of [`Stream::parse`].
+pub(super) async fn check(aws: &Aws, url: &str, from: &Checkpoint) -> Result<Vec<AccessCheck>> {
+    let stream = Stream::parse(url)?;
+    let client = Client::connect(aws, stream.clone()).await;
+    Ok(access::check(&client, &stream, from).await)
 }
 
 /// Opens a stream.

@@ -127,6 +127,16 @@ impl Shards {
         ready
     }
 
+    /// Returns all shards that are not read, and the places where they go on.
+    pub(super) fn waiting(&self) -> Vec<(String, Place)> {
+        let waiting = self.states.iter();
+        let waiting = waiting.filter_map(|(id, state)| match state {
+            State::Waiting(place) => Some((id.clone(), place.clone())),
+            State::Reading | State::Ended | State::Before => None,
+        });
+        waiting.collect()
+    }
+
     /// Notes that a shard was read to its end.
     pub(super) fn ended(&mut self, id: &str) {
         self.states.insert(id.to_owned(), State::Ended);

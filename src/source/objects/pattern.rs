@@ -93,6 +93,11 @@ impl Pattern {
         })
     }
 
+    /// The path before the first wildcard.
+    pub(in crate::source) fn base(&self) -> &str {
+        &self.base
+    }
+
     /// Returns whether this is a path without wildcards.
     pub(in crate::source) fn is_literal(&self) -> bool {
         self.steps.is_empty()

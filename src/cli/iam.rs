@@ -1,0 +1,92 @@
+//! `auroratrail iam`: the smallest policy for a command.
+
+use std::process::ExitCode;
+
+use clap::Args;
+use serde_json::{Value, json};
+
+use super::Opened;
+use crate::error::Result;
+use crate::source::{Location, Permission, lake_permissions, permissions};
+
+/// Print the smallest IAM policy for reading sources, and for writing a lake
+///
+/// Nothing is asked of AWS. The account and the region stand as * where they are not given.
+#[derive(Debug, Args)]
+#[command(after_long_help = EXAMPLES)]
+pub(super) struct IamArguments {
+    /// Where to read, as in ingest
+    #[arg(value_name = "SOURCE", required = true)]
+    sources: Vec<String>,
+
+    /// The lake to write
+    #[arg(long, value_name = "LAKE")]
+    to: Option<String>,
+
+    /// The account that streams and log groups belong to
+    #[arg(long, value_name = "ID", default_value = "*")]
+    account: String,
+
+    /// The region that they are in, if the source does not say
+    #[arg(long, value_name = "REGION", env = "AWS_REGION", default_value = "*")]
+    region: String,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  auroratrail iam kinesis://trail-stream --to s3://bucket/lake --account 123456789012 --region eu-west-1
+  auroratrail iam s3://bucket/AWSLogs/ > policy.json";
+
+pub(super) fn run(arguments: &IamArguments) -> Result<ExitCode> {
+    let opened = Opened::parse(&arguments.sources)?;
+    let mut needed = Vec::new();
+    for location in &opened.locations {
+        needed.extend(permissions(location)?);
+    }
+    if let Some(to) = &arguments.to {
+        needed.extend(of_lake(&opened.sources.parse(to)?));
+    }
+    let fill = |resource: &String| {
+        resource
+            .replace("{account}", &arguments.account)
+            .replace("{region}", &arguments.region)
+    };
+    let mut statements: Vec<Value> = Vec::new();
+    for permission in &needed {
+        let statement = statement(permission, fill);
+        if !statements.contains(&statement) {
+            statements.push(statement);
+        }
+    }
+    let policy = json!({"Version": "2012-10-17", "Statement": statements});
+    println!("{policy:#}");
+    if needed.is_empty() {
+        eprintln!("auroratrail: nothing of this is in AWS, so that no permission is needed");
+    } else {
+        eprintln!(
+            "auroratrail: note: for what is encrypted with a KMS key of your own, kms:Decrypt on that key is \
+             needed too (and kms:GenerateDataKey for a lake)"
+        );
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn of_lake(lake: &Location) -> Vec<Permission> {
+    match lake {
+        Location::S3(s3) => lake_permissions(s3.bucket(), s3.prefix()),
+        Location::Local(_) | Location::Url(_) => Vec::new(),
+    }
+}
+
+fn statement(permission: &Permission, fill: impl Fn(&String) -> String) -> Value {
+    let resources: Vec<String> = permission.resources.iter().map(fill).collect();
+    let mut statement = json!({
+        "Effect": "Allow",
+        "Action": permission.actions,
+        "Resource": resources,
+    });
+    if !permission.prefixes.is_empty() {
+        statement["Condition"] = json!({"StringLike": {"s3:prefix": permission.prefixes}});
+    }
+    statement
+}
