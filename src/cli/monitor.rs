@@ -83,13 +83,15 @@ impl Monitor {
 
     /// Notes the end of an epoch, and writes it to the log.
     pub(super) fn end_epoch(&self, end: &EpochEnd) {
-        let mut lake = lock(&self.lake);
-        let lake = lake.get_or_insert_default();
-        let before = std::mem::replace(&mut lake.summary, end.summary.clone());
-        if end.is_committed {
-            lake.committed = Some(Instant::now());
-            self.commit_seconds.observe(end.latency.as_secs_f64());
-        }
+        let before = {
+            let mut lake = lock(&self.lake);
+            let lake = lake.get_or_insert_default();
+            if end.is_committed {
+                lake.committed = Some(Instant::now());
+                self.commit_seconds.observe(end.latency.as_secs_f64());
+            }
+            std::mem::replace(&mut lake.summary, end.summary.clone())
+        };
         log_epoch(&before, end);
     }
 
