@@ -208,8 +208,14 @@ fn a_run_is_seen_by_metrics_health_and_logs_and_no_secret_is() {
     let mut run = Run::start(&[&arguments[..], &log].concat(), folder.path());
     let address = run.address();
     let seen = metrics_when(&address, |it| it["lake_committed_rows_total"] >= 800.0);
-    assert_eq!(get(&address, "/health"), (200, "{\"healthy\":true}\n".to_owned()));
-    assert_eq!(get(&address, "/ready"), (200, "{\"ready\":true}\n".to_owned()));
+    assert_eq!(
+        get(&address, "/health"),
+        (200, "{\"healthy\":true}\n".to_owned())
+    );
+    assert_eq!(
+        get(&address, "/ready"),
+        (200, "{\"ready\":true}\n".to_owned())
+    );
     assert_eq!(get(&address, "/").0, 404);
     assert!(seen["process_resident_memory_bytes"] > 1e6);
     let commits = seen["lake_commit_duration_seconds_count"];
@@ -218,7 +224,10 @@ fn a_run_is_seen_by_metrics_health_and_logs_and_no_secret_is() {
     let (status, said) = run.stop();
     assert_eq!(status.code(), Some(130), "{said:#?}");
     let log = logged(&said);
-    let summary = log.iter().find(|line| line["redacted"].is_number()).unwrap();
+    let summary = log
+        .iter()
+        .find(|line| line["redacted"].is_number())
+        .unwrap();
     for (name, metric) in [
         ("rows", "lake_committed_rows_total"),
         ("files", "lake_committed_files_total"),
@@ -244,14 +253,21 @@ fn a_run_is_seen_by_metrics_health_and_logs_and_no_secret_is() {
         .sum();
     assert!(!rejects.is_empty());
     assert_eq!(rejects.len() as f64, counted);
-    assert!(rejects.iter().all(|it| it["reason"].is_string() && it["level"] == "WARN"));
+    assert!(
+        rejects
+            .iter()
+            .all(|it| it["reason"].is_string() && it["level"] == "WARN")
+    );
 }
 
 #[test]
 fn a_source_that_fails_is_seen_and_its_credentials_are_not() {
     let folder = tempfile::tempdir().unwrap();
     let log = ["--log", "json", "--log-level", "trace"];
-    let mut run = Run::start(&[&["kinesis://trail-stream"], &log[..]].concat(), folder.path());
+    let mut run = Run::start(
+        &[&["kinesis://trail-stream"], &log[..]].concat(),
+        folder.path(),
+    );
     let address = run.address();
     let seen = metrics_when(&address, |it| it["source_retry_attempts"] >= 1.0);
     assert_eq!(seen["source_retrying"], 1.0);
@@ -296,7 +312,10 @@ fn a_port_that_is_taken_is_told() {
     );
     let output = ingest(&["sample:", "--metrics", "9464"], folder.path());
     let said = String::from_utf8(output.stderr).unwrap();
-    assert!(said.contains("expected an address with a port, as in 127.0.0.1:9464"), "{said}");
+    assert!(
+        said.contains("expected an address with a port, as in 127.0.0.1:9464"),
+        "{said}"
+    );
 }
 
 #[test]
@@ -311,9 +330,18 @@ fn text_tells_as_much_as_is_asked_for() {
     };
     assert_eq!(say("error"), "");
     let (warn, info, debug) = (say("warn"), say("info"), say("debug"));
-    assert!(warn.contains("events/a.ndjson") && !warn.contains("lake: 3 events"), "{warn}");
-    assert!(info.contains("lake: 3 events added") && !info.contains("committed"), "{info}");
-    assert!(debug.contains("\nauroratrail: committed version=1 rows=3"), "{debug}");
+    assert!(
+        warn.contains("events/a.ndjson") && !warn.contains("lake: 3 events"),
+        "{warn}"
+    );
+    assert!(
+        info.contains("lake: 3 events added") && !info.contains("committed"),
+        "{info}"
+    );
+    assert!(
+        debug.contains("\nauroratrail: committed version=1 rows=3"),
+        "{debug}"
+    );
     for line in debug.lines() {
         assert!(line.starts_with("auroratrail: "), "{debug}");
     }

@@ -128,17 +128,16 @@ pub(super) async fn run(
     let monitor = Arc::new(Monitor::new(&execution, ingest.progress()).with_lake());
     progress.show(&monitor);
     let _served = arguments.monitor.serve(&monitor).await?;
-    tracing::info!(lake = lake.name(), sources = opened.locations.len(), "begun");
+    tracing::info!(
+        lake = lake.name(),
+        sources = opened.locations.len(),
+        "begun"
+    );
     let ran = ingest
-        .run(
-            &opened.sources,
-            &opened.locations,
-            &execution,
-            &mut |end| {
-                monitor.end_epoch(end);
-                last = end.summary.clone();
-            },
-        )
+        .run(&opened.sources, &opened.locations, &execution, &mut |end| {
+            monitor.end_epoch(end);
+            last = end.summary.clone();
+        })
         .await;
     if let Err(error) = &ran {
         monitor.fail(error);

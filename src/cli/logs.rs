@@ -141,7 +141,9 @@ pub fn say_error(error: &Error) {
 }
 
 fn format() -> LogFormat {
-    SETTINGS.get().map_or(LogFormat::Text, |(format, _)| *format)
+    SETTINGS
+        .get()
+        .map_or(LogFormat::Text, |(format, _)| *format)
 }
 
 fn is_wanted(level: Level) -> bool {
@@ -156,7 +158,10 @@ fn silence_panics() {
         }
         let place = panic.location().map(ToString::to_string);
         let place = place.unwrap_or_default();
-        tracing::error!(place, "a thread panicked; this is a bug in auroratrail, please report it");
+        tracing::error!(
+            place,
+            "a thread panicked; this is a bug in auroratrail, please report it"
+        );
     }));
 }
 

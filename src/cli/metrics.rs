@@ -18,8 +18,7 @@ use crate::source::{Lag, Progress};
 use crate::stats::Stats;
 
 /// The type of the text.
-pub(super) const CONTENT_TYPE: &str =
-    "application/openmetrics-text; version=1.0.0; charset=utf-8";
+pub(super) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// Returns all metrics as they are now.
 ///
@@ -62,7 +61,9 @@ struct Metrics<'a>(DescriptorEncoder<'a>);
 
 impl Metrics<'_> {
     fn counter(&mut self, name: &str, help: &str, value: u64) -> fmt::Result {
-        let mut metric = self.0.encode_descriptor(name, help, None, MetricType::Counter)?;
+        let mut metric = self
+            .0
+            .encode_descriptor(name, help, None, MetricType::Counter)?;
         metric.encode_counter::<NoLabelSet, _, u64>(&value, None)
     }
 
@@ -73,7 +74,9 @@ impl Metrics<'_> {
         label: &str,
         values: impl IntoIterator<Item = (&'v str, u64)>,
     ) -> fmt::Result {
-        let mut metric = self.0.encode_descriptor(name, help, None, MetricType::Counter)?;
+        let mut metric = self
+            .0
+            .encode_descriptor(name, help, None, MetricType::Counter)?;
         for (kind, value) in values {
             let labels = [(label, kind)];
             let mut one = metric.encode_family(&labels)?;
@@ -83,7 +86,9 @@ impl Metrics<'_> {
     }
 
     fn gauge(&mut self, name: &str, help: &str, value: f64) -> fmt::Result {
-        let mut metric = self.0.encode_descriptor(name, help, None, MetricType::Gauge)?;
+        let mut metric = self
+            .0
+            .encode_descriptor(name, help, None, MetricType::Gauge)?;
         metric.encode_gauge(&value)
     }
 
@@ -94,7 +99,9 @@ impl Metrics<'_> {
         label: &str,
         values: impl IntoIterator<Item = (&'v str, f64)>,
     ) -> fmt::Result {
-        let mut metric = self.0.encode_descriptor(name, help, None, MetricType::Gauge)?;
+        let mut metric = self
+            .0
+            .encode_descriptor(name, help, None, MetricType::Gauge)?;
         for (kind, value) in values {
             let labels = [(label, kind)];
             metric.encode_family(&labels)?.encode_gauge(&value)?;
@@ -110,47 +117,85 @@ struct Counter {
     of: fn(&Stats) -> &AtomicU64,
 }
 
-const fn counter(
-    name: &'static str,
-    help: &'static str,
-    of: fn(&Stats) -> &AtomicU64,
-) -> Counter {
+const fn counter(name: &'static str, help: &'static str, of: fn(&Stats) -> &AtomicU64) -> Counter {
     Counter { name, help, of }
 }
 
 /// Counters without a label.
 const COUNTERS: &[Counter] = &[
-    counter("source_listed_objects", "Objects that were listed and may hold events.", |it| {
-        &it.objects_listed
+    counter(
+        "source_listed_objects",
+        "Objects that were listed and may hold events.",
+        |it| &it.objects_listed,
+    ),
+    counter(
+        "source_listed_bytes",
+        "Bytes of listed objects, as stored.",
+        |it| &it.bytes_listed,
+    ),
+    counter(
+        "source_read_objects",
+        "Objects taken up for reading.",
+        |it| &it.objects_read,
+    ),
+    counter(
+        "source_done_objects",
+        "Objects that earlier runs have read.",
+        |it| &it.objects_done_before,
+    ),
+    counter(
+        "source_cached_objects",
+        "Objects not read, as their rows are known.",
+        |it| &it.objects_cached,
+    ),
+    counter(
+        "source_pruned_objects",
+        "Objects left out by their keys.",
+        |it| &it.objects_pruned,
+    ),
+    counter(
+        "source_pruned_folders",
+        "Folders left out by their keys.",
+        |it| &it.folders_pruned,
+    ),
+    counter(
+        "source_hidden_objects",
+        "Files and folders left out by their names.",
+        |it| &it.hidden_left_out,
+    ),
+    counter("source_read_bytes", "Bytes read, as stored.", |it| {
+        &it.bytes_read
     }),
-    counter("source_listed_bytes", "Bytes of listed objects, as stored.", |it| &it.bytes_listed),
-    counter("source_read_objects", "Objects taken up for reading.", |it| &it.objects_read),
-    counter("source_done_objects", "Objects that earlier runs have read.", |it| {
-        &it.objects_done_before
-    }),
-    counter("source_cached_objects", "Objects not read, as their rows are known.", |it| {
-        &it.objects_cached
-    }),
-    counter("source_pruned_objects", "Objects left out by their keys.", |it| &it.objects_pruned),
-    counter("source_pruned_folders", "Folders left out by their keys.", |it| &it.folders_pruned),
-    counter("source_hidden_objects", "Files and folders left out by their names.", |it| {
-        &it.hidden_left_out
-    }),
-    counter("source_read_bytes", "Bytes read, as stored.", |it| &it.bytes_read),
-    counter("source_failures", "Requests and reads that failed and were repeated.", |it| {
-        &it.source_failures
-    }),
-    counter("envelope_inflated_bytes", "Bytes after decompression.", |it| &it.bytes_inflated),
-    counter("envelope_damaged_objects", "Objects with damage in them.", |it| &it.damaged_objects),
-    counter("envelope_empty_objects", "Objects without a byte or a value in them.", |it| {
-        &it.empty_objects
-    }),
-    counter("events_duplicate_records", "Events left out while decoding, as they had been seen.", |it| {
-        &it.duplicates
-    }),
-    counter("events_hidden_values", "Values hidden because they look like secrets.", |it| {
-        &it.redacted
-    }),
+    counter(
+        "source_failures",
+        "Requests and reads that failed and were repeated.",
+        |it| &it.source_failures,
+    ),
+    counter(
+        "envelope_inflated_bytes",
+        "Bytes after decompression.",
+        |it| &it.bytes_inflated,
+    ),
+    counter(
+        "envelope_damaged_objects",
+        "Objects with damage in them.",
+        |it| &it.damaged_objects,
+    ),
+    counter(
+        "envelope_empty_objects",
+        "Objects without a byte or a value in them.",
+        |it| &it.empty_objects,
+    ),
+    counter(
+        "events_duplicate_records",
+        "Events left out while decoding, as they had been seen.",
+        |it| &it.duplicates,
+    ),
+    counter(
+        "events_hidden_values",
+        "Values hidden because they look like secrets.",
+        |it| &it.redacted,
+    ),
 ];
 
 fn counts(metrics: &mut Metrics<'_>, stats: &Stats) -> fmt::Result {
@@ -164,25 +209,39 @@ fn counts(metrics: &mut Metrics<'_>, stats: &Stats) -> fmt::Result {
         ("salvaged", &stats.salvaged),
     ];
     metrics.counters(
-        ("envelope_records", "CloudTrail records, those from damaged objects as salvaged."),
+        (
+            "envelope_records",
+            "CloudTrail records, those from damaged objects as salvaged.",
+        ),
         "kind",
         kinds.map(|(kind, count)| (kind, count.load(Relaxed))),
     )?;
     metrics.counters(
-        ("envelope_other_records", "Pieces of input that are fine and not CloudTrail."),
+        (
+            "envelope_other_records",
+            "Pieces of input that are fine and not CloudTrail.",
+        ),
         "kind",
         stats.not_cloudtrail_by_kind(),
     )?;
     metrics.counters(
-        ("envelope_rejects", "Pieces of input that should have been events."),
+        (
+            "envelope_rejects",
+            "Pieces of input that should have been events.",
+        ),
         "reason",
         stats.rejects_by_reason(),
     )?;
     let mismatches = stats.type_mismatches();
     metrics.counters(
-        ("events_mismatched_values", "Values that did not fit the type of their column."),
+        (
+            "events_mismatched_values",
+            "Values that did not fit the type of their column.",
+        ),
         "column",
-        mismatches.iter().map(|(column, count, _)| (*column, *count)),
+        mismatches
+            .iter()
+            .map(|(column, count, _)| (*column, *count)),
     )
 }
 
@@ -212,7 +271,10 @@ fn source(metrics: &mut Metrics<'_>, stats: &Stats, progress: &Progress) -> fmt:
         }),
     )?;
     metrics.gauges(
-        ("source_waiting_objects", "Objects listed and not handed on."),
+        (
+            "source_waiting_objects",
+            "Objects listed and not handed on.",
+        ),
         "partition",
         of(|lag| match lag {
             Lag::Objects(count) => Some(*count as f64),
@@ -220,7 +282,10 @@ fn source(metrics: &mut Metrics<'_>, stats: &Stats, progress: &Progress) -> fmt:
         }),
     )?;
     metrics.gauges(
-        ("source_waiting_payloads", "Payloads made and not handed on."),
+        (
+            "source_waiting_payloads",
+            "Payloads made and not handed on.",
+        ),
         "partition",
         of(|lag| match lag {
             Lag::Payloads(count) => Some(*count as f64),
@@ -235,11 +300,31 @@ fn lake_state(metrics: &mut Metrics<'_>, lake: &LakeState) -> fmt::Result {
         ("lake_commits", "Versions made.", it.commits),
         ("lake_committed_rows", "Rows committed.", it.rows),
         ("lake_committed_files", "Data files committed.", it.files),
-        ("lake_committed_bytes", "Bytes of data files committed.", it.bytes),
-        ("lake_duplicate_rows", "Rows left out, as the lake or this run had the event.", it.duplicates),
-        ("lake_unwanted_rows", "Rows left out by the condition.", it.left_out),
-        ("lake_untimed_rows", "Rows committed without a time of their own.", it.without_time),
-        ("lake_dropped_epochs", "Epochs given up, as another writer had read the same.", it.given_up),
+        (
+            "lake_committed_bytes",
+            "Bytes of data files committed.",
+            it.bytes,
+        ),
+        (
+            "lake_duplicate_rows",
+            "Rows left out, as the lake or this run had the event.",
+            it.duplicates,
+        ),
+        (
+            "lake_unwanted_rows",
+            "Rows left out by the condition.",
+            it.left_out,
+        ),
+        (
+            "lake_untimed_rows",
+            "Rows committed without a time of their own.",
+            it.without_time,
+        ),
+        (
+            "lake_dropped_epochs",
+            "Epochs given up, as another writer had read the same.",
+            it.given_up,
+        ),
     ];
     for (name, help, value) in counters {
         metrics.counter(name, help, value)?;

@@ -526,7 +526,9 @@ impl InputArguments {
             let events = report::count(events);
             logs::say(
                 Level::Info,
-                &format!("no source given, so this is about {events} made-up events (sample:){hint}"),
+                &format!(
+                    "no source given, so this is about {events} made-up events (sample:){hint}"
+                ),
             );
         }
         if opened.locations.iter().any(Location::is_stdin) && std::io::stdin().is_terminal() {

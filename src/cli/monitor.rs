@@ -122,7 +122,11 @@ impl Monitor {
 
     fn has_read(&self) -> bool {
         let stats = self.stats();
-        let counters = [&stats.bytes_read, &stats.objects_read, &stats.objects_cached];
+        let counters = [
+            &stats.bytes_read,
+            &stats.objects_read,
+            &stats.objects_cached,
+        ];
         let commits = self.lake().map_or(0, |lake| lake.summary.commits);
         // A stream on which nothing happens is read, too.
         counters.iter().any(|counter| counter.load(Relaxed) > 0)
@@ -166,7 +170,9 @@ fn log_epoch(before: &IngestSummary, end: &EpochEnd) {
         ..
     } = end.summary;
     if given_up > before.given_up {
-        tracing::warn!("another writer has read the same; its rows stand, those of this run are dropped");
+        tracing::warn!(
+            "another writer has read the same; its rows stand, those of this run are dropped"
+        );
     }
     if !end.is_committed {
         tracing::debug!("nothing new to commit");
@@ -191,9 +197,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Upper ends of the ranges that times of commits are counted in, in seconds.
-const COMMIT_SECONDS: [f64; 11] = [
-    0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0,
-];
+const COMMIT_SECONDS: [f64; 11] = [0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0];
 
 #[cfg(test)]
 mod tests {

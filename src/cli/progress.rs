@@ -189,11 +189,7 @@ impl TermLike for NarrowTerminal {
     }
 }
 
-async fn watch(
-    line: ProgressBar,
-    execution: Arc<Execution>,
-    monitor: Arc<OnceLock<Arc<Monitor>>>,
-) {
+async fn watch(line: ProgressBar, execution: Arc<Execution>, monitor: Arc<OnceLock<Arc<Monitor>>>) {
     let (start, mut rate) = (Instant::now(), Rate::default());
     tokio::time::sleep(QUIET).await;
     line.set_draw_target(ProgressDrawTarget::term_like(Box::new(NarrowTerminal)));

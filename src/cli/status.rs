@@ -40,7 +40,9 @@ pub(super) fn text(monitor: &Monitor, elapsed: Duration, rate: &mut Rate) -> Str
     let events = stats.records();
     let per_second = rate.update(events, Instant::now());
     let behind = behind(&monitor.progress());
-    let committed = monitor.lake().map(|lake| (lake.summary.commits, lake.summary.rows));
+    let committed = monitor
+        .lake()
+        .map(|lake| (lake.summary.commits, lake.summary.rows));
     fit(parts(stats, &behind, elapsed, (per_second, committed)))
 }
 
@@ -166,7 +168,10 @@ mod tests {
             ("logs://a-group-with-a-rather-long-name/stream", 60),
         ];
         let text = line(&many, Some((1, 1)));
-        assert_eq!(text, "second: 1 h 6 min behind, 1,234 events/s, 1 commit, 1 row");
+        assert_eq!(
+            text,
+            "second: 1 h 6 min behind, 1,234 events/s, 1 commit, 1 row"
+        );
         assert_eq!(
             line(&many[..2], Some((1, 1))),
             "second: 1 h 6 min behind, first: 5 s behind, 1,234 events/s, 1 commit, 1 row"
@@ -176,8 +181,14 @@ mod tests {
     #[test]
     fn of_objects_the_files_are_shown_and_the_commits() {
         let text = line(&[], Some((3, 100)));
-        assert!(text.starts_with("120 of 2,000+ files, 35 of 600 MiB+"), "{text}");
-        assert!(text.ends_with("180,000 events, 3 commits") || text.len() > 60, "{text}");
+        assert!(
+            text.starts_with("120 of 2,000+ files, 35 of 600 MiB+"),
+            "{text}"
+        );
+        assert!(
+            text.ends_with("180,000 events, 3 commits") || text.len() > 60,
+            "{text}"
+        );
     }
 
     #[test]
