@@ -242,9 +242,9 @@ pub(super) fn how_far(stats: &Stats, elapsed: Duration) -> Vec<Part> {
     });
     let events = load(&stats.events) + load(&stats.salvaged);
     let rate = |number: u64| (number as f64 / elapsed.as_secs_f64().max(0.001)) as u64;
-    parts.push((1, format!("{}/s", bytes(rate(done)))));
+    parts.push((2, format!("{}/s", bytes(rate(done)))));
     parts.push((0, format!("{} events", count(events))));
-    parts.push((2, format!("{}/s", count(rate(events)))));
+    parts.push((3, format!("{}/s", count(rate(events)))));
     if is_total && elapsed > WARM_UP {
         parts.extend(time_to_go(done, all, elapsed).map(|text| (0, text)));
     }

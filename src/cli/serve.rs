@@ -3,6 +3,7 @@
 //! It asks nobody who they are, so by the address that is typed the user decides who may see counts.
 //! There is nothing of events in the answers.
 
+use std::future::{Ready, ready};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::str::FromStr;
 use std::sync::Arc;
@@ -76,25 +77,25 @@ pub(super) async fn serve(address: &Address, monitor: &Arc<Monitor>) -> Result<S
 
 fn router(monitor: Arc<Monitor>) -> Router {
     Router::new()
-        .route("/metrics", get(metrics))
-        .route("/health", get(health))
-        .route("/ready", get(ready))
+        .route("/metrics", get(scrape))
+        .route("/health", get(is_healthy))
+        .route("/ready", get(is_ready))
         .with_state(monitor)
 }
 
-async fn metrics(State(monitor): State<Arc<Monitor>>) -> Response {
-    match metrics::text(&monitor) {
+fn scrape(State(monitor): State<Arc<Monitor>>) -> Ready<Response> {
+    ready(match metrics::text(&monitor) {
         Ok(text) => ([(CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response(),
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
-    }
+    })
 }
 
-async fn health(State(monitor): State<Arc<Monitor>>) -> Response {
-    answer("healthy", monitor.failure())
+fn is_healthy(State(monitor): State<Arc<Monitor>>) -> Ready<Response> {
+    ready(answer("healthy", monitor.failure()))
 }
 
-async fn ready(State(monitor): State<Arc<Monitor>>) -> Response {
-    answer("ready", monitor.unready())
+fn is_ready(State(monitor): State<Arc<Monitor>>) -> Ready<Response> {
+    ready(answer("ready", monitor.unready()))
 }
 
 /// Returns `{"ready":true}`, or 503 with the reason.
