@@ -1,6 +1,5 @@
 //! The calls of Kinesis that reading needs.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
