@@ -24,7 +24,7 @@ fn main() -> ExitCode {
     match auroratrail::cli::run(arguments) {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("auroratrail: {error}");
+            auroratrail::cli::say_error(&error);
             ExitCode::from(2)
         }
     }

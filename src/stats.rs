@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use crate::input_location::InputLocation;
 
@@ -50,8 +51,16 @@ pub struct Stats {
     pub damaged_objects: AtomicU64,
     /// Objects without a byte in them, or without a value.
     pub empty_objects: AtomicU64,
+    /// Attempts at a source that failed and were repeated.
+    pub source_failures: AtomicU64,
     counts: Mutex<Counts>,
-    retrying: Mutex<Option<String>>,
+    retrying: Mutex<Option<Failing>>,
+}
+
+/// A failure of a source that is being retried.
+struct Failing {
+    message: String,
+    since: Instant,
 }
 
 #[derive(Default)]
@@ -94,14 +103,46 @@ impl Stats {
             .collect()
     }
 
-    /// Sets the failure of the source that is being retried, in words; `None` once it succeeds.
+    /// Sets the failure of the source that is being retried, in words; `None` once it succeeds. The
+    /// log is told of the first failure and of the success.
     pub fn set_retrying(&self, message: Option<String>) {
-        *lock(&self.retrying) = message;
+        let Some(message) = message else {
+            let failed = lock(&self.retrying).take();
+            if let Some(failed) = failed {
+                let seconds = failed.since.elapsed().as_secs_f64();
+                tracing::warn!(seconds, "the source answers again");
+            }
+            return;
+        };
+        let mut retrying = lock(&self.retrying);
+        let (is_first, since) = match &*retrying {
+            // Another partition answers again, this one still fails.
+            Some(failing) if failing.message == message => return,
+            Some(failing) => (false, failing.since),
+            None => (true, Instant::now()),
+        };
+        self.source_failures.fetch_add(1, Relaxed);
+        *retrying = Some(Failing {
+            message: message.clone(),
+            since,
+        });
+        drop(retrying);
+        match is_first {
+            true => tracing::warn!(error = message, "the source fails and is tried again"),
+            false => tracing::debug!(error = message, "the source fails still"),
+        }
     }
 
     /// The failure of the source that is being retried.
     pub fn retrying(&self) -> Option<String> {
-        lock(&self.retrying).clone()
+        let retrying = lock(&self.retrying);
+        retrying.as_ref().map(|failing| failing.message.clone())
+    }
+
+    /// Returns the time since the failure began that is being retried.
+    pub fn retrying_for(&self) -> Option<Duration> {
+        let retrying = lock(&self.retrying);
+        retrying.as_ref().map(|failing| failing.since.elapsed())
     }
 
     /// Adds what one worker saw of the events' sources and times (microseconds since 1970, UTC).

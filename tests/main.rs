@@ -20,6 +20,7 @@ mod large;
 mod layering;
 mod made;
 mod moto_server;
+mod observability;
 mod partitioned;
 mod pipeline;
 mod prompt;

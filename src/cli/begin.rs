@@ -35,7 +35,7 @@ pub(super) async fn begin(
     let rejects = input.begin(opened, &temporary).await?;
     let progress = Progress::new();
     let mut execution =
-        Execution::new(stop.clone()).with_reject_sink(progress.messages(KEEP_REJECTS));
+        Execution::new(stop.clone()).with_reject_sink(Progress::messages(KEEP_REJECTS));
     if let Some(file) = &rejects {
         execution = execution.with_reject_sink(Arc::clone(&file.writer));
     }

@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 use clap::Args;
 
 use super::begin::{Begun, begin};
+use super::logs::{self, Level};
+use super::monitor::{Monitor, MonitorArguments};
 use super::report::{bytes, count, elapsed, summary};
 use super::{InputArguments, Interruption, NOTHING_READ, Opened, parse_size};
 use crate::error::{Error, Result};
@@ -76,6 +78,9 @@ pub(super) struct IngestArguments {
     memory: usize,
 
     #[command(flatten)]
+    pub(super) monitor: MonitorArguments,
+
+    #[command(flatten)]
     pub(super) input: InputArguments,
 }
 
@@ -120,18 +125,27 @@ pub(super) async fn run(
     let started = Instant::now();
     let mut last = IngestSummary::default();
     let ingest = Ingest::new(Arc::clone(lake.storage()), lake.log().clone(), &settings);
+    let monitor = Arc::new(Monitor::new(&execution, ingest.progress()).with_lake());
+    progress.show(&monitor);
+    let _served = arguments.monitor.serve(&monitor).await?;
+    tracing::info!(
+        lake = lake.name(),
+        sources = opened.locations.len(),
+        "begun"
+    );
     let ran = ingest
-        .run(
-            &opened.sources,
-            &opened.locations,
-            &execution,
-            &mut |done| last = done.clone(),
-        )
+        .run(&opened.sources, &opened.locations, &execution, &mut |end| {
+            monitor.end_epoch(end);
+            last = end.summary.clone();
+        })
         .await;
+    if let Err(error) = &ran {
+        monitor.fail(error);
+    }
     progress.finish();
     let stats = &execution.stats;
     if let Some(summary) = summary(stats) {
-        eprintln!("auroratrail: {summary}");
+        logs::say(Level::Info, &summary);
     }
     tell(
         lake.name(),
@@ -242,7 +256,29 @@ fn tell(lake: &str, summary: &IngestSummary, redacted: u64, time: Duration) {
     if redacted > 0 {
         text += &format!("; {} secrets hidden", count(redacted));
     }
-    eprintln!("auroratrail: {text} ({})", elapsed(time));
+    text += &format!(" ({})", elapsed(time));
+    match logs::is_json() {
+        true => log(&text, summary, redacted, time),
+        false => logs::say(Level::Info, &text),
+    }
+}
+
+/// Writes the summary with its numbers.
+fn log(text: &str, summary: &IngestSummary, redacted: u64, time: Duration) {
+    tracing::info!(
+        version = summary.version,
+        commits = summary.commits,
+        rows = summary.rows,
+        files = summary.files,
+        bytes = summary.bytes,
+        duplicates = summary.duplicates,
+        left_out = summary.left_out,
+        without_time = summary.without_time,
+        given_up = summary.given_up,
+        redacted,
+        seconds = time.as_secs_f64(),
+        "{text}"
+    );
 }
 
 /// JSON bytes of an epoch: of a large backfill, a commit comes each few hundred thousand events.

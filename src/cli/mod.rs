@@ -9,6 +9,9 @@ mod identity;
 mod ingest;
 mod lake;
 mod lakes;
+mod logs;
+mod metrics;
+mod monitor;
 pub mod output;
 mod overwrite;
 mod pager;
@@ -18,8 +21,10 @@ mod repl;
 mod report;
 mod sample;
 mod scan;
+mod serve;
 mod sources;
 mod sql;
+mod status;
 mod watch;
 mod words;
 
@@ -39,7 +44,10 @@ use crate::sample::Sample;
 use crate::source::aws::AwsSettings;
 use crate::source::{Location, Sources};
 use lakes::Lakes;
+use logs::Level;
 use output::{Format, Target, TemporaryFiles};
+
+pub use logs::say_error;
 
 /// Ask SQL of the CloudTrail events of Amazon Aurora
 ///
@@ -300,6 +308,9 @@ fn say_no_panics_of_decoders() {
 /// The fault that kept the command from its end. A command that was stopped ends with a status.
 pub fn run(mut arguments: Arguments) -> Result<ExitCode> {
     say_no_panics_of_decoders();
+    if let Command::Ingest(ingest) = &arguments.command {
+        ingest.monitor.log.begin();
+    }
     arguments.command.clean_paths();
     let threads = match &arguments.command {
         Command::Query(query) => query.input.threads,
@@ -388,7 +399,8 @@ async fn obey_signals(interruption: Interruption, grace: Grace) {
     let grace = match grace {
         Grace::Short => GRACE,
         Grace::ForCommit => {
-            eprintln!("auroratrail: stopping after a last commit; a second Ctrl-C ends at once");
+            let message = "stopping after a last commit; a second Ctrl-C ends at once";
+            logs::say(Level::Info, message);
             COMMIT_GRACE
         }
     };
@@ -511,13 +523,17 @@ impl InputArguments {
                 true => "",
                 false => "; give - to read standard input",
             };
-            eprintln!(
-                "auroratrail: no source given, so this is about {} made-up events (sample:){hint}",
-                report::count(events)
+            let events = report::count(events);
+            logs::say(
+                Level::Info,
+                &format!(
+                    "no source given, so this is about {events} made-up events (sample:){hint}"
+                ),
             );
         }
         if opened.locations.iter().any(Location::is_stdin) && std::io::stdin().is_terminal() {
-            eprintln!("auroratrail: reading what is typed or pasted here, up to Ctrl-D");
+            let message = "reading what is typed or pasted here, up to Ctrl-D";
+            logs::say(Level::Info, message);
         }
         let Some(path) = &self.rejects else {
             return Ok(None);

@@ -1,14 +1,17 @@
 //! The line on standard error that says how far it is, and the messages about what was wrong.
 
 use std::io::{IsTerminal, Write};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle, TermLike};
 use tokio_util::task::AbortOnDropHandle;
 
+use super::logs::{self, Level};
+use super::monitor::Monitor;
 use super::report::{bytes, count, long_time};
+use super::status::{self, Rate};
 use crate::execution::Execution;
 use crate::reject::{Reject, RejectSink};
 use crate::stats::Stats;
@@ -35,7 +38,9 @@ const TOLD_REJECTS: u64 = 10;
 /// there is no line, but messages still come out.
 pub(super) struct Progress {
     line: ProgressBar,
-    watch: std::sync::Mutex<Option<AbortOnDropHandle<()>>>,
+    /// Set for a run that is more than the reading of objects.
+    monitor: Arc<OnceLock<Arc<Monitor>>>,
+    watch: Mutex<Option<AbortOnDropHandle<()>>>,
 }
 
 impl Progress {
@@ -46,31 +51,35 @@ impl Progress {
         line.set_style(style);
         Self {
             line,
-            watch: std::sync::Mutex::default(),
+            monitor: Arc::default(),
+            watch: Mutex::default(),
         }
+    }
+
+    /// Shows the state of `monitor` from now on.
+    pub(super) fn show(&self, monitor: &Arc<Monitor>) {
+        // A second one would be of the same run.
+        let _ = self.monitor.set(Arc::clone(monitor));
     }
 
     /// Shows how far `execution` is, if it takes long enough.
     pub(super) fn watch(&self, execution: &Arc<Execution>) {
         let is_dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
-        if std::io::stderr().is_terminal() && !is_dumb {
-            let watch = watch(self.line.clone(), Arc::clone(execution));
-            let watch = AbortOnDropHandle::new(tokio::spawn(watch));
-            *self
-                .watch
-                .lock()
-                .unwrap_or_else(std::sync::PoisonError::into_inner) = Some(watch);
+        if std::io::stderr().is_terminal() && !is_dumb && !logs::is_json() {
+            *lock(&SHOWN) = Some(self.line.clone());
+            let monitor = Arc::clone(&self.monitor);
+            let watch = watch(self.line.clone(), Arc::clone(execution), monitor);
+            *lock(&self.watch) = Some(AbortOnDropHandle::new(tokio::spawn(watch)));
         }
     }
 
     /// A receiver of rejects that tells of the first ones, and with `advice` where to see the others.
-    pub(super) fn messages(&self, advice: &'static str) -> impl RejectSink + 'static + use<> {
-        let line = self.line.clone();
+    pub(super) fn messages(advice: &'static str) -> impl RejectSink + 'static {
         let told = AtomicU64::new(0);
         move |reject: &Reject<'_>| match told.fetch_add(1, Relaxed) {
-            0..TOLD_REJECTS => tell(&line, reject),
-            TOLD_REJECTS => say(
-                &line,
+            0..TOLD_REJECTS => tell(reject),
+            TOLD_REJECTS => logs::say(
+                Level::Warn,
                 &format!("more rejects are counted and not shown ({advice})"),
             ),
             _ => {}
@@ -88,11 +97,7 @@ impl Progress {
     /// Takes the line away for good.
     pub(super) fn finish(&self) {
         self.line.finish_and_clear();
-        let mut watch = self
-            .watch
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
-        *watch = None;
+        *lock(&self.watch) = None;
     }
 }
 
@@ -184,12 +189,15 @@ impl TermLike for NarrowTerminal {
     }
 }
 
-async fn watch(line: ProgressBar, execution: Arc<Execution>) {
-    let start = Instant::now();
+async fn watch(line: ProgressBar, execution: Arc<Execution>, monitor: Arc<OnceLock<Arc<Monitor>>>) {
+    let (start, mut rate) = (Instant::now(), Rate::default());
     tokio::time::sleep(QUIET).await;
     line.set_draw_target(ProgressDrawTarget::term_like(Box::new(NarrowTerminal)));
     while !line.is_finished() {
-        line.set_message(progress_text(&execution.stats, start.elapsed()));
+        line.set_message(match monitor.get() {
+            Some(monitor) => status::text(monitor, start.elapsed(), &mut rate),
+            None => fit(how_far(&execution.stats, start.elapsed())),
+        });
         line.tick();
         tokio::time::sleep(TICK).await;
     }
@@ -197,12 +205,10 @@ async fn watch(line: ProgressBar, execution: Arc<Execution>) {
 
 /// A part of the line, and how soon it is dropped from a line that is too long: the greatest first,
 /// zero never.
-type Part = (u8, String);
+pub(super) type Part = (u8, String);
 
-/// `120 of 2,000 files, 35 of 600 MiB, 17 MiB/s, 180,000 events, 90,000/s, 33 s to go`, or fewer
-/// parts within [`COLUMNS`].
-fn progress_text(stats: &Stats, elapsed: Duration) -> String {
-    let mut parts = how_far(stats, elapsed);
+/// Joins parts; fewer of them if they are longer than [`COLUMNS`].
+pub(super) fn fit(mut parts: Vec<Part>) -> String {
     let columns = |parts: &[Part]| parts.iter().map(|(_, text)| text.len() + 2).sum::<usize>();
     while columns(&parts) > COLUMNS + 2 {
         let priority = |at: &usize| parts[*at].0;
@@ -216,7 +222,8 @@ fn progress_text(stats: &Stats, elapsed: Duration) -> String {
     texts.join(", ")
 }
 
-fn how_far(stats: &Stats, elapsed: Duration) -> Vec<Part> {
+/// `120 of 2,000 files, 35 of 600 MiB, 17 MiB/s, 180,000 events, 90,000/s, 33 s to go`, in parts.
+pub(super) fn how_far(stats: &Stats, elapsed: Duration) -> Vec<Part> {
     let load = |number: &AtomicU64| number.load(Relaxed);
     let (read, listed) = (load(&stats.objects_read), load(&stats.objects_listed));
     // While the listing goes on the totals are only what is known so far.
@@ -235,9 +242,9 @@ fn how_far(stats: &Stats, elapsed: Duration) -> Vec<Part> {
     });
     let events = load(&stats.events) + load(&stats.salvaged);
     let rate = |number: u64| (number as f64 / elapsed.as_secs_f64().max(0.001)) as u64;
-    parts.push((1, format!("{}/s", bytes(rate(done)))));
+    parts.push((2, format!("{}/s", bytes(rate(done)))));
     parts.push((0, format!("{} events", count(events))));
-    parts.push((2, format!("{}/s", count(rate(events)))));
+    parts.push((3, format!("{}/s", count(rate(events)))));
     if is_total && elapsed > WARM_UP {
         parts.extend(time_to_go(done, all, elapsed).map(|text| (0, text)));
     }
@@ -262,28 +269,47 @@ fn time_to_go(done: u64, all: u64, elapsed: Duration) -> Option<String> {
     Some(format!("{} to go", long_time(seconds.ceil() as u64)))
 }
 
-fn tell(line: &ProgressBar, reject: &Reject<'_>) {
-    let Reject {
-        location,
-        reason,
-        detail,
-        ..
-    } = reject;
+fn tell(reject: &Reject<'_>) {
+    let location = &reject.location;
     let place = match (&*location.origin, location.byte) {
         ("-", Some(byte)) => format!("standard input@{byte}"),
         ("-", None) => "standard input".to_owned(),
         _ => location.to_string(),
     };
-    say(line, &format!("{place}: {reason}: {detail}"));
+    logs::say_reject(&place, reject);
 }
 
 /// Writes a message of its own line, above the progress line if that is shown.
-fn say(line: &ProgressBar, message: &str) {
-    let text = format!("auroratrail: {message}\n");
+pub(super) fn write_above_line(message: &str) {
     // In one piece, so that nothing comes between. That nobody reads it is no fault.
-    line.suspend(|| {
-        let _ = std::io::stderr().lock().write_all(text.as_bytes());
-    });
+    let _ = AboveLine.write_all(format!("auroratrail: {message}\n").as_bytes());
+}
+
+/// Standard error, above the progress line if that is shown. Each write is a whole line.
+pub(super) struct AboveLine;
+
+impl Write for AboveLine {
+    fn write(&mut self, line: &[u8]) -> std::io::Result<usize> {
+        let write = || std::io::stderr().lock().write_all(line);
+        let shown = lock(&SHOWN).clone();
+        match shown {
+            Some(shown) => shown.suspend(write),
+            None => write(),
+        }
+        .map(|()| line.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        std::io::stderr().flush()
+    }
+}
+
+/// The line that was shown last. There is one terminal.
+static SHOWN: Mutex<Option<ProgressBar>> = Mutex::new(None);
+
+/// Locks, also after a panic elsewhere: each change is one step.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -294,7 +320,7 @@ mod tests {
     #[test]
     fn totals_are_told_only_where_they_are_known() {
         let stats = partly_read();
-        let far = |seconds| progress_text(&stats, Duration::from_secs(seconds));
+        let far = |seconds| fit(how_far(&stats, Duration::from_secs(seconds)));
         assert_eq!(
             far(2),
             "120 of 2,000+ files, 35 of 600 MiB+, 18 MiB/s, 180,000 events, 90,000/s"
@@ -313,7 +339,7 @@ mod tests {
     fn the_time_to_go_is_told_once_it_can_be_guessed_and_takes_the_place_of_a_rate() {
         let stats = partly_read();
         stats.bytes_read.store(60 << 20, Relaxed);
-        let far = |millis| progress_text(&stats, Duration::from_millis(millis));
+        let far = |millis| fit(how_far(&stats, Duration::from_millis(millis)));
         assert!(!far(9_000).contains("to go"), "the listing goes on");
         stats.listing_done.store(true, Relaxed);
         assert!(!far(2_000).contains("to go"), "too early");

@@ -184,7 +184,7 @@ impl Answers {
         let mut execution = Execution::new(stop.clone());
         // Statements about the same input meet the same rejects: once is enough.
         if plan.reads_events() && !std::mem::replace(&mut self.has_read, true) {
-            execution = execution.with_reject_sink(progress.messages(KEEP_REJECTS));
+            execution = execution.with_reject_sink(Progress::messages(KEEP_REJECTS));
             if let Some(writer) = &self.rejects {
                 execution = execution.with_reject_sink(Arc::clone(writer));
             }

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::logs::{self, Level};
 use crate::error::{Error, Result};
 
 /// Checks that the first word is a query, where it is to be one.
@@ -89,9 +90,8 @@ pub(super) fn without_invisible(word: &str) -> String {
     if seen == word || exists(word) {
         return word.to_owned();
     }
-    eprintln!(
-        "auroratrail: note: `{seen}` was given with invisible characters, which are left out"
-    );
+    let note = format!("note: `{seen}` was given with invisible characters, which are left out");
+    logs::say(Level::Info, &note);
     seen
 }
 

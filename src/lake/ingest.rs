@@ -9,6 +9,7 @@
 //! ```
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use arrow::array::{BooleanArray, RecordBatch};
 use arrow::compute::{cast, filter_record_batch, not};
@@ -30,7 +31,9 @@ use crate::error::{Error, Result};
 use crate::events::RowFilter;
 use crate::events::columns::catalog;
 use crate::execution::Execution;
-use crate::pipeline::{BatchRequest, Delivery, DeliveryRequest, End, Epochs, deliver};
+use crate::pipeline::{
+    BatchRequest, Delivery, DeliveryRequest, End, Epochs, ProgressWatch, deliver,
+};
 use crate::source::{KeyFilter, Location, OpenContext, Reading, Sources};
 
 /// A condition that rows must meet to be kept.
@@ -76,6 +79,7 @@ pub struct Ingest<'a> {
     /// A name of this run, for its checkpoints.
     writer_name: String,
     summary: IngestSummary,
+    progress: ProgressWatch,
 }
 
 /// Counts of an ingest.
@@ -99,6 +103,18 @@ pub struct IngestSummary {
     pub without_time: u64,
     /// Epochs given up, as another writer had read the same objects.
     pub given_up: u64,
+}
+
+/// The end of an epoch, as an observer hears of it.
+#[derive(Clone, Debug)]
+pub struct EpochEnd {
+    /// The whole run up to now.
+    pub summary: IngestSummary,
+    /// Whether this epoch made a version. One without anything new makes none, and one that is given
+    /// up does not either.
+    pub is_committed: bool,
+    /// The time from the barrier to the end: the last files, their checkpoint, the version.
+    pub latency: Duration,
 }
 
 /// The state between two commits.
@@ -128,11 +144,17 @@ impl<'a> Ingest<'a> {
             writer_settings: settings.writer.clone(),
             writer_name: Uuid::new_v4().to_string(),
             summary: IngestSummary::default(),
+            progress: ProgressWatch::default(),
         }
     }
 
+    /// Returns the progress of the source, which the run keeps up to date.
+    pub fn progress(&self) -> ProgressWatch {
+        self.progress.clone()
+    }
+
     /// Reads `locations` from where the lake's last commit was, to their end or until `execution` is
-    /// stopped; commits epoch by epoch, and tells `observe` of each commit.
+    /// stopped; commits epoch by epoch, and tells `observe` of the end of each.
     ///
     /// # Errors
     /// The error that ended the source or the lake. What was committed before is in the lake.
@@ -141,7 +163,7 @@ impl<'a> Ingest<'a> {
         sources: &Sources,
         locations: &[Location],
         execution: &Arc<Execution>,
-        observe: &mut (dyn FnMut(&IngestSummary) + Send),
+        observe: &mut (dyn FnMut(&EpochEnd) + Send),
     ) -> Result<IngestSummary> {
         let mut head = self.open().await?;
         loop {
@@ -157,11 +179,12 @@ impl<'a> Ingest<'a> {
             let mut deliveries = deliver(source, &self.request(), execution);
             let mut epoch = self.epoch(&head);
             loop {
-                match deliveries.next().await? {
+                match deliveries.next_watched(&self.progress).await? {
                     Some(Delivery::Batch(batch)) => epoch.take(batch).await?,
                     Some(Delivery::Barrier(barrier)) => {
-                        let outcome = self.commit(&mut head, epoch, &barrier.checkpoint).await?;
-                        observe(&self.summary);
+                        let outcome = self
+                            .end_epoch(&mut head, epoch, &barrier.checkpoint, observe)
+                            .await?;
                         match (outcome, barrier.end) {
                             (Outcome::Superseded, _) => break,
                             (Outcome::Joined, None) => break,
@@ -228,6 +251,24 @@ impl<'a> Ingest<'a> {
     fn writer(&self, check: Arc<dyn RowCheck>) -> LakeWriter {
         let store = Arc::new(DataFiles(Arc::clone(&self.storage)));
         LakeWriter::new(store, Some(check), self.writer_settings.clone())
+    }
+
+    /// Commits an epoch, and tells `observe` of it.
+    async fn end_epoch(
+        &mut self,
+        head: &mut Head,
+        epoch: Epoch,
+        checkpoint: &Checkpoint,
+        observe: &mut (dyn FnMut(&EpochEnd) + Send),
+    ) -> Result<Outcome> {
+        let (begun, commits_before) = (Instant::now(), self.summary.commits);
+        let outcome = self.commit(head, epoch, checkpoint).await?;
+        observe(&EpochEnd {
+            summary: self.summary.clone(),
+            is_committed: self.summary.commits > commits_before,
+            latency: begun.elapsed(),
+        });
+        Ok(outcome)
     }
 
     /// Commits an epoch that `checkpoint` covers.

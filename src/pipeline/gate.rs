@@ -10,10 +10,10 @@ use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
 use super::{Barrier, End};
-use crate::error::Error;
+use crate::error::{Error, Result};
 use crate::execution::Execution;
 use crate::payload::Payload;
-use crate::source::{Progress, Source};
+use crate::source::{Boundedness, Progress, Source};
 
 /// Takes a barrier to the consumer; `false` if there is none any more.
 pub(super) type DeliverBarrier = Box<dyn FnMut(Barrier) -> bool + Send>;
@@ -22,7 +22,7 @@ pub(super) type DeliverBarrier = Box<dyn FnMut(Barrier) -> bool + Send>;
 pub(super) struct Gate {
     execution: Arc<Execution>,
     feed: Mutex<Feed>,
-    /// The source's progress when it last handed out something, to about a second.
+    /// The source's progress, to about a second while a thread waits for the source.
     progress: Mutex<Progress>,
     /// Set while threads are to come to the barrier, and from a stop on.
     raised: AtomicBool,
@@ -193,13 +193,7 @@ impl Gate {
             // Mostly it is there already: no need to put the thread to sleep.
             let outcome = match feed.source.next().now_or_never() {
                 Some(outcome) => Some(outcome),
-                None => Handle::current().block_on(async {
-                    tokio::select! {
-                        biased;
-                        () = self.wake.notified() => None,
-                        outcome = feed.source.next() => Some(outcome),
-                    }
-                }),
+                None => Handle::current().block_on(self.wait(&mut feed)),
             };
             self.ask_progress(&mut feed);
             match outcome {
@@ -208,6 +202,19 @@ impl Gate {
                 Some(Err(error)) => feed.end = Some(End::Failed(error)),
                 None => {}
             }
+        }
+    }
+
+    /// Waits for the source; `None` if the thread is called away, or progress is due to be asked for.
+    /// Only a source without an end keeps a thread waiting for so long that somebody asks.
+    async fn wait(&self, feed: &mut Feed) -> Option<Result<Option<Payload>>> {
+        let is_endless = feed.source.boundedness() == Boundedness::Unbounded;
+        let due = feed.progress_at.max(Instant::now() + SHORTEST_WAIT);
+        tokio::select! {
+            biased;
+            () = self.wake.notified() => None,
+            outcome = feed.source.next() => Some(outcome),
+            () = tokio::time::sleep_until(due.into()), if is_endless => None,
         }
     }
 
@@ -220,7 +227,7 @@ impl Gate {
         *lock(&self.progress) = feed.source.progress();
     }
 
-    /// Returns the source's progress when it last handed out something.
+    /// Returns the source's progress, to about a second while it is waited for.
     pub(super) fn progress(&self) -> Progress {
         lock(&self.progress).clone()
     }
@@ -322,6 +329,9 @@ impl Gate {
 
 /// The time after which a source's progress is asked for again.
 const PROGRESS_EVERY: Duration = Duration::from_secs(1);
+
+/// The shortest wait for the source before its progress is asked for again.
+const SHORTEST_WAIT: Duration = Duration::from_millis(100);
 
 /// Locks, also after a panic elsewhere: each change is one step.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

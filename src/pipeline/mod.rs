@@ -34,6 +34,7 @@ mod recording;
 mod served;
 #[cfg(test)]
 mod tests;
+mod watch;
 mod worker;
 
 use std::sync::Arc;
@@ -53,6 +54,7 @@ use gate::Gate;
 
 pub use decode::{BatchRequest, DecodeWorker};
 pub use recording::{CHUNK_ROWS, DecodedColumn, DecodedObject, ObjectCounts, ObjectRecorder};
+pub use watch::ProgressWatch;
 pub use worker::Worker;
 
 /// A source with threads over it that come and go, without epochs.
@@ -170,7 +172,7 @@ impl std::fmt::Debug for Deliveries {
 }
 
 impl Deliveries {
-    /// Returns the source's progress when it last handed out something, to about a second.
+    /// Returns the source's progress, to about a second while it is waited for.
     pub fn progress(&self) -> Progress {
         self.gate.progress()
     }

@@ -93,9 +93,12 @@ impl Source for Retrying<Box<dyn Source>> {
     }
 
     fn progress(&self) -> Progress {
+        let progress = self.source.progress();
+        let retry = self.failing.as_ref().map(|failing| failing.retry.clone());
         Progress {
-            retrying: self.failing.as_ref().map(|failing| failing.retry.clone()),
-            ..self.source.progress()
+            // A live source retries by itself, too.
+            retrying: retry.or(progress.retrying),
+            behind: progress.behind,
         }
     }
 }

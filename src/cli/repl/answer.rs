@@ -193,7 +193,7 @@ impl Reader {
         let progress = Progress::new();
         let mut execution = Execution::new(stop.clone());
         if has_read && self.is_first {
-            execution = execution.with_reject_sink(progress.messages(SCAN_TELLS));
+            execution = execution.with_reject_sink(Progress::messages(SCAN_TELLS));
         }
         let execution = Arc::new(execution);
         progress.watch(&execution);
