@@ -1,3 +1,5 @@
+//! Standing queries against the same SQL as one query.
+
 use std::io::Write;
 
 use datafusion::arrow::util::pretty::pretty_format_batches;

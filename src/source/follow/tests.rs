@@ -1,3 +1,5 @@
+//! Files that grow, are renamed and are emptied.
+
 use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::path::Path;

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::Stream;
 use super::client::{Api, Shard};
-use super::shard::{Ended, Pace, Reader};
+use super::shard::{ClosedShards, Ended, Pace, Reader};
 use super::shards::Shards;
 use crate::checkpoint::{Checkpoint, Position};
 use crate::error::{Error, Result};
@@ -39,6 +39,7 @@ impl Feed for Streaming {
             stream: self.stream,
             outlet,
             pace: self.pace,
+            closed: ClosedShards::default(),
             readers: JoinSet::new(),
         };
         running.run(self.since, &self.from).await
@@ -50,6 +51,7 @@ struct Running {
     stream: Stream,
     outlet: Outlet,
     pace: Pace,
+    closed: ClosedShards,
     readers: JoinSet<(String, Result<Ended>)>,
 }
 
@@ -67,12 +69,13 @@ impl Running {
         let positions =
             positions.filter_map(|(id, position)| Some((id.strip_prefix(&*prefix)?, position)));
         let mut shards = Shards::new(positions, first_micros);
+        for id in shards.gone(&listed) {
+            self.gone(&id).await;
+        }
         let mut list_at = Instant::now() + LIST_EVERY;
         loop {
             self.note(shards.found(listed.clone())).await;
-            for id in shards.gone(&listed) {
-                self.gone(&id).await;
-            }
+            self.closed.set(shards.closed());
             self.start(&mut shards);
             if self.readers.is_empty() && self.outlet.reading().is_to_now() {
                 return Ok(());
@@ -125,7 +128,10 @@ impl Running {
         for (id, place) in shards.ready() {
             let partition = self.stream.partition(&id);
             let reader = Reader::new(Arc::clone(&self.api), self.outlet.clone(), partition, place)
-                .with(self.pace, self.stream.consumer.is_some());
+                .with(
+                    self.pace,
+                    self.stream.consumer.as_ref().map(|_| self.closed.clone()),
+                );
             self.readers.spawn(async move { (id, reader.read().await) });
         }
     }

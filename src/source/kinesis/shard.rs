@@ -1,6 +1,7 @@
 //! One shard, read from a place to its end or for ever.
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -28,7 +29,26 @@ pub(super) struct Reader {
     /// Bytes of the last page.
     page_bytes: usize,
     pace: Pace,
-    is_efo: bool,
+    /// For enhanced fan-out, the shards that are known to be closed.
+    fan_out: Option<ClosedShards>,
+    /// Whether the last page had a record in it that was not handed on before.
+    has_new: bool,
+}
+
+/// The shards that a listing shows to be closed, as others follow them.
+#[derive(Clone, Debug, Default)]
+pub(super) struct ClosedShards(Arc<Mutex<BTreeSet<String>>>);
+
+impl ClosedShards {
+    /// Notes the shards that are closed.
+    pub(super) fn set(&self, closed: BTreeSet<String>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = closed;
+    }
+
+    fn contains(&self, shard: &str) -> bool {
+        let closed = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        closed.contains(shard)
+    }
 }
 
 /// The times between two calls of a shard.
@@ -85,15 +105,16 @@ impl Reader {
             place,
             expected,
             pace: Pace::default(),
-            is_efo: false,
+            fan_out: None,
+            has_new: false,
         }
     }
 
     /// Reads at another pace, or with enhanced fan-out.
     #[must_use]
-    pub(super) fn with(mut self, pace: Pace, is_efo: bool) -> Self {
+    pub(super) fn with(mut self, pace: Pace, fan_out: Option<ClosedShards>) -> Self {
         self.pace = pace;
-        self.is_efo = is_efo;
+        self.fan_out = fan_out;
         self
     }
 
@@ -102,9 +123,9 @@ impl Reader {
     /// # Errors
     /// Those that time does not mend.
     pub(super) async fn read(mut self) -> Result<Ended> {
-        let ended = match self.is_efo {
-            true => self.subscribe().await,
-            false => self.poll().await,
+        let ended = match self.fan_out.take() {
+            Some(closed) => self.subscribe(&closed).await,
+            None => self.poll().await,
         };
         self.attempts.succeeded();
         self.outlet.behind(&self.partition, None);
@@ -140,14 +161,14 @@ impl Reader {
                     },
                 };
                 self.attempts.succeeded();
-                let (is_empty, is_behind) = (page.records.is_empty(), !page.behind.is_zero());
+                let is_behind = !page.behind.is_zero();
                 let (next, ended) = self.take(page, &mut room).await;
                 if let Some(ended) = ended {
                     return Ok(ended);
                 }
                 drop(room);
                 iterator = next.expect("a shard without a next iterator has ended");
-                let pause = match is_empty && !is_behind {
+                let pause = match !self.has_new && !is_behind {
                     true => self.pace.idle,
                     false => self.pace.busy,
                 };
@@ -156,7 +177,7 @@ impl Reader {
         }
     }
 
-    async fn subscribe(&mut self) -> Result<Ended> {
+    async fn subscribe(&mut self, closed: &ClosedShards) -> Result<Ended> {
         loop {
             let mut pages = match self.api.subscribe(&self.shard, &self.place).await {
                 Ok(pages) => pages,
@@ -171,7 +192,15 @@ impl Reader {
             };
             loop {
                 let mut room = self.outlet.room(self.expected_bytes()).await;
-                match pages.recv().await {
+                let page = tokio::time::timeout(QUIET, pages.recv()).await;
+                let is_quiet = !matches!(&page, Ok(Some(Ok(page))) if !page.records.is_empty());
+                if is_quiet && closed.contains(&self.shard) && self.is_at_end().await? {
+                    return Ok(Ended::Closed(Vec::new()));
+                }
+                let Ok(page) = page else {
+                    continue;
+                };
+                match page {
                     Some(Ok(page)) => {
                         self.attempts.succeeded();
                         let next = page.next.clone();
@@ -195,9 +224,32 @@ impl Reader {
         }
     }
 
+    /// Returns whether a closed shard has nothing more. Some servers go on with its subscription for ever.
+    async fn is_at_end(&mut self) -> Result<bool> {
+        let looked = async {
+            let iterator = self.api.iterator(&self.shard, &self.place).await?;
+            self.api.records(&iterator, PAGE_RECORDS).await
+        };
+        match looked.await {
+            Ok(page) => {
+                let last = page.records.last().map(|record| &record.sequence);
+                let is_known = match (&self.place, last) {
+                    (_, None) => true,
+                    (Place::At(sequence), Some(last)) => last == sequence,
+                    _ => false,
+                };
+                Ok(page.next.is_none() && is_known)
+            }
+            Err(fault) => {
+                self.failed(fault).await?;
+                Ok(false)
+            }
+        }
+    }
+
     /// Hands on a page. Returns the next iterator, and how the shard ended if it did.
     async fn take(&mut self, page: Page, room: &mut Room) -> (Option<String>, Option<Ended>) {
-        let is_empty = page.records.is_empty();
+        self.has_new = false;
         let bytes: usize = page.records.iter().map(|record| record.data.len()).sum();
         self.page_bytes = bytes.max(self.page_bytes / 2);
         let lag = Some(Lag::Time(page.behind)).filter(|_| page.next.is_some());
@@ -210,8 +262,8 @@ impl Reader {
         let is_to_now = self.outlet.reading() == Reading::ToNow;
         let ended = match &page.next {
             None => Some(Ended::Closed(page.children)),
-            // Some servers know no lag, so a page with records in it is never the last.
-            Some(_) if is_to_now && is_empty && page.behind.is_zero() => Some(Ended::CaughtUp),
+            // Some servers know no lag, so a page with news in it is never the last.
+            Some(_) if is_to_now && !self.has_new && page.behind.is_zero() => Some(Ended::CaughtUp),
             Some(_) => None,
         };
         (page.next, ended)
@@ -230,6 +282,7 @@ impl Reader {
             }
             self.gap(Some(&record));
         }
+        self.has_new = true;
         self.place = Place::At(record.sequence.clone());
         let position = Position::Sequence(record.sequence.clone());
         let payload = Payload {
@@ -304,6 +357,8 @@ const BUSY: Duration = Duration::from_millis(200);
 const IDLE: Duration = Duration::from_secs(1);
 /// A consumer may subscribe to a shard once in five seconds.
 const BETWEEN_SUBSCRIPTIONS: Duration = Duration::from_secs(5);
+/// The time without a page after which a closed shard is looked at.
+const QUIET: Duration = Duration::from_secs(10);
 /// The most that a call may ask for.
 const PAGE_RECORDS: i32 = 10_000;
 /// Room for a page of which nothing is known.

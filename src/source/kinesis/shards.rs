@@ -93,7 +93,7 @@ impl Shards {
         new
     }
 
-    /// Returns the shards that are waiting though a whole listing does not have them any more.
+    /// Returns the shards that are to be read and that the first listing does not have any more.
     pub(super) fn gone(&mut self, listed: &[Shard]) -> Vec<String> {
         let listed: BTreeSet<&str> = listed.iter().map(|shard| &*shard.id).collect();
         let waiting = self.states.iter();
@@ -104,6 +104,11 @@ impl Shards {
             self.ended(id);
         }
         gone
+    }
+
+    /// Returns the shards that others follow, which are closed.
+    pub(super) fn closed(&self) -> BTreeSet<String> {
+        self.parents.values().flatten().cloned().collect()
     }
 
     /// Returns the shards that may be read now, and the places to read them from.

@@ -6,6 +6,7 @@
 //! checkpoint: the folders' names  <───────────────────────────────────┘
 //! ```
 
+mod access;
 mod fetch;
 mod key;
 mod listing;
@@ -23,14 +24,12 @@ use std::sync::atomic::Ordering::Relaxed;
 use async_trait::async_trait;
 use futures::StreamExt;
 use futures::stream::BoxStream;
-use object_store::ObjectStoreExt;
 use tokio::runtime;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_util::task::AbortOnDropHandle;
 
 use self::fetch::{Fetch, Fetched, WHOLE_BYTES};
 use self::listing::{Handle, Listed, Object, listing};
-use super::access::AccessCheck;
 use super::{Boundedness, Lag, Location, OpenContext, Progress, Source};
 use crate::checkpoint::Checkpoint;
 use crate::error::{Error, Result};
@@ -39,6 +38,7 @@ use crate::input_location::InputLocation;
 use crate::payload::{Payload, Resume};
 use crate::reject::Reject;
 
+pub(super) use self::access::check;
 pub use self::key::{KeyFilter, TrailKey};
 pub(super) use self::listing::VisitedPaths;
 pub(super) use self::pattern::{Pattern, is_escaped, is_glob};
@@ -97,66 +97,6 @@ pub(super) async fn complaint(buckets: &Arc<Buckets>, location: &Location) -> Op
     }
     Some(complaint.unwrap_or_else(|| format!("{location}: {}", nothing_at(location))))
 }
-
-/// Looks at a place in a bucket: lists objects, and reads the beginning of one.
-pub(super) async fn check(buckets: &Arc<Buckets>, location: &Location) -> Vec<AccessCheck> {
-    let mut listed = listing(
-        Arc::clone(buckets),
-        vec![location.clone()],
-        KeyFilter::default(),
-        VisitedPaths::default(),
-    );
-    let (mut objects, mut bytes, mut first, mut failure) = (0_u64, 0_u64, None, None);
-    while let Some((_, listed)) = listed.next().await {
-        match listed {
-            Listed::Object(object) => {
-                objects += 1;
-                bytes += object.size_bytes;
-                if object.size_bytes > 0 {
-                    first.get_or_insert(object);
-                }
-            }
-            Listed::Unreadable { error, .. } => failure = Some(error),
-            Listed::Hidden | Listed::Again | Listed::PrunedFolder => {}
-        }
-        if objects >= MOST_LISTED || failure.is_some() {
-            break;
-        }
-    }
-    let outcome = match failure {
-        Some(error) => Err(error),
-        None if objects == 0 => Err(Error::config(nothing_at(location))),
-        None => {
-            let more = if objects >= MOST_LISTED {
-                " or more"
-            } else {
-                ""
-            };
-            Ok(format!("{objects}{more} objects, {} MiB", bytes >> 20))
-        }
-    };
-    let mut checks = vec![AccessCheck::new(
-        "s3:ListBucket",
-        location.to_string(),
-        outcome,
-    )];
-    if let Some(object) = first
-        && let Handle::S3 { store, path, .. } = &object.handle
-    {
-        let read = store.get_range(path, 0..1).await;
-        let read = read.map_err(|error| translate(error, Operation::Get, &object.origin));
-        let outcome = read.map(|_| "can be read".to_owned());
-        checks.push(AccessCheck::new(
-            "s3:GetObject",
-            object.origin.to_string(),
-            outcome,
-        ));
-    }
-    checks
-}
-
-/// The most objects that are counted to look at a place.
-const MOST_LISTED: u64 = 1000;
 
 /// Lists the local ones among `locations`, giving names and paths.
 pub(super) fn local_files(
