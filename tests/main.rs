@@ -29,4 +29,5 @@ mod search;
 mod sessions;
 mod sql;
 mod terminal;
+mod watch;
 mod wording;

@@ -308,8 +308,10 @@ fn say_no_panics_of_decoders() {
 /// The fault that kept the command from its end. A command that was stopped ends with a status.
 pub fn run(mut arguments: Arguments) -> Result<ExitCode> {
     say_no_panics_of_decoders();
-    if let Command::Ingest(ingest) = &arguments.command {
-        ingest.monitor.log.begin();
+    match &arguments.command {
+        Command::Ingest(ingest) => ingest.monitor.log.begin(),
+        Command::Watch(watch) => watch.monitor.log.begin(),
+        _ => {}
     }
     arguments.command.clean_paths();
     let threads = match &arguments.command {
@@ -319,8 +321,7 @@ pub fn run(mut arguments: Arguments) -> Result<ExitCode> {
         Command::Watch(watch) => watch.input.threads,
         Command::Ingest(ingest) => ingest.input.threads,
         Command::Lake(_) | Command::Sources(_) => None,
-        Command::Iam(_) => Some(1),
-        Command::Sample(_) => Some(1),
+        Command::Iam(_) | Command::Sample(_) => Some(1),
     };
     let threads = threads.map_or_else(
         || std::thread::available_parallelism().map_or(2, usize::from),

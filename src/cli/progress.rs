@@ -94,6 +94,15 @@ impl Progress {
         }
     }
 
+    /// A writer to the terminal that writes above the line, all that was written up to a flush at a time.
+    pub(super) fn above<W: Write>(&self, out: W) -> AboveStatusLine<W> {
+        AboveStatusLine {
+            line: self.line.clone(),
+            written: Vec::new(),
+            out,
+        }
+    }
+
     /// Takes the line away for good.
     pub(super) fn finish(&self) {
         self.line.finish_and_clear();
@@ -123,6 +132,27 @@ impl<W: Write> Write for ClearStatusLine<W> {
 
     fn flush(&mut self) -> std::io::Result<()> {
         self.out.flush()
+    }
+}
+
+/// A writer to the terminal that the line stays on.
+pub(super) struct AboveStatusLine<W> {
+    line: ProgressBar,
+    written: Vec<u8>,
+    out: W,
+}
+
+impl<W: Write> Write for AboveStatusLine<W> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.written.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        let Self { line, written, out } = self;
+        let done = line.suspend(|| out.write_all(written).and_then(|()| out.flush()));
+        written.clear();
+        done
     }
 }
 

@@ -8,14 +8,17 @@ use std::sync::Mutex;
 use clap::Args;
 
 use super::begin::{Begun, begin};
+use super::logs::{self, Level};
+use super::monitor::{Monitor, MonitorArguments};
 use super::output::{self, Destination, Format, SharedDestination};
 use super::sql::Sql;
 use super::{InputArguments, Interruption, NOTHING_READ, Opened, report, words};
 use crate::checkpoint::Checkpoint;
 use crate::error::{Error, Result};
+use crate::pipeline::ProgressWatch;
 use crate::query::{Session, SessionOptions, StandingQuery};
 use crate::source::{OpenContext, Reading};
-use crate::stream::{CheckpointFile, watch};
+use crate::stream::{CheckpointFile, Watch, watch};
 
 /// Print events that match as they arrive, until Ctrl-C
 ///
@@ -58,6 +61,9 @@ pub(super) struct WatchArguments {
 
     #[command(flatten)]
     pub(super) input: InputArguments,
+
+    #[command(flatten)]
+    pub(super) monitor: MonitorArguments,
 }
 
 /// A static table, as it was named.
@@ -119,29 +125,35 @@ pub(super) async fn run(
     let query = session.standing(&sql.text).await;
     let query = query.map_err(|error| sql.explain(error))?;
     for note in sql.note.iter().chain(query.notes()) {
-        eprintln!("auroratrail: note: {note}");
+        logs::say(Level::Info, &format!("note: {note}"));
     }
     let (out, _) = output::destination(None, arguments.format, &interruption.temporary)?;
     let begun = begin(&opened, &arguments.input, interruption).await?;
-    let written = write(
-        &arguments,
-        &begun,
-        query,
-        Watched {
-            opened,
-            threads,
-            file,
-        },
-        out,
-    )
-    .await;
+    let watch = Watch {
+        threads,
+        execution: Arc::clone(&begun.execution),
+        progress: ProgressWatch::default(),
+    };
+    let monitor = Arc::new(Monitor::new(&begun.execution, watch.progress.clone()));
+    begun.progress.show(&monitor);
+    let _served = arguments.monitor.serve(&monitor).await?;
+    let watched = Watched {
+        opened,
+        watch,
+        file,
+    };
+    let written = write(&arguments, &begun, query, watched, out).await;
+    if let Err(error) = &written {
+        monitor.fail(error);
+    }
     begun.progress.finish();
     let stats = &begun.execution.stats;
     if let Some(summary) = report::summary(stats) {
-        eprintln!("auroratrail: {summary}");
+        logs::say(Level::Info, &summary);
     }
+    let code = arguments.input.finish(stats.rejects(), begun.rejects);
     written?;
-    let code = arguments.input.finish(stats.rejects(), begun.rejects)?;
+    let code = code?;
     match (
         stats.is_all_unreadable(),
         begun.execution.stop().is_cancelled(),
@@ -155,7 +167,7 @@ pub(super) async fn run(
 /// The input of a watch, and how far it was read.
 struct Watched {
     opened: Opened,
-    threads: usize,
+    watch: Watch,
     file: Option<CheckpointFile>,
 }
 
@@ -168,7 +180,7 @@ async fn write(
 ) -> Result<u64> {
     let Watched {
         opened,
-        threads,
+        watch: circumstances,
         file,
     } = watched;
     let context = OpenContext {
@@ -198,12 +210,12 @@ async fn write(
             .unwrap_or_else(std::sync::PoisonError::into_inner);
         file.as_mut().map_or(Ok(()), |file| file.keep(checkpoint))
     };
-    let rows = watch(query, source, threads, &begun.execution, keep);
+    let rows = watch(query, source, &circumstances, keep);
     let out = SharedDestination::new(out);
     let mut writer = out.writer();
     if width.is_some() {
         let name = writer.name().to_owned();
-        writer = Destination::new(begun.progress.clear_before(writer), name);
+        writer = Destination::new(begun.progress.above(writer), name);
     }
     output::write(rows, &column_names, &options, writer).await
 }

@@ -21,27 +21,37 @@ use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use crate::checkpoint::Checkpoint;
 use crate::error::{Error, Result};
 use crate::execution::Execution;
-use crate::pipeline::{Deliveries, Delivery, DeliveryRequest, End, Epochs, deliver};
+use crate::pipeline::{Deliveries, Delivery, DeliveryRequest, End, Epochs, ProgressWatch, deliver};
 use crate::query::StandingQuery;
 use crate::source::Source;
 
 pub use checkpoint_file::CheckpointFile;
 
-/// Starts a standing query over `source`, in `threads` that decode.
+/// The circumstances that a standing query runs in.
+#[derive(Clone, Debug)]
+pub struct Watch {
+    /// Threads that decode.
+    pub threads: usize,
+    /// The execution that counts what is read, and can be stopped.
+    pub execution: Arc<Execution>,
+    /// The progress of the source, for those who look on.
+    pub progress: ProgressWatch,
+}
+
+/// Starts a standing query over `source`.
 ///
 /// Each checkpoint is handed to `keep` once the rows that it covers were taken from the stream and more
-/// was asked for. The stream ends with the source, when `execution` is stopped, and at the LIMIT.
+/// was asked for. The stream ends with the source, when the execution is stopped, and at the LIMIT.
 ///
 /// Must be called within a tokio runtime.
 pub fn watch(
     query: StandingQuery,
     source: Box<dyn Source>,
-    threads: usize,
-    execution: &Arc<Execution>,
+    watch: &Watch,
     keep: impl FnMut(Checkpoint) -> Result<()> + Send + 'static,
 ) -> SendableRecordBatchStream {
     let request = DeliveryRequest {
-        threads,
+        threads: watch.threads,
         batches: query.request().clone(),
         dedup: false,
         epochs: Epochs {
@@ -51,8 +61,9 @@ pub fn watch(
     };
     let schema = query.schema();
     let watching = Watching {
-        deliveries: deliver(source, &request, execution),
+        deliveries: deliver(source, &request, &watch.execution),
         left: query.limit().unwrap_or(usize::MAX),
+        progress: watch.progress.clone(),
         query,
         ready: Vec::new(),
         keep: Box::new(keep),
@@ -69,6 +80,7 @@ pub fn watch(
 /// A standing query that is under way.
 struct Watching {
     deliveries: Deliveries,
+    progress: ProgressWatch,
     query: StandingQuery,
     /// Rows that are to be handed on, the last first.
     ready: Vec<RecordBatch>,
@@ -90,7 +102,7 @@ impl Watching {
                 self.left -= rows.num_rows();
                 return Ok(Some(rows));
             }
-            match self.deliveries.next().await? {
+            match self.deliveries.next_watched(&self.progress).await? {
                 Some(Delivery::Batch(batch)) => {
                     self.ready = self.query.rows(batch).await?;
                     self.ready.reverse();

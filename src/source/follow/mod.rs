@@ -63,6 +63,11 @@ impl Feed for Following {
         };
         // Only what is written from now on is news to a person who watches.
         let mut skips = tails.outlet.reading() == Reading::Watch && tails.offsets.is_empty();
+        // A run that was killed before its first line goes on from here, and does not begin anew.
+        let begun = Position::Sequence("0".to_owned());
+        if !tails.outlet.advance(&tail::PARTITION.into(), begun).await {
+            return Ok(());
+        }
         loop {
             let files = objects::local_files(&self.buckets, &self.locations);
             let files: Vec<(Arc<str>, PathBuf)> = files.collect().await;
@@ -136,6 +141,12 @@ impl Tails {
                     crate::error::Error::bug(format!("a reader stopped: {error}"))
                 })?;
                 tail = back;
+                if !self
+                    .note(&tail, lines.as_ref().ok().and_then(Option::as_ref))
+                    .await
+                {
+                    return Ok(false);
+                }
                 match lines {
                     Ok(None) => break,
                     Ok(Some(lines)) => {
@@ -158,6 +169,18 @@ impl Tails {
             self.open.insert(id, tail);
         }
         Ok(true)
+    }
+
+    /// Puts the place where a file is begun into the checkpoint, so that a later run does not begin elsewhere.
+    async fn note(&mut self, tail: &Tail, lines: Option<&Lines>) -> bool {
+        let begun = lines.map_or(tail.offset(), |lines| lines.first_byte);
+        let known = self.offsets.contains_key(tail.fingerprint());
+        if known || tail.fingerprint().is_empty() {
+            return true;
+        }
+        self.offsets.insert(tail.fingerprint().to_owned(), begun);
+        let position = Position::Sequence(begun.to_string());
+        self.outlet.advance(&tail.partition(), position).await
     }
 
     fn payload(&mut self, tail: &Tail, lines: Lines) -> (Payload, Position) {

@@ -25,8 +25,8 @@ pub(super) struct Tail {
     fingerprint: Option<String>,
     /// Bytes handed out.
     offset: u64,
-    /// Whether what is there now is not handed out.
-    skips: bool,
+    /// Bytes at the beginning that are not handed out.
+    skip_bytes: u64,
     /// Listings that it was not in any more.
     missed: u32,
 }
@@ -57,14 +57,14 @@ impl Tail {
             file,
             fingerprint: None,
             offset: 0,
-            skips: false,
+            skip_bytes: 0,
             missed: 0,
         }))
     }
 
     /// Leaves out what is in the file now.
     pub(super) fn skip_to_end(&mut self) {
-        self.skips = true;
+        self.skip_bytes = self.file.metadata().map_or(0, |it| it.len());
     }
 
     /// Returns whether a file that is not listed any more is still to be read: what wrote it may not have
@@ -124,9 +124,8 @@ impl Tail {
         let (fingerprint, offset) = self.identity(line, length, offsets);
         self.fingerprint = Some(fingerprint);
         self.offset = offset;
-        if std::mem::take(&mut self.skips) {
-            self.offset = self.offset.max(self.end_of_lines(length)?);
-        }
+        let skipped = std::mem::take(&mut self.skip_bytes).min(length);
+        self.offset = self.offset.max(self.end_of_lines(skipped)?);
         Ok(true)
     }
 
@@ -146,10 +145,15 @@ impl Tail {
         known.next().expect("there is no end of names")
     }
 
-    /// Returns the byte after the last line break.
+    /// The bytes that were handed out, or left out as old.
+    pub(super) fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    /// Returns the byte after the last line break of the first `length` bytes.
     fn end_of_lines(&mut self, length: u64) -> io::Result<u64> {
         let from = length.saturating_sub(CHUNK_BYTES as u64);
-        let last = self.read_from(from, CHUNK_BYTES)?;
+        let last = self.read_from(from, (length - from) as usize)?;
         let end = memchr::memrchr(b'\n', &last).map_or(0, |at| at + 1);
         Ok(from + end as u64)
     }
