@@ -240,3 +240,34 @@ fn a_limit_ends_it_and_files_that_do_not_grow_end_too() {
     assert_eq!(code, Some(2));
     assert!(said.contains("no checkpoint can cover them"), "{said}");
 }
+
+#[test]
+fn lines_down_a_pipe_come_out_while_it_stays_open() {
+    let folder = place();
+    let mut child = Command::new(env!("CARGO_BIN_EXE_auroratrail"))
+        .args([
+            "watch",
+            "SELECT eventID FROM events",
+            "-",
+            "--format",
+            "csv",
+        ])
+        .current_dir(folder.path())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut pipe = child.stdin.take().unwrap();
+    let mut rows = BufReader::new(child.stdout.take().unwrap()).lines();
+    let mut next = || rows.next().unwrap().unwrap();
+    for id in 0..3 {
+        pipe.write_all(event(id, false).as_bytes()).unwrap();
+        if id == 0 {
+            assert_eq!(next(), "eventID");
+        }
+        assert_eq!(next(), format!("{id:08}"));
+    }
+    drop(pipe);
+    assert!(rows.next().is_none());
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}

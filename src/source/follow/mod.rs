@@ -173,7 +173,7 @@ impl Tails {
 
     /// Puts the place where a file is begun into the checkpoint, so that a later run does not begin elsewhere.
     async fn note(&mut self, tail: &Tail, lines: Option<&Lines>) -> bool {
-        let begun = lines.map_or(tail.offset(), |lines| lines.first_byte);
+        let begun = lines.map_or_else(|| tail.offset(), |lines| lines.first_byte);
         let known = self.offsets.contains_key(tail.fingerprint());
         if known || tail.fingerprint().is_empty() {
             return true;

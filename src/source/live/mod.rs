@@ -68,8 +68,8 @@ struct State {
 
 /// A piece of a partition on its way to the pipeline.
 struct Handed {
-    partition: Arc<str>,
-    position: Position,
+    /// The partition and the place in it where the piece ends; `None` of what cannot be read again.
+    place: Option<(Arc<str>, Position)>,
     /// `None` where the position alone has moved.
     payload: Option<Payload>,
     /// Held until it is handed out.
@@ -129,8 +129,9 @@ impl Source for Live {
                 .store(true, std::sync::atomic::Ordering::Relaxed);
         }
         while let Some(handed) = self.handed.recv().await {
-            self.checkpoint
-                .advance(&handed.partition, handed.position)?;
+            if let Some((partition, position)) = handed.place {
+                self.checkpoint.advance(&partition, position)?;
+            }
             if let Some(payload) = handed.payload {
                 return Ok(Some(payload));
             }
@@ -187,6 +188,21 @@ impl Outlet {
         payload: Payload,
         room: &mut Room,
     ) -> bool {
+        let place = Some((Arc::clone(partition), position));
+        self.hand_payload(place, payload, room).await
+    }
+
+    /// Hands on a payload that cannot be read again. Returns `false` once nobody takes it any more.
+    pub(super) async fn passing(&self, payload: Payload, room: &mut Room) -> bool {
+        self.hand_payload(None, payload, room).await
+    }
+
+    async fn hand_payload(
+        &self,
+        place: Option<(Arc<str>, Position)>,
+        payload: Payload,
+        room: &mut Room,
+    ) -> bool {
         let bytes = match &payload.body {
             Body::Whole(bytes) => bytes.len(),
             Body::Stream(_) => 0,
@@ -197,8 +213,7 @@ impl Outlet {
             .fetch_add(bytes as u64, std::sync::atomic::Ordering::Relaxed);
         let units = (bytes / UNIT_BYTES).min(room.left.num_permits());
         self.hand(Handed {
-            partition: Arc::clone(partition),
-            position,
+            place,
             payload: Some(payload),
             _room: room.left.split(units),
         })
@@ -208,8 +223,7 @@ impl Outlet {
     /// Moves a partition on without a payload. Returns `false` once nobody takes it any more.
     pub(super) async fn advance(&self, partition: &Arc<str>, position: Position) -> bool {
         self.hand(Handed {
-            partition: Arc::clone(partition),
-            position,
+            place: Some((Arc::clone(partition), position)),
             payload: None,
             _room: None,
         })
@@ -234,7 +248,12 @@ impl Outlet {
         Attempts::new(self.clone(), partition.to_owned())
     }
 
-    pub(super) fn execution(&self) -> &Execution {
+    /// Returns whether anybody takes what is handed on.
+    pub(super) fn is_wanted(&self) -> bool {
+        !self.hand.is_closed()
+    }
+
+    pub(super) fn execution(&self) -> &Arc<Execution> {
         &self.shared.execution
     }
 
