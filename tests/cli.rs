@@ -1546,8 +1546,9 @@ fn help_is_wrapped_and_says_what_there_is() {
               The query; with -f there is none here, and all words are sources
 
       [SOURCE]...
-              Where to read: files, folders, globs, s3://bucket/prefix, - for standard input,
-              sample:?events=N for made-up events. Without a source, made-up events are read
+              Where to read: files, folders, globs, s3://bucket/prefix, a lake, kinesis://stream,
+              logs://group, cloudtrail:// (live ones up to now), - for standard input, sample:?events=N
+              for made-up events. Without a source, made-up events are read
 
     Options:
       -f, --file <FILE>
@@ -1994,4 +1995,32 @@ fn what_cannot_be_opened_is_told_once_and_in_words() {
             .run(&["query", query, "a?.json", "--format", "csv"])
             .contains("b1")
     );
+}
+
+#[test]
+fn a_policy_names_what_a_command_needs_and_nothing_else() {
+    let place = Place::new();
+    let policy = place.run(&[
+        "iam",
+        "kinesis://trail?region=eu-west-1",
+        "s3://bucket/AWSLogs/*/CloudTrail/",
+        "--account",
+        "123456789012",
+        "--to",
+        "s3://lakes/aurora",
+    ]);
+    let policy: serde_json::Value =
+        serde_json::from_str(policy.split("! auroratrail").next().unwrap()).unwrap();
+    let statements = policy["Statement"].as_array().unwrap();
+    let lines: Vec<String> = statements
+        .iter()
+        .map(|it| format!("{} {} {}", it["Action"], it["Resource"], it["Condition"]))
+        .collect();
+    assert_snapshot!(lines.join("\n"), @r#"
+    ["kinesis:ListShards","kinesis:GetShardIterator","kinesis:GetRecords"] ["arn:aws:kinesis:eu-west-1:123456789012:stream/trail"] null
+    ["s3:GetObject"] ["arn:aws:s3:::bucket/AWSLogs/*"] null
+    ["s3:ListBucket"] ["arn:aws:s3:::bucket"] {"StringLike":{"s3:prefix":["AWSLogs/*"]}}
+    ["s3:ListBucket"] ["arn:aws:s3:::lakes"] {"StringLike":{"s3:prefix":["aurora/*"]}}
+    ["s3:GetObject","s3:PutObject","s3:DeleteObject","s3:AbortMultipartUpload"] ["arn:aws:s3:::lakes/aurora/*"] null
+    "#);
 }

@@ -293,9 +293,13 @@ fn a_stream_that_is_resharded_is_ingested_from_a_server_that_names_no_children()
 #[test]
 fn a_stream_is_ingested_with_enhanced_fan_out() {
     let server = Server::kinesis_local();
-    // A subscription to a shard that was split never ends on this server.
     let url = "kinesis://trail?mode=efo&consumer=tests";
-    is_ingested(&server.endpoint, url, &[(|_| {}) as fn(&Writer); 4]);
+    is_ingested(
+        &server.endpoint,
+        url,
+        // A subscription to a shard that was split never ends on this server.
+        &[Writer::split, |_| {}, Writer::merge, |_| {}],
+    );
     let place = Place::new(&server.endpoint);
     let all = place.ids("kinesis://trail");
     assert_eq!(place.ids("kinesis://trail?mode=efo"), all);
@@ -482,4 +486,75 @@ fn a_permission_that_is_missing_is_named_with_its_resource() {
             assert!(!done.said.contains("secret"), "{}", done.said);
         }
     }
+}
+
+#[test]
+fn a_check_tells_what_is_there_how_far_behind_a_lake_is_and_what_is_missing() {
+    let server = Server::kinesis_local();
+    let mut writer = Writer::create(&server.endpoint, "trail", 2);
+    writer.put(10);
+    let place = Place::new(&server.endpoint);
+    let check = ["sources", "check", "kinesis://trail"];
+    let (found, _) = place.succeeds(&check);
+    assert!(found.contains("2 shards, 2 of them to be read"), "{found}");
+    assert_eq!(found.matches("kinesis:GetRecords").count(), 2, "{found}");
+    place.succeeds(&["ingest", "kinesis://trail", "--to", "lake", "--until-now"]);
+    let (found, _) = place.succeeds(&[&check[..], &["--to", "lake"]].concat());
+    assert_eq!(found.matches("up to date").count(), 2, "{found}");
+
+    let proxy = Proxy::start(&server.endpoint, |operation| match operation {
+        "GetRecords" => Fault::of(400, "AccessDeniedException"),
+        _ => Fault::None,
+    });
+    let denied = Place::new(&proxy.endpoint).run(&check);
+    assert_eq!(denied.code, Some(2));
+    assert!(
+        denied.printed.contains("ok    kinesis:ListShards"),
+        "{}",
+        denied.printed
+    );
+    assert!(
+        denied.printed.contains("FAIL  kinesis:GetRecords"),
+        "{}",
+        denied.printed
+    );
+    assert!(denied.said.contains("auroratrail iam"), "{}", denied.said);
+}
+
+#[test]
+fn a_watch_begins_now_and_goes_on_at_its_checkpoint() {
+    let server = Server::kinesis_local();
+    let mut writer = Writer::create(&server.endpoint, "trail", 2);
+    writer.put(20);
+    let place = Place::new(&server.endpoint);
+    // A server tells its time in whole seconds.
+    std::thread::sleep(Duration::from_millis(2100));
+    let old = writer.sent.len();
+    let watch = [
+        "watch",
+        "SELECT eventID FROM events",
+        "kinesis://trail",
+        "--format",
+        "csv",
+        "--checkpoint",
+        "watch.json",
+    ];
+    let first = place.start(&watch);
+    std::thread::sleep(Duration::from_secs(3));
+    writer.put(20);
+    std::thread::sleep(Duration::from_secs(4));
+    let done = first.terminate();
+    assert_eq!(done.code, Some(130), "{}", done.said);
+    let mut seen: Vec<String> = done.printed.lines().skip(1).map(str::to_owned).collect();
+    // Written while nobody watches.
+    writer.split();
+    writer.put(20);
+    let second = place.start(&watch);
+    std::thread::sleep(Duration::from_secs(6));
+    let done = second.terminate();
+    seen.extend(done.printed.lines().skip(1).map(str::to_owned));
+    seen.sort();
+    let mut sent = writer.sent[old..].to_vec();
+    sent.sort();
+    assert_eq!(seen, sent);
 }

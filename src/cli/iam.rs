@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Args;
-use serde_json::{Value, json};
+use serde::Serialize;
 
 use super::Opened;
 use crate::error::Result;
@@ -51,15 +51,19 @@ pub(super) fn run(arguments: &IamArguments) -> Result<ExitCode> {
             .replace("{account}", &arguments.account)
             .replace("{region}", &arguments.region)
     };
-    let mut statements: Vec<Value> = Vec::new();
+    let mut statements: Vec<Statement> = Vec::new();
     for permission in &needed {
-        let statement = statement(permission, fill);
+        let statement = Statement::new(permission, fill);
         if !statements.contains(&statement) {
             statements.push(statement);
         }
     }
-    let policy = json!({"Version": "2012-10-17", "Statement": statements});
-    println!("{policy:#}");
+    let policy = Policy {
+        version: "2012-10-17",
+        statement: statements,
+    };
+    let policy = serde_json::to_string_pretty(&policy).expect("a policy is JSON");
+    println!("{policy}");
     if needed.is_empty() {
         eprintln!("auroratrail: nothing of this is in AWS, so that no permission is needed");
     } else {
@@ -73,20 +77,40 @@ pub(super) fn run(arguments: &IamArguments) -> Result<ExitCode> {
 
 fn of_lake(lake: &Location) -> Vec<Permission> {
     match lake {
-        Location::S3(s3) => lake_permissions(s3.bucket(), s3.prefix()),
+        Location::S3(s3) => lake_permissions(s3.bucket(), &s3.prefix()),
         Location::Local(_) | Location::Url(_) => Vec::new(),
     }
 }
 
-fn statement(permission: &Permission, fill: impl Fn(&String) -> String) -> Value {
-    let resources: Vec<String> = permission.resources.iter().map(fill).collect();
-    let mut statement = json!({
-        "Effect": "Allow",
-        "Action": permission.actions,
-        "Resource": resources,
-    });
-    if !permission.prefixes.is_empty() {
-        statement["Condition"] = json!({"StringLike": {"s3:prefix": permission.prefixes}});
+/// A policy document.
+///
+/// See <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements.html>.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Policy {
+    version: &'static str,
+    statement: Vec<Statement>,
+}
+
+#[derive(PartialEq, Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Statement {
+    effect: &'static str,
+    action: Vec<&'static str>,
+    resource: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    condition: Option<serde_json::Value>,
+}
+
+impl Statement {
+    fn new(permission: &Permission, fill: impl Fn(&String) -> String) -> Self {
+        let prefixes = &permission.prefixes;
+        let condition = serde_json::json!({"StringLike": {"s3:prefix": prefixes}});
+        Self {
+            effect: "Allow",
+            action: permission.actions.clone(),
+            resource: permission.resources.iter().map(fill).collect(),
+            condition: (!prefixes.is_empty()).then_some(condition),
+        }
     }
-    statement
 }

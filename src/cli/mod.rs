@@ -111,8 +111,9 @@ struct QueryArguments {
     #[arg(value_name = "SQL", required_unless_present = "file")]
     sql: Option<String>,
 
-    /// Where to read: files, folders, globs, s3://bucket/prefix, - for standard input,
-    /// sample:?events=N for made-up events. Without a source, made-up events are read
+    /// Where to read: files, folders, globs, s3://bucket/prefix, a lake, kinesis://stream, logs://group,
+    /// cloudtrail:// (live ones up to now), - for standard input, sample:?events=N for made-up
+    /// events. Without a source, made-up events are read
     #[arg(value_name = "SOURCE")]
     sources: Vec<String>,
 

@@ -147,8 +147,11 @@ impl S3 {
     }
 
     /// The prefix that all of its objects have, up to the first wildcard.
-    pub fn prefix(&self) -> &str {
-        self.patterns.first().map_or("", |pattern| pattern.base())
+    pub fn prefix(&self) -> String {
+        let first = self.patterns.first();
+        first
+            .map(|pattern| pattern.literal_prefix())
+            .unwrap_or_default()
     }
 
     fn parse(text: &str, rest: &str) -> Result<Self> {

@@ -72,7 +72,7 @@ fn of_objects(s3: &S3) -> Vec<Permission> {
     let prefixes: Vec<String> = s3
         .patterns
         .iter()
-        .map(|pattern| format!("{}*", pattern.base()))
+        .map(|pattern| format!("{}*", pattern.literal_prefix()))
         .collect();
     let objects = prefixes
         .iter()
@@ -111,6 +111,9 @@ fn of_stream(stream: &Stream) -> Vec<Permission> {
     };
     let on_stream = [
         "kinesis:ListShards",
+        // For the ends of closed shards.
+        "kinesis:GetShardIterator",
+        "kinesis:GetRecords",
         "kinesis:DescribeStreamSummary",
         "kinesis:RegisterStreamConsumer",
     ];

@@ -153,4 +153,4 @@ impl Running {
 }
 
 /// The time after which shards are looked for that nothing else tells of.
-const LIST_EVERY: Duration = Duration::from_secs(30);
+const LIST_EVERY: Duration = Duration::from_secs(10);

@@ -358,7 +358,7 @@ const IDLE: Duration = Duration::from_secs(1);
 /// A consumer may subscribe to a shard once in five seconds.
 const BETWEEN_SUBSCRIPTIONS: Duration = Duration::from_secs(5);
 /// The time without a page after which a closed shard is looked at.
-const QUIET: Duration = Duration::from_secs(10);
+const QUIET: Duration = Duration::from_secs(5);
 /// The most that a call may ask for.
 const PAGE_RECORDS: i32 = 10_000;
 /// Room for a page of which nothing is known.

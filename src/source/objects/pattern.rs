@@ -93,9 +93,13 @@ impl Pattern {
         })
     }
 
-    /// The path before the first wildcard.
-    pub(in crate::source) fn base(&self) -> &str {
-        &self.base
+    /// The text that all names begin with that it takes, perhaps with `/` at its end.
+    pub(in crate::source) fn literal_prefix(&self) -> String {
+        let is_folder = self.folders_only || !self.steps.is_empty();
+        match is_folder && !self.base.is_empty() {
+            true => format!("{}/", self.base),
+            false => self.base.clone(),
+        }
     }
 
     /// Returns whether this is a path without wildcards.
