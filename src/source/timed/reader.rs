@@ -95,7 +95,7 @@ impl Log {
     }
 
     /// The streams in a checkpoint, with their positions.
-    fn streams<'a>(
+    pub(super) fn streams<'a>(
         &'a self,
         checkpoint: &'a Checkpoint,
     ) -> impl Iterator<Item = (String, i64)> + 'a {
