@@ -263,7 +263,7 @@ impl Reader {
         }
     }
 
-    /// Reads a range. Returns the number of its pages.
+    /// Reads a range. Returns the number of its pages that are not empty.
     async fn range(&mut self, range: Range) -> Result<usize, Stop> {
         let behind = range.to.map(|_| self.api.now_millis() - range.from);
         if let Some(behind) = behind {
@@ -288,7 +288,7 @@ impl Reader {
                 }
                 continue;
             };
-            pages += 1;
+            pages += usize::from(!page.events.is_empty());
             // Some servers return the same token at the end.
             let next = page.next.filter(|next| Some(next) != token.as_ref());
             let is_crowded = pages == 1 && next.is_some() && !page.events.is_empty();

@@ -113,7 +113,7 @@ impl Windows {
         self.newest = self.newest.max(millis.min(now));
     }
 
-    /// Notes that a range was read whole, with so many pages. Returns the position.
+    /// Notes that a range was read whole, with so many pages that are not empty. Returns the position.
     pub(super) fn done(&mut self, range: Range, now: i64, pages: usize) -> i64 {
         let quiet = range.to.unwrap_or(i64::MAX).min(now - LONGEST_LATE);
         self.through = self.through.max(self.newest).max(quiet);
