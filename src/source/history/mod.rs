@@ -67,7 +67,7 @@ impl History {
         }
         let region = address
             .get("region")
-            .or(Some(name).filter(|name| !name.is_empty()));
+            .or_else(|| Some(name).filter(|name| !name.is_empty()));
         if address.get("since").is_some() && address.get("from").is_some() {
             return Err(address.fault("`since` and `from` mean the same: give one of them"));
         }

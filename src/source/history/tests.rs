@@ -118,7 +118,7 @@ impl Shared {
         let mut body = vec![0; length];
         reader.read_exact(&mut body)?;
         let (status, answer) = match serde_json::from_slice(&body) {
-            Ok(question) => self.answer(question),
+            Ok(question) => self.answer(&question),
             // Somebody hung up.
             Err(_) => return Ok(()),
         };
@@ -131,7 +131,7 @@ impl Shared {
         )
     }
 
-    fn answer(&self, question: Value) -> (u16, Value) {
+    fn answer(&self, question: &Value) -> (u16, Value) {
         let mut questions = self.questions.lock().unwrap();
         questions.push(question.clone());
         if self.denies.load(SeqCst) {
@@ -141,7 +141,7 @@ impl Shared {
                 json!({"__type": "AccessDeniedException", "message": said}),
             );
         }
-        if questions.len() % 5 == 0 {
+        if questions.len().is_multiple_of(5) {
             let said = "Rate exceeded";
             return (
                 400,

@@ -1,6 +1,10 @@
 //! CloudWatch Logs over the wire, from moto.
 
-#[expect(dead_code, reason = "objects are put by other tests")]
+#[expect(
+    dead_code,
+    clippy::duplicate_mod,
+    reason = "tests of buckets use it, too, and all of it"
+)]
 #[path = "../../../../tests/moto_server.rs"]
 mod server;
 
