@@ -62,7 +62,8 @@ impl Location {
             Some(("s3", rest)) => S3::parse(text, rest).map(Self::S3),
             Some((other, _)) => Err(Error::config(format!(
                 "`{text}` cannot be read: `{other}://` is unknown; \
-                 give a path, s3://bucket/prefix/, kinesis://stream, sample: or - for standard input"
+                 give a path, s3://bucket/prefix/, kinesis://stream, logs://log-group, cloudtrail:// (event history), \
+                 sample: or - for standard input"
             ))),
             None => Local::parse(text).map(Self::Local),
         }

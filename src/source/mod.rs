@@ -12,21 +12,26 @@
 //! | `-` | standard input | `stdin.rs` |
 //! | `sample:` | made-up events | `sample.rs` |
 //! | `kinesis://` | a Kinesis data stream | `kinesis/`, on `live/` |
+//! | `logs://` | CloudWatch log groups | `logs/`, on `timed/` and `live/` |
+//! | `cloudtrail://` | CloudTrail's event history | `history/`, on `timed/` and `live/` |
 
 mod access;
 pub mod aws;
 mod combined;
 mod folder;
 mod follow;
+mod history;
 mod kinesis;
 mod live;
 mod location;
+mod logs;
 mod objects;
 mod permissions;
 mod read;
 mod retry;
 mod sample;
 mod stdin;
+mod timed;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -190,7 +195,7 @@ impl Sources {
     /// All sources of this crate. Nothing is connected to or looked up yet.
     pub fn new(settings: AwsSettings) -> Self {
         let aws = Arc::new(Aws::new(settings));
-        let for_kinesis = Arc::clone(&aws);
+        let [for_kinesis, for_logs, for_history] = std::array::from_fn(|_| Arc::clone(&aws));
         Self {
             buckets: Arc::new(Buckets::new(Arc::clone(&aws))),
             aws,
@@ -198,6 +203,12 @@ impl Sources {
         }
         .with_scheme("kinesis", move |url, context| {
             kinesis::open(&for_kinesis, url, context)
+        })
+        .with_scheme("logs", move |url, context| {
+            logs::open(&for_logs, url, context)
+        })
+        .with_scheme("cloudtrail", move |url, context| {
+            history::open(&for_history, url, context)
         })
         .with_scheme("-", stdin::open)
         .with_scheme("sample", sample::open)
@@ -234,6 +245,8 @@ impl Sources {
     ) -> Result<Vec<AccessCheck>> {
         match location.scheme() {
             "kinesis" => kinesis::check(&self.aws, &location.to_string(), from).await,
+            "logs" => logs::check(&self.aws, &location.to_string(), from).await,
+            "cloudtrail" => history::check(&self.aws, &location.to_string(), from).await,
             "s3" => Ok(objects::check(&self.buckets, location).await),
             _ => Ok(Vec::new()),
         }
