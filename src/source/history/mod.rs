@@ -148,7 +148,7 @@ impl Feed for Lookups {
             match ended? {
                 Ended::CaughtUp => {}
                 Ended::Unwanted => return Ok(()),
-                Ended::NoSuchLog(error) => return Err(error),
+                Ended::NoSuchLog { error, .. } => return Err(error),
             }
         }
         Ok(())

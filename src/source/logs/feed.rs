@@ -119,7 +119,7 @@ impl Running {
             match ended? {
                 Ended::Unwanted => return Ok(()),
                 Ended::CaughtUp => {}
-                Ended::NoSuchLog(error) => self.gone(&group, error)?,
+                Ended::NoSuchLog { error, left } => self.gone(&group, error, left)?,
             }
         }
     }
@@ -159,13 +159,14 @@ impl Running {
     }
 
     /// Takes note of a group that is not there any more.
-    fn gone(&mut self, group: &str, error: Error) -> Result<()> {
+    fn gone(&mut self, group: &str, error: Error, left: Checkpoint) -> Result<()> {
         if !self.target.is_prefix {
             return Err(error);
         }
         tracing::warn!(group, "the log group is not there any more");
-        // It may come back.
+        // It may come back. What is in it then is new; positions only move on.
         self.known.remove(group);
+        self.from.merge(left);
         Ok(())
     }
 }

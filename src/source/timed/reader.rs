@@ -26,6 +26,8 @@ pub(in crate::source) struct Reader {
     streams: HashMap<String, Stream>,
     /// Events that were stored before this time are left out, milliseconds since 1970 UTC.
     stored_from: Option<i64>,
+    /// Whether the log has a position.
+    has_begun: bool,
     /// Whether no range has been read whole yet.
     is_first_range: bool,
     /// Bytes of the last page.
@@ -56,7 +58,11 @@ pub(in crate::source) enum Ended {
     /// All of it up to now is read, and no more is wanted.
     CaughtUp,
     /// There is no such log, or no more.
-    NoSuchLog(Error),
+    NoSuchLog {
+        error: Error,
+        /// The positions that it was read to, to go on from if there is one of its name again.
+        left: Checkpoint,
+    },
     /// Nobody takes the events any more.
     Unwanted,
 }
@@ -130,6 +136,7 @@ impl Reader {
             known: Known::default(),
             streams: HashMap::new(),
             stored_from: None,
+            has_begun: false,
             is_first_range: true,
             page_bytes: 0,
         }
@@ -207,6 +214,7 @@ impl Reader {
         for (name, through) in self.log.streams(from).collect::<Vec<_>>() {
             self.stream(&name).through = through;
         }
+        self.has_begun = true;
         let position = position(self.windows.through());
         match self.outlet.advance(&self.log.partition, position).await {
             true => Ok(()),
@@ -312,7 +320,10 @@ impl Reader {
                     self.attempts.succeeded();
                     return Ok(Some(page));
                 }
-                Err(Fault::NoSuchLog(error)) => return Err(Stop::Ended(Ended::NoSuchLog(error))),
+                Err(Fault::NoSuchLog(error)) => {
+                    let left = self.positions()?;
+                    return Err(Stop::Ended(Ended::NoSuchLog { error, left }));
+                }
                 Err(Fault::BadToken) => {
                     let said = "the service did not take its own token of the next page";
                     self.attempts
@@ -393,6 +404,18 @@ impl Reader {
         self.outlet
             .advance(&self.log.partition, position(through))
             .await
+    }
+
+    /// Returns the positions as they are.
+    fn positions(&self) -> Result<Checkpoint> {
+        let mut positions = Checkpoint::default();
+        if self.has_begun {
+            positions.advance(&self.log.partition, position(self.windows.through()))?;
+        }
+        for stream in self.streams.values() {
+            positions.advance(&stream.partition, position(stream.through))?;
+        }
+        Ok(positions)
     }
 
     fn next_range(&self) -> Range {

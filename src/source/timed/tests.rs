@@ -114,7 +114,7 @@ impl Feed for One {
     async fn run(self: Box<Self>, outlet: Outlet) -> Result<()> {
         let reader = Reader::new(self.api, outlet, log(), Arc::new(self.settings));
         match reader.read(self.from).await? {
-            Ended::NoSuchLog(error) => Err(error),
+            Ended::NoSuchLog { error, .. } => Err(error),
             Ended::CaughtUp | Ended::Unwanted => Ok(()),
         }
     }

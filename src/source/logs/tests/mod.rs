@@ -173,6 +173,28 @@ async fn groups_of_a_prefix_are_read_and_those_that_appear_later_are_found() {
 }
 
 #[tokio::test]
+async fn a_group_that_is_deleted_and_made_again_is_gone_on_with() {
+    let fake = Arc::new(Fake::default());
+    fake.put("/aws/a", "x", NOW - 9 * 3_600_000);
+    fake.put("/aws/a", "x", NOW - 60_000);
+    let follow = context(Some(Checkpoint::default()), Reading::Follow);
+    let mut live = open(&fake, "logs:///aws/*", &follow);
+    for _ in 0..2 {
+        assert!(live.next().await.unwrap().is_some());
+    }
+    // The positions move on, then the group is missed.
+    let pause = Duration::from_millis(60);
+    assert!(tokio::time::timeout(pause, live.next()).await.is_err());
+    fake.groups.lock().unwrap().clear();
+    assert!(tokio::time::timeout(pause, live.next()).await.is_err());
+    fake.put("/aws/a", "x", NOW - 30_000);
+    let next = live.next().await.unwrap().unwrap();
+    let expected = format!("logs:///aws/a/x/{}", NOW - 30_000);
+    assert_eq!(*next.origin, *expected);
+    assert!(tokio::time::timeout(pause, live.next()).await.is_err());
+}
+
+#[tokio::test]
 async fn groups_that_are_not_there_are_told_of() {
     let fake = Arc::new(Fake::default());
     let to_now = context(None, Reading::ToNow);
