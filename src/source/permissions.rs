@@ -128,10 +128,10 @@ fn of_stream(stream: &Stream) -> Vec<Permission> {
 fn of_logs(url: &str) -> Result<Vec<Permission>> {
     let address = Address::parse(url, LOGS_PARAMETERS)?;
     let region = address.get("region").unwrap_or("{region}");
-    let group = format!(
-        "arn:aws:logs:{region}:{{account}}:log-group:{}:*",
-        address.name
-    );
+    let group = match address.name.trim_end_matches(":*") {
+        arn if arn.starts_with("arn:") => format!("{arn}:*"),
+        name => format!("arn:aws:logs:{region}:{{account}}:log-group:{name}:*"),
+    };
     let is_live_tail = address
         .get("mode")
         .is_some_and(|mode| mode.eq_ignore_ascii_case("live-tail"));
