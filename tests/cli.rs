@@ -1320,7 +1320,7 @@ fn a_source_that_is_not_there() {
     exit 2
     ");
     assert_snapshot!(place.run(&["query", count, "ftp://host/x"]), @r"
-    ! auroratrail: `ftp://host/x` cannot be read: `ftp://` is unknown; give a path, s3://bucket/prefix/, kinesis://stream, sample: or - for standard input
+    ! auroratrail: `ftp://host/x` cannot be read: `ftp://` is unknown; give a path, s3://bucket/prefix/, kinesis://stream, logs://log-group, cloudtrail:// (event history), sample: or - for standard input
     exit 2
     ");
     fs::create_dir(place.path().join("x.json")).unwrap();
