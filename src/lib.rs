@@ -62,7 +62,7 @@
 //!
 //! | to add | write | and name it in |
 //! | --- | --- | --- |
-//! | a source | a file in `source/` with a type that implements [`source::Source`] and a function that opens it; `tests/partitioned.rs` is an example of 78 lines | [`source::Sources::new`], by its scheme; the table in `source/mod.rs` and the README |
+//! | a source | a file in `source/` with a type that implements [`source::Source`] and a function that opens it, or for a live one a `Feed` of `source/live/`; `tests/partitioned.rs` is an example of 78 lines | [`source::Sources::new`], by its scheme; the table in `source/mod.rs` and the README |
 //! | an envelope | its rule in the table of `envelope/classify.rs`, the way to take it off in `envelope/wrapper.rs`; without a rule, `envelope/search.rs` finds its events (a file of its own if it is not JSON, as `kpl.rs`; magic bytes go to `magic.rs`), a test in `tests/envelopes.rs` | README |
 //! | a column of an API call | a line in `events/api_columns.tsv` | |
 //! | a derived column | a row in the table of `events/derived.rs` | README |

@@ -9,6 +9,19 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
+/// A watch of a file that grows, with a static table and a checkpoint.
+const ARGUMENTS: [&str; 9] = [
+    SQL,
+    "events.ndjson",
+    "--follow",
+    "--table",
+    "teams=teams.csv",
+    "--format",
+    "ndjson",
+    "--checkpoint",
+    "watch.json",
+];
+
 /// A watch that is under way.
 struct Watching {
     child: Child,
@@ -106,18 +119,7 @@ fn rows_come_out_as_events_arrive_and_a_checkpoint_neither_skips_nor_repeats() {
     let folder = place();
     let log = folder.path().join("events.ndjson");
     append(&log, &event(0, false));
-    let arguments = [
-        SQL,
-        "events.ndjson",
-        "--follow",
-        "--table",
-        "teams=teams.csv",
-        "--format",
-        "ndjson",
-        "--checkpoint",
-        "watch.json",
-    ];
-    let watching = Watching::start(folder.path(), &arguments);
+    let watching = Watching::start(folder.path(), &ARGUMENTS);
     // What was there before is no news.
     std::thread::sleep(Duration::from_secs(2));
     let mut seen = Vec::new();
@@ -140,7 +142,7 @@ fn rows_come_out_as_events_arrive_and_a_checkpoint_neither_skips_nor_repeats() {
     std::fs::rename(&log, folder.path().join("events.ndjson.1")).unwrap();
     append(&log, &event(60, false));
     let both = ["events.ndjson", "events.ndjson.1"];
-    let again: Vec<&str> = [&[SQL][..], &both, &arguments[2..]].concat();
+    let again: Vec<&str> = [&[SQL][..], &both, &ARGUMENTS[2..]].concat();
     let watching = Watching::start(folder.path(), &again);
     assert_eq!(ids(&watching.lines(2)), [50, 60]);
     let (_, more, _) = watching.stop();
@@ -152,26 +154,15 @@ fn kills_at_any_moment_lose_no_row_and_those_that_come_again_are_few() {
     let folder = place();
     let log = folder.path().join("events.ndjson");
     append(&log, "");
-    let arguments = [
-        SQL,
-        "events.ndjson",
-        "--follow",
-        "--table",
-        "teams=teams.csv",
-        "--format",
-        "ndjson",
-        "--checkpoint",
-        "watch.json",
-    ];
     // The first run begins at the end of what is there, which is nothing.
-    let first = Watching::start(folder.path(), &arguments);
+    let first = Watching::start(folder.path(), &ARGUMENTS);
     std::thread::sleep(Duration::from_secs(2));
     append(&log, &event(1, false));
     let mut seen = ids(&first.lines(1));
     drop(first);
     let mut sent = 1;
     for round in 0..10_u64 {
-        let mut watching = Watching::start(folder.path(), &arguments);
+        let mut watching = Watching::start(folder.path(), &ARGUMENTS);
         for _ in 0..20 {
             sent += 1;
             append(&log, &event(sent, false));
@@ -181,7 +172,7 @@ fn kills_at_any_moment_lose_no_row_and_those_that_come_again_are_few() {
         watching.child.wait().unwrap();
         seen.extend(ids(&watching.lines.iter().collect::<Vec<_>>()));
     }
-    let watching = Watching::start(folder.path(), &arguments);
+    let watching = Watching::start(folder.path(), &ARGUMENTS);
     std::thread::sleep(Duration::from_secs(3));
     let (_, rest, _) = watching.stop();
     seen.extend(ids(&rest));

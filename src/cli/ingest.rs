@@ -24,7 +24,7 @@ use crate::source::Reading;
 
 /// Keep events in a lake: a folder of Parquet files that Athena, Spark and DuckDB read, too
 ///
-/// Run it again and only what is new is read; a run that was stopped or killed goes on where its last
+/// Live sources are read until Ctrl-C, all others to their end. Run it again and only what is new is read; a run that was stopped or killed goes on where its last
 /// commit was. The same event is kept once, whatever brought it. The lake is a Delta Lake table.
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]

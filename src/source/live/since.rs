@@ -40,7 +40,7 @@ impl Since {
     }
 }
 
-/// Parses a span of time: `90s`, `15m`, `1h`, `7d`, `2w`.
+/// Parses a span of time: `90s`, `15m`, `1h`, `7d`, `2w`. `None` also for one of more than a century.
 pub(in crate::source) fn span(text: &str) -> Option<chrono::Duration> {
     let unit = text.find(|c: char| !c.is_ascii_digit())?;
     let (number, unit) = text.split_at(unit);
@@ -53,8 +53,12 @@ pub(in crate::source) fn span(text: &str) -> Option<chrono::Duration> {
         "w" => 7 * 86_400,
         _ => return None,
     };
-    chrono::Duration::try_seconds(i64::from(number) * seconds)
+    let span = chrono::Duration::try_seconds(i64::from(number) * seconds)?;
+    (span.num_days() <= LONGEST_DAYS).then_some(span)
 }
+
+/// The longest span: times before now do not leave the calendar.
+const LONGEST_DAYS: i64 = 36_525;
 
 fn time(text: &str) -> Option<DateTime<Utc>> {
     if let Ok(time) = DateTime::parse_from_rfc3339(text) {
@@ -121,6 +125,8 @@ mod tests {
             "yesterday",
             "2026-13-01",
             "99999999999d",
+            "-4294967295w",
+            "40000d",
         ] {
             let said = Since::parse(wrong, now).unwrap_err().to_string();
             assert!(said.contains("expected latest"), "{wrong}: {said}");
