@@ -558,3 +558,19 @@ fn a_watch_begins_now_and_goes_on_at_its_checkpoint() {
     sent.sort();
     assert_eq!(seen, sent);
 }
+
+#[test]
+fn a_region_that_is_not_set_is_told_at_once() {
+    let place = Place::new("");
+    for source in ["kinesis://trail", "logs:///aws/trail", "cloudtrail://"] {
+        let mut command = place.command(&["query", "SELECT 1 FROM events", source]);
+        let output = command
+            .env_remove("AWS_REGION")
+            .env_remove("AWS_ENDPOINT_URL")
+            .output()
+            .unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.contains("no AWS region is set"), "{said}");
+    }
+}

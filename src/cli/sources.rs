@@ -70,7 +70,7 @@ pub(super) async fn run(arguments: SourcesArguments) -> Result<ExitCode> {
     match failures {
         0 => Ok(ExitCode::SUCCESS),
         failures => Err(Error::config(format!(
-            "{} of the requests failed; `auroratrail iam SOURCE` prints the permissions that are needed",
+            "{} of the requests failed; for permissions, `auroratrail iam SOURCE` prints those that are needed",
             count(failures)
         ))),
     }

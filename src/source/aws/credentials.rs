@@ -57,7 +57,7 @@ impl CredentialProvider for SdkCredentials {
             }
             (Err(error), _) => Err(object_store::Error::Generic {
                 store: "S3",
-                source: Box::new(NoCredentials(advice(&error))),
+                source: Box::new(NoCredentials(advice_for_buckets(&error))),
             }),
         }
     }
@@ -108,8 +108,17 @@ pub(super) fn advice(error: &CredentialsError) -> String {
     };
     format!(
         "{what}; set AWS_PROFILE or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, \
-         check with `aws sts get-caller-identity`, or set AWS_SKIP_SIGNATURE=true for a public bucket"
+         check with `aws sts get-caller-identity`"
     )
+}
+
+/// Returns that advice for a bucket, which may be public.
+fn advice_for_buckets(error: &CredentialsError) -> String {
+    let advice = advice(error);
+    match advice.contains("SSO") {
+        true => advice,
+        false => format!("{advice}, or set AWS_SKIP_SIGNATURE=true for a public bucket"),
+    }
 }
 
 const REFRESH_BEFORE: Duration = Duration::from_secs(5 * 60);

@@ -32,9 +32,15 @@ impl Request<'_> {
         match &error {
             SdkError::ServiceError(_) => self.answered(&code, &said, status),
             SdkError::ConstructionFailure(_) | SdkError::DispatchFailure(_) => {
+                let why = innermost(&error);
                 match credentials_error(&error) {
                     Some(error) => Error::config(advice(error)),
-                    None => self.unavailable(&innermost(&error)),
+                    None if why.contains("missing") && why.contains("region") => Error::config(format!(
+                        "no AWS region is set to ask {} in; add region=eu-west-1 (or yours) to the URL, or \
+                         set AWS_REGION",
+                        self.service
+                    )),
+                    None => self.unavailable(&why),
                 }
             }
             SdkError::TimeoutError(_) => self.unavailable("no answer in time"),
