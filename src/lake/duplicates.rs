@@ -23,6 +23,7 @@ use arrow::array::{
 use arrow::datatypes::{Int64Type, TimestampMicrosecondType};
 use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt, TryStreamExt, stream};
+use hashbrown::HashMap;
 use object_store::ObjectStore;
 use parquet::errors::ParquetError;
 
@@ -44,7 +45,14 @@ const FILES_AT_ONCE: usize = 4;
 #[derive(Debug)]
 pub struct KnownEvents {
     facts: FileFacts,
-    files: RwLock<Arc<[LakeFile]>>,
+    files: RwLock<Arc<FilesByPartition>>,
+}
+
+/// The files of a version by their folders, so that a look-up costs nothing for those of other days.
+#[derive(Debug, Default)]
+struct FilesByPartition {
+    files: Arc<[LakeFile]>,
+    partitions: HashMap<Vec<(String, String)>, Vec<usize>>,
 }
 
 impl KnownEvents {
@@ -58,6 +66,7 @@ impl KnownEvents {
 
     /// Takes the files of the version that is compared with.
     pub fn set_files(&self, files: Arc<[LakeFile]>) {
+        let files = Arc::new(FilesByPartition::new(files));
         *self.files.write().unwrap_or_else(PoisonError::into_inner) = files;
     }
 
@@ -74,8 +83,7 @@ impl KnownEvents {
         rows: &RecordBatch,
     ) -> Result<Option<BooleanArray>> {
         let files = Arc::clone(&self.files.read().unwrap_or_else(PoisonError::into_inner));
-        let same = files.iter().filter(|file| file.partition == partition);
-        self.search(same.collect(), &NewRows::new(rows)?).await
+        self.search(files.of(partition), &NewRows::new(rows)?).await
     }
 
     /// Returns for each row whether one of `files` has its event, as [`KnownEvents::find`] does.
@@ -87,13 +95,15 @@ impl KnownEvents {
         files: &[LakeFile],
         rows: &RecordBatch,
     ) -> Result<Option<BooleanArray>> {
-        let files = files.iter().collect();
-        self.search(files, &NewRows::new(rows)?).await
+        self.search(files.iter(), &NewRows::new(rows)?).await
     }
 
-    async fn search(&self, files: Vec<&LakeFile>, rows: &NewRows) -> Result<Option<BooleanArray>> {
+    async fn search<'a>(
+        &self,
+        files: impl Iterator<Item = &'a LakeFile>,
+        rows: &NewRows,
+    ) -> Result<Option<BooleanArray>> {
         let searches: Vec<BoxFuture<'_, Result<Vec<usize>>>> = files
-            .into_iter()
             .filter(|file| rows.may_be_in(file))
             .map(|file| self.search_file(file, rows).boxed())
             .collect();
@@ -146,8 +156,26 @@ impl KnownEvents {
     }
 }
 
+impl FilesByPartition {
+    fn new(files: Arc<[LakeFile]>) -> Self {
+        let mut partitions: HashMap<_, Vec<usize>> = HashMap::new();
+        for (index, file) in files.iter().enumerate() {
+            match partitions.get_mut(&file.partition) {
+                Some(same) => same.push(index),
+                None => drop(partitions.insert(file.partition.clone(), vec![index])),
+            }
+        }
+        Self { files, partitions }
+    }
+
+    fn of(&self, partition: &[(String, String)]) -> impl Iterator<Item = &LakeFile> {
+        let same = self.partitions.get(partition).into_iter().flatten();
+        same.map(|&index| &self.files[index])
+    }
+}
+
 /// Rows by fingerprint.
-type Wanted = hashbrown::HashMap<i64, Vec<usize>>;
+type Wanted = HashMap<i64, Vec<usize>>;
 
 /// Adds the wanted rows whose events are in a batch of a file.
 fn add_matches(
@@ -182,6 +210,11 @@ struct NewRows {
     ids: StringArray,
     fingerprints: Int64Array,
     times: TimestampMicrosecondArray,
+    /// The times of those rows that can be in a file, ascending: most files of a lake have other times,
+    /// and are not to cost a look at every row.
+    ascending: Vec<i64>,
+    /// Whether one of those rows has no time.
+    has_untimed: bool,
 }
 
 impl NewRows {
@@ -194,11 +227,19 @@ impl NewRows {
                 times.ok_or_else(|| unexpected(EVENT_TIME))?.clone()
             }
         };
-        Ok(Self {
+        let mut rows = Self {
             ids,
             fingerprints,
             times,
-        })
+            ascending: Vec::new(),
+            has_untimed: false,
+        };
+        let (timed, untimed): (Vec<usize>, Vec<usize>) =
+            rows.identified().partition(|&row| rows.times.is_valid(row));
+        rows.has_untimed = !untimed.is_empty();
+        rows.ascending = timed.iter().map(|&row| rows.times.value(row)).collect();
+        rows.ascending.sort_unstable();
+        Ok(rows)
     }
 
     /// Returns the rows that have an event ID and a fingerprint.
@@ -208,8 +249,11 @@ impl NewRows {
     }
 
     fn may_be_in(&self, file: &LakeFile) -> bool {
-        let times = times_of(file);
-        self.identified().any(|row| self.is_within(row, times))
+        let Some((least, most)) = times_of(file).filter(|_| !self.has_untimed) else {
+            return self.has_untimed || !self.ascending.is_empty();
+        };
+        let first = self.ascending.partition_point(|&time| time < least);
+        self.ascending.get(first).is_some_and(|&time| time <= most)
     }
 
     /// Returns those of `rows` whose events may be among events of these times.

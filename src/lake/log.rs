@@ -49,6 +49,8 @@ pub struct Version {
     /// The levels of folders.
     pub partition_by: PartitionBy,
     state: DeltaTableState,
+    /// The version at which the state was last read whole: see [`Log::commit`].
+    read_at: u64,
 }
 
 /// The version to read.
@@ -83,6 +85,10 @@ pub enum Committed {
     /// Somebody else's commit came first: the newest version has to be looked at.
     Conflict,
 }
+
+/// Commits after which a state is read anew. The log gets a checkpoint every 100 commits, unless a
+/// table says otherwise.
+const CARRIED_COMMITS: u64 = 100;
 
 impl Log {
     /// The log of the lake in `storage`, which messages call `name`. Nothing is read yet.
@@ -135,7 +141,8 @@ impl Log {
         let state = table
             .snapshot()
             .map_err(|error| self.error("cannot be read", error))?;
-        self.read(state.clone()).await.map(Some)
+        let number = state.version();
+        self.read(state.clone(), number).await.map(Some)
     }
 
     /// Creates the lake, unless somebody else does; returns its newest version.
@@ -170,10 +177,14 @@ impl Log {
         let mut state = base.state.clone();
         let updated = state.update(&self.log_store(), None).await;
         updated.map_err(|error| self.error("cannot be read", error))?;
-        self.read(state).await
+        self.read(state, base.read_at).await
     }
 
     /// Commits files after `base`, with the number of their checkpoint and columns that are new.
+    ///
+    /// A state that is carried from commit to commit gets slower with each, as it keeps what a commit
+    /// brought apart from the rest and looks at all parts for the next. So it is read anew now and then;
+    /// the log has a checkpoint as often.
     ///
     /// # Errors
     /// Those of writing. What was written is then not known: see [`Log::update`].
@@ -199,9 +210,24 @@ impl Log {
             operation,
         );
         match built.await {
-            Ok(done) => self.read(done.snapshot()).await.map(Committed::Version),
+            Ok(done) => {
+                let version = self.read(done.snapshot(), base.read_at).await?;
+                Ok(Committed::Version(self.renewed(version).await))
+            }
             Err(error) if is_conflict(&error) => Ok(Committed::Conflict),
             Err(error) => Err(failed(error)),
+        }
+    }
+
+    /// Returns the version, with its state read anew if it was carried through many commits.
+    async fn renewed(&self, version: Version) -> Version {
+        if version.number.saturating_sub(version.read_at) < CARRIED_COMMITS {
+            return version;
+        }
+        // The commit is done whether or not this succeeds; the next one tries again.
+        match self.version(AsOf::Version(version.number)).await {
+            Ok(Some(renewed)) => renewed,
+            Ok(None) | Err(_) => version,
         }
     }
 
@@ -235,7 +261,7 @@ impl Log {
         Arc::clone(&self.store) as _
     }
 
-    async fn read(&self, state: DeltaTableState) -> Result<Version> {
+    async fn read(&self, state: DeltaTableState, read_at: u64) -> Result<Version> {
         let failed = |error| self.error("cannot be read", error);
         let checkpoint = state.transaction_version(&self.log_store(), APP_ID).await;
         let columns = state.metadata().partition_columns();
@@ -270,6 +296,7 @@ impl Log {
             checkpoint: checkpoint.map_err(failed)?,
             partition_by,
             state,
+            read_at,
         })
     }
 
@@ -499,5 +526,52 @@ fn data_type(column: ColumnType) -> DataType {
             let element = StructType::try_new(fields).expect("the names differ");
             ArrayType::new(element, true).into()
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lake::Lake;
+    use crate::source::Sources;
+
+    fn file_of(number: u64) -> LakeFile {
+        LakeFile {
+            path: format!("dt=2026-11-29/part-{number}.parquet"),
+            size_bytes: 1000,
+            partition: vec![("dt".to_owned(), "2026-11-29".to_owned())],
+            stats: FileStats {
+                rows: number,
+                ..FileStats::default()
+            },
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_state_that_is_read_anew_has_the_files_of_all_commits() {
+        let folder = tempfile::tempdir().unwrap();
+        let sources = Sources::new(Default::default());
+        let lake = Lake::open(&sources, folder.path().to_str().unwrap());
+        let lake = lake.await.unwrap();
+        let log = lake.log();
+        let mut version = log.create(&PartitionBy::default()).await.unwrap();
+        let mut read_at = vec![version.read_at];
+        for number in 1..=CARRIED_COMMITS + 2 {
+            let files = [file_of(number)];
+            let committed = log.commit(&version, &files, number as i64, &[]);
+            let Committed::Version(next) = committed.await.unwrap() else {
+                panic!("nobody else commits");
+            };
+            version = next;
+            read_at.push(version.read_at);
+        }
+        read_at.dedup();
+        assert_eq!(read_at, [0, CARRIED_COMMITS]);
+        let mut rows: Vec<u64> = version.files.iter().map(|file| file.stats.rows).collect();
+        rows.sort_unstable();
+        assert_eq!(rows, (1..=CARRIED_COMMITS + 2).collect::<Vec<_>>());
+        assert_eq!(version.checkpoint, Some(CARRIED_COMMITS as i64 + 2));
+        let log = folder.path().join("_delta_log");
+        assert!(log.join("_last_checkpoint").exists());
     }
 }
