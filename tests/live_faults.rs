@@ -247,18 +247,19 @@ impl LogWriter {
         writer
     }
 
-    /// Puts so many events into one of the streams, some of them a while late.
-    fn put(&mut self, stream: &str, events: usize) {
+    /// Puts events into one of the streams that happened so many milliseconds ago.
+    fn put(&mut self, stream: &str, ages: impl Iterator<Item = i64>) {
         let now = Utc::now().timestamp_millis();
         let first = self.sent.len();
-        let mut made: Vec<InputLogEvent> = (first..first + events)
-            .map(|number| {
-                let late = (number as i64 % 7) * 5_000;
-                let event = InputLogEvent::builder().timestamp(now - late);
-                event.message(made::record(number)).build().unwrap()
+        let mut made: Vec<InputLogEvent> = ages
+            .enumerate()
+            .map(|(at, age)| {
+                let event = InputLogEvent::builder().timestamp(now - age);
+                event.message(made::record(first + at)).build().unwrap()
             })
             .collect();
         made.sort_by_key(InputLogEvent::timestamp);
+        let events = made.len();
         let put = self.client.put_log_events().log_group_name(GROUP);
         let put = put.log_stream_name(stream).set_log_events(Some(made));
         self.runtime.block_on(put.send()).unwrap();
@@ -271,7 +272,9 @@ impl LogWriter {
         std::thread::spawn(move || {
             let mut times = 0;
             while !stop.load(SeqCst) {
-                self.put(LOG_STREAMS[times % 2], 1 + times % 9);
+                // Some are a while late.
+                let late = (0..1 + times as i64 % 9).map(|it| it * 4_000);
+                self.put(LOG_STREAMS[times % 2], late);
                 times += 1;
                 std::thread::sleep(Duration::from_millis(60));
             }
@@ -299,10 +302,14 @@ fn kills_while_a_log_group_is_written_lose_nothing_and_repeat_nothing() {
     let moto = Moto::start();
     let place = Place::new(&moto.endpoint);
     let mut writer = LogWriter::create(&moto.endpoint);
-    writer.put(LOG_STREAMS[0], 300);
+    // Of three days, a few minutes apart: ranges of time from before to the overlap.
+    for day in 0..3 {
+        let ages = (0..200).map(|it| 300_000 + day * 86_400_000 + it * 400_000);
+        writer.put(LOG_STREAMS[day as usize % 2], ages);
+    }
     let stop = Arc::<AtomicBool>::default();
     let going = writer.go_on(&stop);
-    let source = format!("logs://{GROUP}");
+    let source = format!("logs://{GROUP}?overlap=1m");
     let ingest = ["ingest", &source, "--to", "lake", "--commit-every", "1"];
     kills(&place, &ingest, 10, (300, 3000));
     stop.store(true, SeqCst);
