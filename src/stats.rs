@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::input_location::InputLocation;
 
@@ -139,10 +139,10 @@ impl Stats {
         retrying.as_ref().map(|failing| failing.message.clone())
     }
 
-    /// Returns the time since the failure began that is being retried.
-    pub fn retrying_for(&self) -> Option<Duration> {
+    /// Returns the time at which the failure began that is being retried.
+    pub fn retrying_since(&self) -> Option<Instant> {
         let retrying = lock(&self.retrying);
-        retrying.as_ref().map(|failing| failing.since.elapsed())
+        retrying.as_ref().map(|failing| failing.since)
     }
 
     /// Adds what one worker saw of the events' sources and times (microseconds since 1970, UTC).

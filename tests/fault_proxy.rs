@@ -34,7 +34,7 @@ impl Fault {
     }
 }
 
-/// A plan: the fault of a request by its operation (`GetRecords`).
+/// A plan: the fault of a request by its operation (`GetRecords`), of S3 by its method and path (`PUT /a/b`).
 pub type Plan = dyn FnMut(&str) -> Fault + Send;
 
 /// A proxy that ends with this value.
@@ -111,11 +111,10 @@ impl Shared {
     /// Serves one request; the connection ends with it.
     fn serve(&self, mut client: TcpStream) -> std::io::Result<()> {
         let head = peek_head(&client)?;
-        let target = header(&head, "x-amz-target").unwrap_or_default();
-        let operation = target.rsplit('.').next().unwrap_or_default();
+        let operation = operation(&head);
         let fault = match self.skewed(&head) {
             Some(message) => Fault::Answer(403, "InvalidSignatureException", message),
-            None => (self.plan.lock().unwrap())(operation),
+            None => (self.plan.lock().unwrap())(&operation),
         };
         if fault != Fault::None {
             self.faults.fetch_add(1, Ordering::Relaxed);
@@ -216,6 +215,15 @@ pub fn at_random(seed: u64, every: usize) -> impl FnMut(&str) -> Fault + Send {
             _ => Fault::of(400, "ProvisionedThroughputExceededException"),
         },
         _ => Fault::None,
+    }
+}
+
+/// Returns the operation of a request, as plans name it.
+fn operation(head: &str) -> String {
+    let line = head.lines().next().unwrap_or_default();
+    match header(head, "x-amz-target") {
+        Some(target) => target.rsplit('.').next().unwrap_or_default().to_owned(),
+        None => line.trim_end_matches(" HTTP/1.1").to_owned(),
     }
 }
 

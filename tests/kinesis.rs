@@ -18,32 +18,41 @@ use crate::made::Random;
 use crate::moto_server::Moto;
 
 /// A folder in which the command runs, with nothing of this machine's settings.
-struct Place {
+pub struct Place {
     folder: TempDir,
     endpoint: String,
+    /// The endpoint of S3.
+    s3_endpoint: String,
 }
 
 /// The end of a command.
 #[derive(Debug)]
-struct Done {
-    code: Option<i32>,
-    printed: String,
-    said: String,
+pub struct Done {
+    pub code: Option<i32>,
+    pub printed: String,
+    pub said: String,
 }
 
 impl Place {
-    fn new(endpoint: &str) -> Self {
+    pub fn new(endpoint: &str) -> Self {
         Self {
             folder: TempDir::new().unwrap(),
             endpoint: endpoint.to_owned(),
+            s3_endpoint: endpoint.to_owned(),
         }
     }
 
-    fn path(&self) -> &Path {
+    /// Reaches S3 at another endpoint.
+    pub fn with_s3(mut self, endpoint: &str) -> Self {
+        self.s3_endpoint = endpoint.to_owned();
+        self
+    }
+
+    pub fn path(&self) -> &Path {
         self.folder.path()
     }
 
-    fn command(&self, arguments: &[&str]) -> Command {
+    pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_auroratrail"));
         command
             .args(arguments)
@@ -52,6 +61,7 @@ impl Place {
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .env("HOME", self.path())
             .env("AWS_ENDPOINT_URL", &self.endpoint)
+            .env("AWS_ENDPOINT_URL_S3", &self.s3_endpoint)
             .env("AWS_REGION", "us-east-1")
             .env("AWS_ACCESS_KEY_ID", "AKIATEST")
             .env("AWS_SECRET_ACCESS_KEY", "secret")
@@ -62,7 +72,7 @@ impl Place {
         command
     }
 
-    fn run(&self, arguments: &[&str]) -> Done {
+    pub fn run(&self, arguments: &[&str]) -> Done {
         let output = self.command(arguments).output().unwrap();
         Done {
             code: output.status.code(),
@@ -73,21 +83,21 @@ impl Place {
 
     /// Runs a command that succeeds; returns what it prints and says.
     #[track_caller]
-    fn succeeds(&self, arguments: &[&str]) -> (String, String) {
+    pub fn succeeds(&self, arguments: &[&str]) -> (String, String) {
         let done = self.run(arguments);
         assert_eq!(done.code, Some(0), "{arguments:?}\n{}", done.said);
         (done.printed, done.said)
     }
 
     /// Starts a command that goes on.
-    fn start(&self, arguments: &[&str]) -> Running {
+    pub fn start(&self, arguments: &[&str]) -> Running {
         let child = self.command(arguments).spawn().unwrap();
         Running(child)
     }
 
     /// Returns the event IDs of a lake or stream, in order; each as often as it is there.
     #[track_caller]
-    fn ids(&self, source: &str) -> Vec<String> {
+    pub fn ids(&self, source: &str) -> Vec<String> {
         let sql = "SELECT eventID FROM events ORDER BY eventID";
         let (rows, _) = self.succeeds(&["query", sql, source, "--format", "csv"]);
         rows.lines().skip(1).map(str::to_owned).collect()
@@ -95,9 +105,15 @@ impl Place {
 
     /// Checks that `source` has each event that was sent, once.
     #[track_caller]
-    fn holds(&self, source: &str, writer: &Writer) {
+    pub fn holds(&self, source: &str, writer: &Writer) {
+        self.holds_ids(source, &writer.sent);
+    }
+
+    /// Checks that `source` has each of these events, once.
+    #[track_caller]
+    pub fn holds_ids(&self, source: &str, sent: &[String]) {
         let mut balance: BTreeMap<String, i64> = BTreeMap::new();
-        for id in &writer.sent {
+        for id in sent {
             *balance.entry(id.clone()).or_default() -= 1;
         }
         for id in self.ids(source) {
@@ -105,7 +121,7 @@ impl Place {
         }
         balance.retain(|_, balance| *balance != 0);
         let wrong: Vec<_> = balance.iter().take(10).collect();
-        let (sent, count) = (writer.sent.len(), balance.len());
+        let (sent, count) = (sent.len(), balance.len());
         assert!(
             wrong.is_empty(),
             "{count} of {sent} events are not there once (less than 0: missing): {wrong:?}"
@@ -114,7 +130,7 @@ impl Place {
 
     /// Waits until the lake has so many events.
     #[track_caller]
-    fn wait_for(&self, lake: &str, events: usize) {
+    pub fn wait_for(&self, lake: &str, events: usize) {
         let start = Instant::now();
         loop {
             let sql = "SELECT count(*) AS n FROM events";
@@ -134,11 +150,11 @@ impl Place {
 }
 
 /// A command that goes on; it is killed if nobody stops it.
-struct Running(Child);
+pub struct Running(pub Child);
 
 impl Running {
     /// Sends SIGTERM, and waits for the end.
-    fn terminate(self) -> Done {
+    pub fn terminate(self) -> Done {
         let pid = self.0.id().to_string();
         let sent = Command::new("kill").args(["-TERM", &pid]).status();
         assert!(sent.unwrap().success());
@@ -146,7 +162,7 @@ impl Running {
     }
 
     /// Waits for the end.
-    fn wait(mut self) -> Done {
+    pub fn wait(mut self) -> Done {
         let start = Instant::now();
         while self.0.try_wait().unwrap().is_none() {
             assert!(
@@ -167,7 +183,7 @@ impl Running {
     }
 
     /// Kills the command as a machine does that loses its power.
-    fn kill(mut self) {
+    pub fn kill(mut self) {
         self.0.kill().unwrap();
         self.0.wait().unwrap();
     }
@@ -180,7 +196,8 @@ impl Drop for Running {
     }
 }
 
-fn seed() -> u64 {
+/// Returns a seed, and prints it.
+pub fn seed() -> u64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
     let seed = now.as_nanos() as u64;
     println!("the seed is {seed}");

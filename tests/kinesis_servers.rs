@@ -204,6 +204,13 @@ impl Writer {
         }
     }
 
+    /// Puts a record of other events than those that are made here.
+    pub fn put_data(&self, data: Vec<u8>) {
+        let put = self.client.put_record().stream_name(&self.stream);
+        let put = put.partition_key("k").data(Blob::new(data));
+        self.runtime.block_on(put.send()).unwrap();
+    }
+
     /// Returns which of the records were not taken.
     fn put_once(&mut self, records: &[&Made]) -> Vec<bool> {
         let entries = records.iter().map(|made| {

@@ -18,6 +18,7 @@ mod lake_commands;
 mod lake_readers;
 mod large;
 mod layering;
+mod live_faults;
 mod made;
 mod moto_server;
 mod observability;

@@ -107,10 +107,16 @@ impl Monitor {
 
     /// Returns the reason that the run is not in order, if there is one.
     pub(super) fn unready(&self) -> Option<String> {
+        self.unready_at(Instant::now())
+    }
+
+    fn unready_at(&self, now: Instant) -> Option<String> {
         if let Some(failure) = self.failure() {
             return Some(failure);
         }
-        if let Some(time) = self.stats().retrying_for().filter(|it| *it > PATIENCE) {
+        let since = self.stats().retrying_since();
+        let failing_for = since.map(|since| now.saturating_duration_since(since));
+        if let Some(time) = failing_for.filter(|it| *it > PATIENCE) {
             let failure = self.stats().retrying().unwrap_or_default();
             return Some(format!(
                 "the source has failed for {} s: {failure}",
@@ -233,6 +239,39 @@ mod tests {
         assert_eq!(monitor.unready(), None, "it has not failed for long");
         monitor.fail(&Error::io("the disk is full"));
         assert_eq!(monitor.unready().unwrap(), "the disk is full");
+    }
+
+    #[test]
+    fn a_source_that_fails_for_a_minute_is_not_ready_until_it_answers() {
+        let monitor = monitor();
+        monitor.stats().bytes_read.store(1, Relaxed);
+        let fails = |attempt: u32| {
+            let said = format!("Kinesis cannot be reached, attempt {attempt} failed");
+            monitor.stats().set_retrying(Some(said));
+        };
+        fails(1);
+        let begun = monitor.stats().retrying_since().unwrap();
+        let after = |seconds: u64| monitor.unready_at(begun + Duration::from_secs(seconds));
+        assert_eq!(after(60), None);
+        assert_eq!(
+            after(61).unwrap(),
+            "the source has failed for 61 s: Kinesis cannot be reached, attempt 1 failed"
+        );
+        // Further attempts are of the same failure.
+        fails(2);
+        assert_eq!(after(60), None);
+        assert!(after(75).unwrap().ends_with("attempt 2 failed"));
+        monitor.stats().set_retrying(None);
+        assert_eq!(after(75), None);
+        // Another failure has its own minute.
+        fails(1);
+        let begun = monitor.stats().retrying_since().unwrap();
+        assert_eq!(monitor.unready_at(begun + Duration::from_secs(60)), None);
+        assert!(
+            monitor
+                .unready_at(begun + Duration::from_secs(61))
+                .is_some()
+        );
     }
 
     #[test]
