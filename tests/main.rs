@@ -29,5 +29,6 @@ mod search;
 mod sessions;
 mod sql;
 mod terminal;
+mod verify_trail;
 mod watch;
 mod wording;
