@@ -1521,7 +1521,7 @@ fn help_is_wrapped_and_says_what_there_is() {
       ingest        Keep events in a lake: a folder of Parquet files that Athena, Spark and DuckDB read, too
       lake          Look at a lake
       sources       Look at sources before they are read
-      verify-trail  Check by its digest files that a trail is whole: no log file changed, removed or added
+      verify-trail  Check that a trail is whole: no log file changed, removed or added
       iam           Print the smallest IAM policy for reading sources, and for writing a lake
       sample        Write made-up trail files, to try things on
       help          Print this message or the help of the given subcommand(s)

@@ -18,7 +18,7 @@ use crate::integrity::signature::{KeyFile, KeyStore};
 use crate::integrity::{Request, verify};
 use crate::source::parse_moment;
 
-/// Check by its digest files that a trail is whole: no log file changed, removed or added
+/// Check that a trail is whole: no log file changed, removed or added
 ///
 /// Does what `aws cloudtrail validate-logs` does, for all trails, accounts and regions below the sources, in
 /// S3 and in copies of a bucket. A line is printed for each thing that is wrong and for each time without

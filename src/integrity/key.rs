@@ -115,7 +115,10 @@ pub fn split(url: &str) -> Option<(&str, &str)> {
         .filter(|(at, _)| is_start(*at));
     for (at, name) in ends {
         let below = &url[at + name.len()..];
-        let Some(below) = below.strip_prefix('/').or(below.is_empty().then_some("")) else {
+        let Some(below) = below
+            .strip_prefix('/')
+            .or_else(|| below.is_empty().then_some(""))
+        else {
             continue;
         };
         let first = below.split('/').next().unwrap_or_default();
