@@ -20,6 +20,9 @@
 //!   +-- cli      commands, formats, messages
 //! ```
 //!
+//! Beside them, [`integrity`] checks the files of a trail by CloudTrail's signatures, without a look at
+//! the events in them.
+//!
 //! The loop from source to batch exists once, in [`pipeline`]: a query's table and `scan` are two
 //! consumers of it. What belongs to one run over an input (counters, receivers of rejects, the stop
 //! token) is an [`execution::Execution`]; tables and sessions outlive it and have no such state.
@@ -56,6 +59,7 @@
 //! | How does `\record` find its record? | `query/identify.rs`, `cli/repl/record.rs` |
 //! | How is a file kept that is read and written? | `cli/overwrite.rs` |
 //! | What is counted, and where do rejects go? | [`stats`], [`reject`] |
+//! | Is a trail whole? | [`integrity`] |
 //! | Who can fix this error? | [`error`] |
 //!
 //! # Adding things
@@ -112,6 +116,7 @@ pub mod error;
 pub mod events;
 pub mod execution;
 pub mod input_location;
+pub mod integrity;
 pub mod json;
 pub mod lake;
 pub mod payload;

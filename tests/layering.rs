@@ -27,6 +27,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "sample",
         ],
     ),
+    // Takes whole files of a trail.
+    ("integrity", &["error", "reject", "source"]),
     // Takes a payload, and knows no source.
     (
         "envelope",
@@ -96,6 +98,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "error",
             "events",
             "execution",
+            "integrity",
             "json",
             "lake",
             "pipeline",

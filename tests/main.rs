@@ -30,5 +30,6 @@ mod search;
 mod sessions;
 mod sql;
 mod terminal;
+mod verify_trail;
 mod watch;
 mod wording;

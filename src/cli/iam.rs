@@ -23,6 +23,10 @@ pub(super) struct IamArguments {
     #[arg(long, value_name = "LAKE")]
     to: Option<String>,
 
+    /// Verify the sources with verify-trail too, which asks for CloudTrail's public keys
+    #[arg(long)]
+    verify_trail: bool,
+
     /// The account that streams and log groups belong to
     #[arg(long, value_name = "ID", default_value = "*")]
     account: String,
@@ -45,6 +49,13 @@ pub(super) fn run(arguments: &IamArguments) -> Result<ExitCode> {
     }
     if let Some(to) = &arguments.to {
         needed.extend(of_lake(&opened.sources.parse(to)?));
+    }
+    if arguments.verify_trail {
+        needed.push(Permission {
+            actions: vec!["cloudtrail:ListPublicKeys"],
+            resources: vec!["*".to_owned()],
+            prefixes: Vec::new(),
+        });
     }
     let fill = |resource: &String| {
         resource

@@ -1,7 +1,7 @@
 //! The command line: what was typed becomes a plan once, and nothing later reads a flag.
 //!
-//! Exit status: 0 done; 1 done, but something was rejected and `--strict` was given; 2 could not;
-//! 130 interrupted.
+//! Exit status: 0 done; 1 done, but something was rejected and `--strict` was given, or a trail is not whole;
+//! 2 could not; 130 interrupted.
 
 mod begin;
 mod iam;
@@ -25,6 +25,7 @@ mod serve;
 mod sources;
 mod sql;
 mod status;
+mod verify_trail;
 mod watch;
 mod words;
 
@@ -69,6 +70,7 @@ enum Command {
     Ingest(ingest::IngestArguments),
     Lake(lake::LakeArguments),
     Sources(sources::SourcesArguments),
+    VerifyTrail(verify_trail::VerifyTrailArguments),
     Iam(iam::IamArguments),
     Sample(SampleArguments),
 }
@@ -93,6 +95,7 @@ impl Command {
             }
             Self::Scan(scan) => words::clean_paths(&mut scan.input.rejects),
             Self::Ingest(ingest) => words::clean_paths(&mut ingest.input.rejects),
+            Self::VerifyTrail(verify) => words::clean_paths(verify.paths()),
             Self::Lake(_) | Self::Sources(_) | Self::Iam(_) => {}
             Self::Sample(sample) => words::clean_paths([&mut sample.folder]),
         }
@@ -321,7 +324,7 @@ pub fn run(mut arguments: Arguments) -> Result<ExitCode> {
         Command::Scan(scan) => scan.input.threads,
         Command::Watch(watch) => watch.input.threads,
         Command::Ingest(ingest) => ingest.input.threads,
-        Command::Lake(_) | Command::Sources(_) => None,
+        Command::Lake(_) | Command::Sources(_) | Command::VerifyTrail(_) => None,
         Command::Iam(_) | Command::Sample(_) => Some(1),
     };
     let threads = threads.map_or_else(
@@ -355,6 +358,9 @@ pub fn run(mut arguments: Arguments) -> Result<ExitCode> {
             Command::Ingest(ingest) => Box::pin(ingest::run(ingest, threads, &interruption)).await,
             Command::Lake(lake) => Box::pin(lake::run(lake)).await,
             Command::Sources(sources) => Box::pin(sources::run(sources)).await,
+            Command::VerifyTrail(verify) => {
+                Box::pin(verify_trail::run(verify, &interruption)).await
+            }
             Command::Iam(iam) => iam::run(&iam),
             Command::Sample(sample) => sample::run(&sample),
         }

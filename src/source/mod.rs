@@ -27,6 +27,7 @@ mod location;
 mod logs;
 mod objects;
 mod permissions;
+mod public_keys;
 mod read;
 mod retry;
 mod sample;
@@ -52,9 +53,11 @@ use objects::Buckets;
 pub use crate::payload::{Known, ObjectVersion};
 pub use access::AccessCheck;
 pub use folder::{Access, Folder, bucket_error};
+pub use live::parse_moment;
 pub use location::{Local, Location, S3};
 pub use objects::{KeyFilter, TrailKey};
 pub use permissions::{Permission, lake_permissions, permissions};
+pub use public_keys::PublicKey;
 pub use retry::Retrying;
 
 /// Something that bytes come from.

@@ -30,6 +30,7 @@ use crate::payload::{Body, Payload};
 
 pub(super) use address::Address;
 pub(super) use attempts::Attempts;
+pub use since::parse_moment;
 pub(super) use since::{Since, span};
 
 /// The reading side of a live source.

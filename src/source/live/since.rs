@@ -40,6 +40,22 @@ impl Since {
     }
 }
 
+/// Parses a moment: a span before `now` such as `7d`, or a time in UTC as `2026-11-05T10:00:00Z`.
+///
+/// # Errors
+/// Config, for anything else.
+pub fn parse_moment(text: &str, now: DateTime<Utc>) -> Result<DateTime<Utc>> {
+    if let Some(before) = span(text.strip_prefix('-').unwrap_or(text)) {
+        return Ok(now - before);
+    }
+    time(text).ok_or_else(|| {
+        Error::config(format!(
+            "`{text}` is no time; expected a span before now such as 7d, or a time such as \
+             2026-11-05T10:00:00Z"
+        ))
+    })
+}
+
 /// Parses a span of time: `90s`, `15m`, `1h`, `7d`, `2w`. `None` also for one of more than a century.
 pub(in crate::source) fn span(text: &str) -> Option<chrono::Duration> {
     let unit = text.find(|c: char| !c.is_ascii_digit())?;
@@ -83,6 +99,16 @@ fn time(text: &str) -> Option<DateTime<Utc>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_moment_is_a_span_before_now_or_a_time() {
+        let now = DateTime::parse_from_rfc3339("2026-11-05T10:00:00Z").unwrap();
+        let moment = |text: &str| parse_moment(text, now.to_utc()).map(|it| it.to_rfc3339());
+        assert_eq!(moment("7d").unwrap(), "2026-10-29T10:00:00+00:00");
+        assert_eq!(moment("2026-11-01").unwrap(), "2026-11-01T00:00:00+00:00");
+        let said = moment("latest").unwrap_err().to_string();
+        assert!(said.contains("`latest` is no time"), "{said}");
+    }
 
     #[test]
     fn a_start_is_a_word_a_span_or_a_time() {
