@@ -1516,9 +1516,11 @@ fn help_is_wrapped_and_says_what_there_is() {
     Commands:
       query         Answer a SQL query over events
       repl          Ask at a prompt, one statement after another
-      scan          Tell what is in files: events, duplicates, what is not CloudTrail, and what is damaged
+      scan          Tell what is in files: events, duplicates, what is not CloudTrail, and what is
+                    damaged
       watch         Print events that match as they arrive, until Ctrl-C
-      ingest        Keep events in a lake: a folder of Parquet files that Athena, Spark and DuckDB read, too
+      ingest        Keep events in a lake: a folder of Parquet files that Athena, Spark and DuckDB read,
+                    too
       lake          Look at a lake
       sources       Look at sources before they are read
       verify-trail  Check that a trail is whole: no log file changed, removed or added
