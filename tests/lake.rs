@@ -37,7 +37,7 @@ use crate::moto_server::Moto;
 
 /// The fate of one call of the storage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fate {
+pub enum Fate {
     /// It fails, and nothing was done.
     Fails,
     /// It is done, and fails all the same, as when the answer is lost.
@@ -50,7 +50,7 @@ enum Fate {
 
 /// A storage of which one call meets its fate.
 #[derive(Debug)]
-struct Faulty {
+pub struct Faulty {
     inner: Arc<dyn Storage>,
     at: usize,
     fate: Fate,
@@ -58,6 +58,16 @@ struct Faulty {
 }
 
 impl Faulty {
+    /// The local lake `lake`, of which call `at` meets `fate`.
+    pub fn local(lake: &Path, at: usize, fate: Fate) -> Self {
+        Self {
+            inner: storage::open(Folder::Local(lake.to_owned()), "lake"),
+            at,
+            fate,
+            calls: AtomicUsize::new(0),
+        }
+    }
+
     fn before(&self) -> Result<bool> {
         if self.calls.fetch_add(1, Relaxed) != self.at {
             return Ok(false);
@@ -142,7 +152,7 @@ fn settings() -> IngestSettings {
     }
 }
 
-async fn ingest(storage: Arc<dyn Storage>, source: &str) -> Result<IngestSummary> {
+pub async fn ingest(storage: Arc<dyn Storage>, source: &str) -> Result<IngestSummary> {
     let sources = Sources::new(AwsSettings::default());
     let locations = vec![sources.parse(source)?];
     let settings = settings();
@@ -157,20 +167,13 @@ async fn ingest(storage: Arc<dyn Storage>, source: &str) -> Result<IngestSummary
 /// Runs with a fault until the first error; returns whether there was one.
 fn run_with(lake: &Path, source: &str, at: usize, fate: Fate) -> bool {
     let runtime = Runtime::new().unwrap();
-    let inner = storage::open(Folder::Local(lake.to_owned()), "lake");
-    let calls = AtomicUsize::new(0);
-    let faulty = Arc::new(Faulty {
-        inner,
-        at,
-        fate,
-        calls,
-    });
+    let faulty = Arc::new(Faulty::local(lake, at, fate));
     let ran = runtime.block_on(ingest(faulty, source));
     runtime.shutdown_timeout(Duration::from_secs(10));
     ran.is_err()
 }
 
-fn run(lake: &Path, source: &str) -> IngestSummary {
+pub fn run(lake: &Path, source: &str) -> IngestSummary {
     let runtime = Runtime::new().unwrap();
     let storage = storage::open(Folder::Local(lake.to_owned()), "lake");
     let ran = runtime.block_on(ingest(storage, source));
@@ -179,12 +182,12 @@ fn run(lake: &Path, source: &str) -> IngestSummary {
 }
 
 /// Returns the event IDs of the newest version, each with its number; checks the lake.
-fn events(lake: &Path) -> BTreeMap<String, usize> {
+pub fn events(lake: &Path) -> BTreeMap<String, usize> {
     let storage = storage::open(Folder::Local(lake.to_owned()), "lake");
     Runtime::new().unwrap().block_on(events_of(storage))
 }
 
-async fn events_of(storage: Arc<dyn Storage>) -> BTreeMap<String, usize> {
+pub async fn events_of(storage: Arc<dyn Storage>) -> BTreeMap<String, usize> {
     let log = Log::new(Arc::clone(&storage), "lake");
     let Some(version) = log.version(AsOf::Latest).await.unwrap() else {
         return BTreeMap::new();
@@ -208,11 +211,11 @@ async fn events_of(storage: Arc<dyn Storage>) -> BTreeMap<String, usize> {
     ids
 }
 
-const FILES: usize = 12;
-const RECORDS: usize = 40;
+pub const FILES: usize = 12;
+pub const RECORDS: usize = 40;
 
 /// Writes a folder of trail files; returns the IDs of their events.
-fn trail(folder: &Path, first: usize) -> BTreeSet<String> {
+pub fn trail(folder: &Path, first: usize) -> BTreeSet<String> {
     let mut ids = BTreeSet::new();
     for file in 0..FILES {
         let numbers = first + file * RECORDS..first + (file + 1) * RECORDS;
@@ -226,7 +229,7 @@ fn trail(folder: &Path, first: usize) -> BTreeSet<String> {
 }
 
 /// Asserts that the lake has each of `ids` once.
-fn assert_whole(lake: &Path, ids: &BTreeSet<String>, context: &str) {
+pub fn assert_whole(lake: &Path, ids: &BTreeSet<String>, context: &str) {
     let found = events(lake);
     let twice: Vec<_> = found.iter().filter(|(_, number)| **number != 1).collect();
     assert!(twice.is_empty(), "{context}: {twice:?}");

@@ -30,6 +30,7 @@ mod search;
 mod sessions;
 mod sql;
 mod terminal;
+mod upkeep;
 mod verify_trail;
 mod watch;
 mod wording;

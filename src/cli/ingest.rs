@@ -7,12 +7,15 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use clap::Args;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::begin::{Begun, begin};
 use super::logs::{self, Level};
 use super::monitor::{Monitor, MonitorArguments};
 use super::report::{bytes, count, elapsed, summary};
-use super::{InputArguments, Interruption, NOTHING_READ, Opened, parse_size};
+use super::schedule::Schedule;
+use super::{InputArguments, Interruption, NOTHING_READ, Opened, parse_size, upkeep};
 use crate::error::{Error, Result};
 use crate::lake::Lake;
 use crate::lake::ingest::{Ingest, IngestSettings, IngestSummary, RowCondition};
@@ -24,8 +27,8 @@ use crate::source::Reading;
 
 /// Keep events in a lake: a folder of Parquet files that Athena, Spark and DuckDB read, too
 ///
-/// Live sources are read until Ctrl-C, all others to their end. Run it again and only what is new is read; a run that was stopped or killed goes on where its last
-/// commit was. The same event is kept once, whatever brought it. The lake is a Delta Lake table.
+/// Live sources are read until Ctrl-C, all others to their end. Run it again and only what is new is read; a
+/// run that was stopped or killed goes on where its last commit was. The same event is kept once, whatever brought it. The lake is a Delta Lake table.
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(super) struct IngestArguments {
@@ -77,6 +80,14 @@ pub(super) struct IngestArguments {
     #[arg(long, value_name = "SIZE", default_value = "48M", value_parser = parse_size)]
     memory: usize,
 
+    /// Pack the lake's small files at the times of a cron pattern, as `compact --schedule` does
+    #[arg(long, value_name = "CRON")]
+    compact: Option<String>,
+
+    /// Time zone of the pattern
+    #[arg(long, value_name = "ZONE", default_value = "UTC", requires = "compact")]
+    time_zone: String,
+
     #[command(flatten)]
     pub(super) monitor: MonitorArguments,
 
@@ -113,6 +124,9 @@ pub(super) async fn run(
     interruption: &Interruption,
 ) -> Result<ExitCode> {
     let settings = settings(&arguments, threads).await?;
+    let schedule = arguments.compact.as_ref();
+    let schedule = schedule.map(|it| Schedule::parse(it, &arguments.time_zone));
+    let schedule = schedule.transpose()?;
     let mut opened = Opened::parse(&arguments.sources)?;
     opened.find_lakes().await?;
     check_apart(&opened, &arguments.to)?;
@@ -128,6 +142,7 @@ pub(super) async fn run(
     let monitor = Arc::new(Monitor::new(&execution, ingest.progress()).with_lake());
     progress.show(&monitor);
     let _served = arguments.monitor.serve(&monitor).await?;
+    let _compaction = schedule.map(|schedule| compaction(schedule, &lake, execution.stop()));
     tracing::info!(
         lake = lake.name(),
         sources = opened.locations.len(),
@@ -161,6 +176,18 @@ pub(super) async fn run(
         true => Err(Error::io(NOTHING_READ)),
         false => Ok(code),
     }
+}
+
+/// Starts packing the lake at the times of a schedule, until the handle is dropped.
+fn compaction(
+    schedule: Schedule,
+    lake: &Lake,
+    stop: &CancellationToken,
+) -> AbortOnDropHandle<Result<()>> {
+    let (lake, stop) = (lake.clone(), stop.clone());
+    AbortOnDropHandle::new(tokio::spawn(async move {
+        upkeep::run_at(&schedule, &lake, &upkeep::beside_an_ingest(), &stop).await
+    }))
 }
 
 /// Checks that the lake is not among what is read, so that no run reads what an earlier one wrote.

@@ -9,6 +9,7 @@ use serde_json::json;
 
 use super::ScanFormat;
 use super::report::{bytes, count};
+use super::upkeep::{TARGET_BYTES, plan_line};
 use crate::checkpoint::Position;
 use crate::error::{Error, Result};
 use crate::lake::layout::folder;
@@ -70,7 +71,7 @@ pub(super) async fn run(arguments: LakeArguments) -> Result<ExitCode> {
     }
 }
 
-async fn open(text: &str) -> Result<(Lake, Version)> {
+pub(super) async fn open(text: &str) -> Result<(Lake, Version)> {
     let sources = Sources::new(AwsSettings::from_env());
     let lake = Lake::open(&sources, text).await?;
     match lake.version(AsOf::Latest).await? {
@@ -214,12 +215,18 @@ fn as_text(
     text += "\nlast commits\n";
     for commit in history {
         text += &format!(
-            "  {:>6}  {}  {}\n",
+            "  {:>6}  {}  {}{}\n",
             commit.version.map_or_else(String::new, |it| it.to_string()),
             commit.millis.map_or_else(String::new, |it| time(it * 1000)),
-            commit.operation
+            commit.operation,
+            commit.files.map_or_else(String::new, |(out, new)| format!(
+                "  {} files out, {} in",
+                count(out),
+                count(new)
+            ))
         );
     }
+    text += &format!("\nupkeep\n  {}\n", plan_line(&version.files, TARGET_BYTES));
     text
 }
 
@@ -242,6 +249,7 @@ fn as_json(version: &Version, ledger: &Ledger, history: &[CommitSummary]) -> ser
         json!({
             "version": it.version, "time": it.millis.map(|it| time(it * 1000)),
             "operation": it.operation, "engine": it.engine,
+            "files_out": it.files.map(|it| it.0), "files_in": it.files.map(|it| it.1),
         })
     });
     json!({

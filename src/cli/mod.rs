@@ -21,10 +21,12 @@ mod repl;
 mod report;
 mod sample;
 mod scan;
+mod schedule;
 mod serve;
 mod sources;
 mod sql;
 mod status;
+mod upkeep;
 mod verify_trail;
 mod watch;
 mod words;
@@ -69,6 +71,9 @@ enum Command {
     Watch(watch::WatchArguments),
     Ingest(ingest::IngestArguments),
     Lake(lake::LakeArguments),
+    Compact(upkeep::CompactArguments),
+    Expire(upkeep::ExpireArguments),
+    Vacuum(upkeep::VacuumArguments),
     Sources(sources::SourcesArguments),
     VerifyTrail(verify_trail::VerifyTrailArguments),
     Iam(iam::IamArguments),
@@ -97,6 +102,7 @@ impl Command {
             Self::Ingest(ingest) => words::clean_paths(&mut ingest.input.rejects),
             Self::VerifyTrail(verify) => words::clean_paths(verify.paths()),
             Self::Lake(_) | Self::Sources(_) | Self::Iam(_) => {}
+            Self::Compact(_) | Self::Expire(_) | Self::Vacuum(_) => {}
             Self::Sample(sample) => words::clean_paths([&mut sample.folder]),
         }
     }
@@ -325,6 +331,7 @@ pub fn run(mut arguments: Arguments) -> Result<ExitCode> {
         Command::Watch(watch) => watch.input.threads,
         Command::Ingest(ingest) => ingest.input.threads,
         Command::Lake(_) | Command::Sources(_) | Command::VerifyTrail(_) => None,
+        Command::Compact(_) | Command::Expire(_) | Command::Vacuum(_) => None,
         Command::Iam(_) | Command::Sample(_) => Some(1),
     };
     let threads = threads.map_or_else(
@@ -357,6 +364,11 @@ pub fn run(mut arguments: Arguments) -> Result<ExitCode> {
             Command::Watch(watch) => Box::pin(watch::run(watch, threads, &interruption)).await,
             Command::Ingest(ingest) => Box::pin(ingest::run(ingest, threads, &interruption)).await,
             Command::Lake(lake) => Box::pin(lake::run(lake)).await,
+            Command::Compact(compact) => {
+                Box::pin(upkeep::run_compact(compact, &interruption)).await
+            }
+            Command::Expire(expire) => Box::pin(upkeep::run_expire(expire)).await,
+            Command::Vacuum(vacuum) => Box::pin(upkeep::run_vacuum(vacuum)).await,
             Command::Sources(sources) => Box::pin(sources::run(sources)).await,
             Command::VerifyTrail(verify) => {
                 Box::pin(verify_trail::run(verify, &interruption)).await

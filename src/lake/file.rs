@@ -102,6 +102,43 @@ impl FileStats {
     }
 }
 
+impl FileStats {
+    /// Adds the facts about further rows of the same file, which are about the same columns.
+    pub(super) fn add(&mut self, more: Self) {
+        let rows = (self.rows, more.rows);
+        self.rows += more.rows;
+        if rows.0 == 0 {
+            self.columns = more.columns;
+            return;
+        }
+        for (name, column) in &mut self.columns {
+            let absent = ColumnStats {
+                nulls: rows.1,
+                range: None,
+            };
+            column.add(rows, more.columns.get(name).unwrap_or(&absent));
+        }
+    }
+}
+
+impl ColumnStats {
+    /// Adds the facts about further rows; `rows` are the numbers of rows of both.
+    fn add(&mut self, rows: (u64, u64), more: &Self) {
+        let is_known = |column: &Self, rows| column.range.is_some() || column.nulls == rows;
+        let are_known = is_known(self, rows.0) && is_known(more, rows.1);
+        self.nulls += more.nulls;
+        self.range = match (self.range.take(), more.range.clone()) {
+            _ if !are_known => None,
+            (Some((least, most)), Some((min, max))) => {
+                let least = if min < least { min } else { least };
+                let most = if max > most { max } else { most };
+                Some((least, most))
+            }
+            (range, None) | (None, range) => range,
+        };
+    }
+}
+
 impl StatsValue {
     fn to_json(&self) -> Value {
         match self {
@@ -147,5 +184,40 @@ mod tests {
         };
         assert_eq!(FileStats::of_json(&stats.to_json()), Some(stats));
         assert_eq!(FileStats::of_json("{}"), None);
+    }
+
+    #[test]
+    fn facts_about_parts_are_those_of_the_whole() {
+        let text = |it: &str| StatsValue::Text(it.to_owned());
+        let part = |rows, nulls, range: Option<(&str, &str)>| FileStats {
+            rows,
+            columns: BTreeMap::from([(
+                "eventname".to_owned(),
+                ColumnStats {
+                    nulls,
+                    range: range.map(|(least, most)| (text(least), text(most))),
+                },
+            )]),
+        };
+        let sum = |parts: Vec<FileStats>| {
+            let mut sum = FileStats::default();
+            parts.into_iter().for_each(|part| sum.add(part));
+            sum
+        };
+        let none = || part(2, 2, None);
+        let some = || part(3, 1, Some(("b", "d")));
+        // It has a value that is too long for the log.
+        let long = || part(1, 0, None);
+        assert_eq!(
+            sum(vec![none(), some(), part(1, 0, Some(("a", "c"))), none()]),
+            part(8, 5, Some(("a", "d")))
+        );
+        for parts in [
+            vec![some(), long(), some()],
+            vec![long(), some(), some()],
+            vec![some(), some(), long()],
+        ] {
+            assert_eq!(sum(parts), part(7, 2, None));
+        }
     }
 }

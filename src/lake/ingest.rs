@@ -12,13 +12,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arrow::array::{BooleanArray, RecordBatch};
-use arrow::compute::{cast, filter_record_batch, not};
-use arrow::error::ArrowError;
+use arrow::compute::{filter_record_batch, not};
 use async_trait::async_trait;
 use bytes::Bytes;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use uuid::Uuid;
 
+use super::data_file::as_decoded;
 use super::duplicates::{EpochEvents, KnownEvents};
 use super::file::LakeFile;
 use super::layout::PartitionBy;
@@ -483,23 +483,6 @@ impl FileStore for DataFiles {
     async fn publish(&self, path: &str, bytes: Bytes) -> Result<()> {
         self.0.put(path, bytes).await
     }
-}
-
-/// Returns rows of a file with the types that decoded ones have. Parquet calls the elements of lists
-/// otherwise than Arrow.
-fn as_decoded(rows: &RecordBatch) -> Result<RecordBatch, ArrowError> {
-    let schema = rows.schema();
-    let columns = schema.fields().iter().zip(rows.columns());
-    let columns = columns.map(|(field, column)| {
-        let known = catalog().index_of(field.name());
-        let data_type = known.map(|index| catalog().columns()[index].column_type.data_type());
-        let column = cast(
-            column,
-            &data_type.unwrap_or_else(|| field.data_type().clone()),
-        )?;
-        Ok((field.name().clone(), column, true))
-    });
-    RecordBatch::try_from_iter_with_nullable(columns.collect::<Result<Vec<_>, ArrowError>>()?)
 }
 
 /// Returns the columns that occur in files, as indexes into the catalog.

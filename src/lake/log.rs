@@ -1,6 +1,8 @@
 //! The log of a lake: the versions of a Delta Lake table
 //! (<https://github.com/delta-io/delta/blob/master/PROTOCOL.md>).
 
+mod replace;
+
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -29,6 +31,8 @@ use super::ledger::APP_ID;
 use super::storage::{Created, Storage};
 use crate::error::{Error, Result};
 use crate::events::columns::{ColumnClass, ColumnType, catalog};
+
+pub use replace::{Reason, Replacement};
 
 /// The log of a lake.
 #[derive(Clone)]
@@ -72,8 +76,10 @@ pub struct CommitSummary {
     pub version: Option<u64>,
     /// The time of the commit, in milliseconds since 1970 UTC.
     pub millis: Option<i64>,
-    /// The operation: `WRITE`.
+    /// The operation: `WRITE`, `OPTIMIZE`, `DELETE`.
     pub operation: String,
+    /// The numbers of files that it took out and put in, if it says so.
+    pub files: Option<(u64, u64)>,
     /// The program that committed.
     pub engine: String,
 }
@@ -251,6 +257,7 @@ impl Log {
             .map(|(index, info)| CommitSummary {
                 version: newest.and_then(|newest| newest.checked_sub(index as u64)),
                 millis: info.timestamp,
+                files: replaced_files(&info.info),
                 operation: info.operation.unwrap_or_default(),
                 engine: info.engine_info.unwrap_or_default(),
             });
@@ -442,6 +449,13 @@ impl LogStore for StorageLog {
     }
 }
 
+/// Returns the numbers of files that a commit took out and put in.
+fn replaced_files(info: &HashMap<String, serde_json::Value>) -> Option<(u64, u64)> {
+    let metrics = info.get("operationMetrics")?;
+    let number = |name: &str| metrics.get(name)?.as_u64();
+    number("numFilesRemoved").zip(number("numFilesAdded"))
+}
+
 fn is_conflict(error: &DeltaTableError) -> bool {
     matches!(
         error,
@@ -500,7 +514,14 @@ fn metadata(partition_by: &PartitionBy) -> DeltaResult<Metadata> {
         .filter(|column| column.class != ColumnClass::Flattened || is_counted(&column.name))
         .map(|column| StructField::nullable(&column.name, data_type(column.column_type)));
     let schema = StructType::try_new(columns.chain(folders))?;
-    let settings = HashMap::from([("delta.dataSkippingStatsColumns", STATS_COLUMNS.join(","))]);
+    let settings = HashMap::from([
+        ("delta.dataSkippingStatsColumns", STATS_COLUMNS.join(",")),
+        // As long as the log keeps its versions by default.
+        (
+            "delta.deletedFileRetentionDuration",
+            "interval 30 days".to_owned(),
+        ),
+    ]);
     Ok(new_metadata(
         &schema,
         levels.map(|level| level.name()),

@@ -12,9 +12,12 @@
 //! adds the files and, as its transaction identifier, the number of the checkpoint. What was put and
 //! not committed is in the way of nobody.
 //!
+//! Files that ingests made are many and small: [`upkeep`] packs them, and removes what is too old.
+//!
 //! Every stored column is a column of the [catalog], under its physical name, with its type. A file
 //! has only those that occur in it.
 
+mod data_file;
 pub mod duplicates;
 mod file;
 pub mod ingest;
@@ -22,6 +25,7 @@ pub mod layout;
 pub mod ledger;
 pub mod log;
 pub mod storage;
+pub mod upkeep;
 pub mod verify;
 pub mod writer;
 
@@ -56,7 +60,11 @@ impl Lake {
 
     /// Opens the lake in a folder, which messages call `name`.
     pub fn in_folder(folder: Folder, name: &str) -> Self {
-        let storage = storage::open(folder, name);
+        Self::in_storage(storage::open(folder, name), name)
+    }
+
+    /// Opens the lake in a storage, which messages call `name`.
+    pub fn in_storage(storage: Arc<dyn Storage>, name: &str) -> Self {
         Self {
             log: Log::new(Arc::clone(&storage), name),
             storage,

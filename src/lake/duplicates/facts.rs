@@ -1,39 +1,30 @@
 //! Reading of data files: the facts about one, kept in memory, and the events of a row group.
 
-use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::datatypes::{DataType, TimeUnit};
-use bytes::Bytes;
 use datafusion::execution::cache::lru_queue::LruQueue;
-use futures::future::BoxFuture;
-use futures::{FutureExt, TryFutureExt};
-use object_store::path::Path;
-use object_store::{ObjectStore, ObjectStoreExt};
+use object_store::ObjectStore;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use parquet::arrow::async_reader::{
     AsyncFileReader, ParquetRecordBatchStream, ParquetRecordBatchStreamBuilder,
 };
 use parquet::bloom_filter::Sbbf;
-use parquet::errors::{ParquetError, Result};
-use parquet::file::metadata::{
-    FileMetaData, ParquetMetaData, ParquetMetaDataReader, RowGroupMetaData,
-};
+use parquet::errors::Result;
+use parquet::file::metadata::{FileMetaData, ParquetMetaData, RowGroupMetaData};
 use parquet::file::statistics::Statistics;
 use parquet::schema::types::{SchemaDescriptor, Type};
 
 use super::{EVENT_ID, EVENT_TIME, FINGERPRINT};
 use crate::lake::LakeFile;
+use crate::lake::data_file::FileReader;
 
 /// The smallest and the largest time of some events, microseconds since 1970 UTC.
 pub(super) type TimeRange = (i64, i64);
 
 /// Memory for footers and bloom filters, bytes.
 const FACTS_BYTES: usize = 32 << 20;
-
-/// Size of the first read of a footer, bytes; a larger one takes a second read.
-const FOOTER_BYTES: usize = 64 << 10;
 
 /// Rows of a file that are compared at a time.
 const BATCH_ROWS: usize = 8192;
@@ -127,12 +118,7 @@ impl FileFacts {
     }
 
     fn reader(&self, file: &LakeFile) -> Result<FileReader> {
-        let path = Path::parse(&file.path);
-        Ok(FileReader {
-            store: Arc::clone(&self.store),
-            path: path.map_err(|error| ParquetError::External(error.into()))?,
-            size_bytes: file.size_bytes,
-        })
+        FileReader::new(Arc::clone(&self.store), file)
     }
 
     fn get(&self, key: &FactKey) -> Option<Fact> {
@@ -295,45 +281,4 @@ fn narrow(whole: &ParquetMetaData, leaves: &[usize]) -> Result<ParquetMetaData> 
         None,
     );
     Ok(ParquetMetaData::new(file, groups))
-}
-
-/// Reads ranges of a data file.
-pub(super) struct FileReader {
-    store: Arc<dyn ObjectStore>,
-    path: Path,
-    size_bytes: u64,
-}
-
-impl AsyncFileReader for FileReader {
-    fn get_bytes(&mut self, range: Range<u64>) -> BoxFuture<'_, Result<Bytes>> {
-        let bytes = self.store.get_range(&self.path, range);
-        bytes.map_err(external).boxed()
-    }
-
-    fn get_byte_ranges(&mut self, ranges: Vec<Range<u64>>) -> BoxFuture<'_, Result<Vec<Bytes>>> {
-        async move {
-            let bytes = self.store.get_ranges(&self.path, &ranges);
-            bytes.await.map_err(external)
-        }
-        .boxed()
-    }
-
-    fn get_metadata<'a>(
-        &'a mut self,
-        options: Option<&'a ArrowReaderOptions>,
-    ) -> BoxFuture<'a, Result<Arc<ParquetMetaData>>> {
-        async move {
-            let size_bytes = self.size_bytes;
-            let metadata = ParquetMetaDataReader::new()
-                .with_arrow_reader_options(options)
-                .with_prefetch_hint(Some(FOOTER_BYTES))
-                .load_and_finish(self, size_bytes);
-            Ok(Arc::new(metadata.await?))
-        }
-        .boxed()
-    }
-}
-
-fn external(error: object_store::Error) -> ParquetError {
-    ParquetError::External(Box::new(error))
 }

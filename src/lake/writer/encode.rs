@@ -1,10 +1,11 @@
 //! Rows as a Parquet file.
 
 use arrow::array::RecordBatch;
-use arrow::datatypes::{DataType, Schema};
+use arrow::datatypes::{DataType, Schema, SchemaRef};
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
 use parquet::basic::{Compression, ZstdLevel};
+use parquet::errors::ParquetError;
 use parquet::file::metadata::SortingColumn;
 use parquet::file::properties::{
     BloomFilterProperties, EnabledStatistics, WriterProperties, WriterPropertiesBuilder,
@@ -15,30 +16,66 @@ use parquet::schema::types::ColumnPath;
 use crate::error::{Error, Result};
 use crate::events::columns::{ColumnType, catalog};
 
+/// The effort that goes into the size of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::lake) enum Effort {
+    /// A file that is soon packed with others: zstd level 1.
+    Quick,
+    /// A file that stays: zstd level 3.
+    Lasting,
+}
+
 /// Encodes rows, which are sorted by `eventtime` and then `eventsource`.
 ///
 /// The file is what every reader reads: data pages of version 1, times as INT64 microseconds UTC,
 /// lists as the Parquet specification names their parts, and no Arrow schema beside Parquet's own
 /// (of some hundred columns it would be a large part of the footer).
-pub(super) fn encode(rows: &RecordBatch) -> Result<Vec<u8>> {
-    let failed = |error| Error::bug(format!("rows could not be encoded as Parquet: {error}"));
-    let options = ArrowWriterOptions::new()
-        .with_properties(properties(rows.schema_ref(), rows.num_rows()))
-        .with_skip_arrow_metadata(true);
-    let mut writer =
-        ArrowWriter::try_new_with_options(Vec::new(), rows.schema(), options).map_err(failed)?;
-    writer.write(rows).map_err(failed)?;
-    writer.into_inner().map_err(failed)
+pub(super) fn encode(rows: &RecordBatch, effort: Effort) -> Result<Vec<u8>> {
+    let mut encoder = Encoder::new(rows.schema(), rows.num_rows(), effort)?;
+    encoder.write(rows)?;
+    encoder.finish()
+}
+
+/// A Parquet file under way, in memory.
+pub(super) struct Encoder(ArrowWriter<Vec<u8>>);
+
+impl Encoder {
+    /// An encoder of some `rows` rows.
+    pub(super) fn new(schema: SchemaRef, rows: usize, effort: Effort) -> Result<Self> {
+        let options = ArrowWriterOptions::new()
+            .with_properties(properties(&schema, rows, effort))
+            .with_skip_arrow_metadata(true);
+        let writer = ArrowWriter::try_new_with_options(Vec::new(), schema, options);
+        writer.map(Self).map_err(failed)
+    }
+
+    /// Adds rows.
+    pub(super) fn write(&mut self, rows: &RecordBatch) -> Result<()> {
+        self.0.write(rows).map_err(failed)
+    }
+
+    /// Ends the file.
+    pub(super) fn finish(self) -> Result<Vec<u8>> {
+        self.0.into_inner().map_err(failed)
+    }
+}
+
+fn failed(error: ParquetError) -> Error {
+    Error::bug(format!("rows could not be encoded as Parquet: {error}"))
 }
 
 /// Returns the way that a file of `rows` rows is written.
-fn properties(schema: &Schema, rows: usize) -> WriterProperties {
+fn properties(schema: &Schema, rows: usize, effort: Effort) -> WriterProperties {
+    let level = match effort {
+        Effort::Quick => 1,
+        Effort::Lasting => 3,
+    };
     let mut builder = WriterProperties::builder()
         .set_writer_version(WriterVersion::PARQUET_1_0)
         .set_created_by(CREATED_BY.to_owned())
         .set_coerce_types(true)
         .set_compression(Compression::ZSTD(
-            ZstdLevel::try_new(1).expect("1 is a level of zstd"),
+            ZstdLevel::try_new(level).expect("it is a level of zstd"),
         ))
         .set_max_row_group_row_count(Some(GROUP_ROWS))
         .set_data_page_row_count_limit(PAGE_ROWS)

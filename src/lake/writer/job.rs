@@ -7,7 +7,7 @@ use arrow::compute::filter_record_batch;
 use bytes::Bytes;
 use uuid::Uuid;
 
-use super::encode::encode;
+use super::encode::{Effort, encode};
 use super::sparse::{SparseBatch, time_order};
 use super::stats::file_stats;
 use super::{FileStore, RowCheck};
@@ -22,6 +22,7 @@ pub(super) struct FileJob {
     pub(super) check: Option<Arc<dyn RowCheck>>,
     pub(super) partition: Partition,
     pub(super) batches: Vec<SparseBatch>,
+    pub(super) effort: Effort,
 }
 
 /// The outcome of a [`FileJob`].
@@ -55,7 +56,8 @@ impl FileJob {
             None => None,
         };
         let before = rows.num_rows();
-        let encoded = in_thread(move || encode_kept(rows, keep.as_ref())).await?;
+        let effort = self.effort;
+        let encoded = in_thread(move || encode_kept(rows, keep.as_ref(), effort)).await?;
         let Some(EncodedFile {
             bytes,
             stats,
@@ -91,7 +93,11 @@ fn sorted(batches: &[SparseBatch]) -> Result<RecordBatch> {
 }
 
 /// Encodes the rows that stay; `None` if none does.
-fn encode_kept(rows: RecordBatch, keep: Option<&BooleanArray>) -> Result<Option<EncodedFile>> {
+fn encode_kept(
+    rows: RecordBatch,
+    keep: Option<&BooleanArray>,
+    effort: Effort,
+) -> Result<Option<EncodedFile>> {
     let rows = match keep {
         Some(keep) => kept(&rows, keep)?,
         None => rows,
@@ -102,7 +108,7 @@ fn encode_kept(rows: RecordBatch, keep: Option<&BooleanArray>) -> Result<Option<
     let schema = rows.schema();
     let names = schema.fields().iter();
     Ok(Some(EncodedFile {
-        bytes: encode(&rows)?.into(),
+        bytes: encode(&rows, effort)?.into(),
         stats: file_stats(&rows),
         columns: names.map(|field| field.name().clone()).collect(),
     }))
@@ -116,13 +122,13 @@ fn kept(rows: &RecordBatch, keep: &BooleanArray) -> Result<RecordBatch> {
 }
 
 /// Returns a path in a partition's folder that no other file has.
-fn new_path(partition: &Partition) -> String {
+pub(super) fn new_path(partition: &Partition) -> String {
     let folder = layout::folder(partition);
     format!("{folder}/part-{}.zstd.parquet", Uuid::new_v4())
 }
 
 /// Runs work of the processor where it keeps no other task waiting.
-async fn in_thread<T: Send + 'static>(
+pub(super) async fn in_thread<T: Send + 'static>(
     work: impl FnOnce() -> Result<T> + Send + 'static,
 ) -> Result<T> {
     let done = tokio::task::spawn_blocking(work).await;

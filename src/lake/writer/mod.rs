@@ -20,6 +20,7 @@
 mod buffer;
 mod encode;
 mod job;
+mod merge;
 mod partition;
 mod sparse;
 mod stats;
@@ -39,9 +40,12 @@ use super::LakeFile;
 use super::layout::{Partition, PartitionBy};
 use crate::error::{Error, ErrorKind, Result};
 use buffer::Buffer;
+use encode::Effort;
 use job::{FileJob, FinishedJob};
 use partition::partitions;
 use sparse::SparseBatch;
+
+pub(super) use merge::{Merge, Merged};
 
 /// The place of finished files.
 #[async_trait]
@@ -228,6 +232,7 @@ impl LakeWriter {
             check: self.check.clone(),
             partition: partition.clone(),
             batches: self.buffer.take(partition),
+            effort: Effort::Quick,
         };
         self.jobs.spawn(job.run());
         Ok(())
