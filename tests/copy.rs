@@ -104,6 +104,7 @@ fn exporting(sources: &Sources, source: &str) -> Session {
     session(sources, source).with_exports(Exports {
         sources: sources.clone(),
         make_folder: Arc::new(|parent| tempfile::tempdir_in(parent)),
+        raw_csv: false,
     })
 }
 
@@ -191,6 +192,25 @@ fn a_table_is_copied_as_it_is_and_read_again() {
                 .is_array()
         );
     }
+}
+
+#[test]
+fn formulas_are_made_safe_in_csv_alone() {
+    let place = TempDir::new().unwrap();
+    let copy = |name: &str| format!("COPY (SELECT '=1+cmd' AS a, '-5' AS b, -5 AS c) TO '{name}'");
+    let read = |name: &str| fs::read_to_string(place.path().join(name)).unwrap();
+    query(place.path(), &copy("safe.csv"), EVENTS);
+    assert_eq!(read("safe.csv"), "a,b,c\n'=1+cmd,-5,-5\n");
+    let arguments = ["query", &copy("raw.csv"), EVENTS, "--raw-csv"];
+    assert!(
+        command(place.path(), &arguments)
+            .status()
+            .unwrap()
+            .success()
+    );
+    assert_eq!(read("raw.csv"), "a,b,c\n=1+cmd,-5,-5\n");
+    query(place.path(), &copy("x.json"), EVENTS);
+    assert_eq!(read("x.json"), "{\"a\":\"=1+cmd\",\"b\":\"-5\",\"c\":-5}\n");
 }
 
 #[test]

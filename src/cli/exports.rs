@@ -10,11 +10,12 @@ use crate::error::Result;
 use crate::query::{Export, Exports, Plan};
 
 /// Returns the permission to write files, for statements of this command's own user.
-pub(super) fn exports(opened: &Opened, temporary: &TemporaryFiles) -> Exports {
+pub(super) fn exports(opened: &Opened, temporary: &TemporaryFiles, raw_csv: bool) -> Exports {
     let temporary = temporary.clone();
     Exports {
         sources: opened.sources.clone(),
         make_folder: Arc::new(move |parent| temporary.create_folder(parent)),
+        raw_csv,
     }
 }
 

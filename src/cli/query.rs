@@ -30,7 +30,7 @@ pub(super) async fn run(
         memory_bytes: (arguments.memory as usize).saturating_mul(1 << 20),
         cache_bytes: 0,
     })?
-    .with_exports(exports(&opened, &interruption.temporary));
+    .with_exports(exports(&opened, &interruption.temporary, arguments.raw_csv));
     opened.find_lakes().await?;
     let Opened {
         sources, locations, ..

@@ -45,7 +45,7 @@ use table::{EventsTable, Input};
 pub use cache::CacheUsage;
 pub use catalog::{TableEntry, TableKind};
 pub use condition::Condition;
-pub use copy::{Export, Exported, Exports, MakeFolder, is_export};
+pub use copy::{Export, Exported, Exports, MakeFolder, is_export, is_formula};
 pub use functions::FunctionEntry;
 pub use lake_table::{LakeReader, OpenLake};
 pub use messages::translate_error;

@@ -71,7 +71,7 @@ impl Shell {
                 false => arguments.cache,
             },
         })?
-        .with_exports(exports(&opened, &temporary));
+        .with_exports(exports(&opened, &temporary, false));
         let inputs = Inputs::new(opened, arguments.dedup);
         let shell = Self {
             session,

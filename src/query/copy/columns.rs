@@ -7,6 +7,7 @@ use datafusion::common::Column;
 use datafusion::logical_expr::{Expr, LogicalPlan, Projection, cast, lit, when};
 
 use super::format::ExportFormat;
+use super::formula::csv_guard;
 use super::json_text::json_text;
 use crate::error::{Error, Result};
 use crate::query::names::unique;
@@ -57,7 +58,13 @@ impl Columns {
     ///
     /// # Errors
     /// Query, for folders that would be named by lists or objects.
-    pub(super) fn project(&self, plan: LogicalPlan, format: ExportFormat) -> Result<LogicalPlan> {
+    pub(super) fn project(
+        &self,
+        plan: LogicalPlan,
+        format: ExportFormat,
+        raw_csv: bool,
+    ) -> Result<LogicalPlan> {
+        let is_guarded = format == ExportFormat::Csv && !raw_csv;
         let mut exprs = Vec::new();
         let schema = Arc::clone(plan.schema());
         for ((at, name), column) in self.names.iter().enumerate().zip(schema.iter()) {
@@ -65,6 +72,9 @@ impl Columns {
             let value = Expr::Column(Column::from(column));
             let value = match self.partitions.contains(&at) {
                 true => folder_name(value, name, field.data_type())?,
+                false if is_guarded && is_text(field.data_type()) => {
+                    csv_guard().call(vec![cast(value, DataType::Utf8)])
+                }
                 false => stored(value, field.data_type(), format),
             };
             exprs.push(value.alias(name));
@@ -111,6 +121,14 @@ fn folder_name(value: Expr, name: &str, data_type: &DataType) -> Result<Expr> {
 
 /// The name of the folder for rows without a value, as Hive, Spark, Athena and DuckDB have it.
 const HIVE_NULL: &str = "__HIVE_DEFAULT_PARTITION__";
+
+fn is_text(data_type: &DataType) -> bool {
+    match data_type {
+        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => true,
+        DataType::Dictionary(_, values) => is_text(values),
+        _ => false,
+    }
+}
 
 fn stored(value: Expr, data_type: &DataType, format: ExportFormat) -> Expr {
     if format == ExportFormat::Csv && data_type.is_nested() {

@@ -14,6 +14,7 @@
 
 mod columns;
 mod format;
+mod formula;
 mod json_text;
 mod target;
 mod uploads;
@@ -37,6 +38,7 @@ use tempfile::TempDir;
 use url::Url;
 
 use self::format::ExportFormat;
+pub use self::formula::is_formula;
 use self::target::{Destination, Target};
 use super::{Plan, Session, parse, read, translate_error};
 use crate::error::{Error, Result};
@@ -53,6 +55,8 @@ pub struct Exports {
     pub sources: Sources,
     /// Maker of the folders that files are written in before they take their place.
     pub make_folder: MakeFolder,
+    /// Whether CSV keeps cells that a spreadsheet would run as formulas; else they get a leading `'`.
+    pub raw_csv: bool,
 }
 
 impl std::fmt::Debug for Exports {
@@ -161,7 +165,7 @@ impl Session {
         self.check_unread(&target)?;
         let column_names = names.apply(plan.schema().as_arrow());
         let columns = columns::Columns::new(&column_names, &statement.partitioned_by)?;
-        let input = columns.project(plan, format)?;
+        let input = columns.project(plan, format, exports.raw_csv)?;
         let copy = self.copy_to(input, columns.partition_by(), format, &statement)?;
         if let Some(verbose) = explain {
             let explained = LogicalPlanBuilder::from(LogicalPlan::Copy(copy))
