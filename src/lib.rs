@@ -59,6 +59,7 @@
 //! | How does `\record` find its record? | `query/identify.rs`, `cli/repl/record.rs` |
 //! | How is a file kept that is read and written? | `cli/overwrite.rs` |
 //! | What is counted, and where do rejects go? | [`stats`], [`reject`] |
+//! | Why does an export appear at once or never? | `query/copy/target.rs`, `query/copy/uploads.rs` |
 //! | Is a trail whole? | [`integrity`] |
 //! | Who can fix this error? | [`error`] |
 //!

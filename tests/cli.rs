@@ -1540,7 +1540,8 @@ fn help_is_wrapped_and_says_what_there_is() {
 
     The table is `events`, one row a record; `aurora_events` has those of RDS, the Data API and DSQL
     alone. Names need no quotes and no case: userIdentity.userName, or
-    requestParameters.dBInstanceIdentifier. `DESCRIBE events` lists all columns.
+    requestParameters.dBInstanceIdentifier. `DESCRIBE events` lists all columns. COPY writes the rows of
+    a query to files, here or in S3.
 
     Usage: auroratrail query [OPTIONS] [SQL] [SOURCE]...
 
@@ -1602,6 +1603,8 @@ fn help_is_wrapped_and_says_what_there_is() {
       auroratrail query "SELECT eventTime, actor, eventName, db_identifier FROM aurora_events
                          WHERE NOT readOnly ORDER BY eventTime" 's3://bucket/AWSLogs/*/CloudTrail/'
       zcat x.json.gz | auroratrail query -f question.sql - --format ndjson
+      auroratrail query "COPY (SELECT *, eventTime::date AS dt FROM aurora_events) TO 'export/'
+                         STORED AS PARQUET PARTITIONED BY (dt)" logs/
 
     Exit status: 0 done; 1 done, but --strict was given and something was rejected; 2 could not;
     130 interrupted.

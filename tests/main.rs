@@ -4,6 +4,7 @@ mod cache;
 mod cases;
 mod cli;
 mod columnar;
+mod copy;
 mod corpus;
 mod damage;
 mod envelopes;

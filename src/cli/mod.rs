@@ -4,6 +4,7 @@
 //! 2 could not; 130 interrupted.
 
 mod begin;
+mod exports;
 mod iam;
 mod identity;
 mod ingest;
@@ -112,7 +113,8 @@ impl Command {
 ///
 /// The table is `events`, one row a record; `aurora_events` has those of RDS, the Data API and
 /// DSQL alone. Names need no quotes and no case: userIdentity.userName, or
-/// requestParameters.dBInstanceIdentifier. `DESCRIBE events` lists all columns.
+/// requestParameters.dBInstanceIdentifier. `DESCRIBE events` lists all columns. COPY writes the rows of a
+/// query to files, here or in S3.
 #[derive(Debug, Args)]
 #[command(after_long_help = QUERY_EXAMPLES)]
 struct QueryArguments {
@@ -279,6 +281,8 @@ Examples:
   auroratrail query \"SELECT eventTime, actor, eventName, db_identifier FROM aurora_events
                      WHERE NOT readOnly ORDER BY eventTime\" 's3://bucket/AWSLogs/*/CloudTrail/'
   zcat x.json.gz | auroratrail query -f question.sql - --format ndjson
+  auroratrail query \"COPY (SELECT *, eventTime::date AS dt FROM aurora_events) TO 'export/'
+                     STORED AS PARQUET PARTITIONED BY (dt)\" logs/
 
 Exit status: 0 done; 1 done, but --strict was given and something was rejected; 2 could not;
 130 interrupted.";

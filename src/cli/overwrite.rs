@@ -56,6 +56,20 @@ impl NamedFiles<'_> {
         self.hidden(temporary)
     }
 
+    /// Checks that no file of the command is at `path`, which an export goes to.
+    ///
+    /// # Errors
+    /// Config, naming both.
+    pub(super) fn check_unwritten(&self, path: &Path, target: &str) -> Result<()> {
+        match self.written().iter().find(|file| file.is_at(path)) {
+            Some(file) => Err(clash(&format!(
+                "{} is the target of COPY as well, '{target}'",
+                file.title
+            ))),
+            None => Ok(()),
+        }
+    }
+
     fn hidden(&self, temporary: &TemporaryFiles) -> Result<TemporaryFiles> {
         let is_needed = matches!(self.output, Output::File(_)) || self.rejects.is_some();
         let locations = self.opened.locations.iter().filter(|_| is_needed);

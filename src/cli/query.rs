@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
+use super::exports::{check_exports, exports, finish_export};
 use super::output::{self, Destination, Format, SharedDestination};
 use super::overwrite::{NamedFiles, Output};
 use super::progress::{KEEP_REJECTS, Progress};
@@ -13,7 +14,7 @@ use super::sql::{Sql, is_standard_input};
 use super::{Interruption, NOTHING_READ, Opened, QueryArguments, report, words};
 use crate::error::{Error, Result};
 use crate::execution::Execution;
-use crate::query::{Plan, Session, SessionOptions};
+use crate::query::{Plan, QueryResult, Session, SessionOptions};
 use crate::reject::RejectWriter;
 use crate::source::Location;
 
@@ -28,7 +29,8 @@ pub(super) async fn run(
         threads,
         memory_bytes: (arguments.memory as usize).saturating_mul(1 << 20),
         cache_bytes: 0,
-    })?;
+    })?
+    .with_exports(exports(&opened, &interruption.temporary, arguments.raw_csv));
     opened.find_lakes().await?;
     let Opened {
         sources, locations, ..
@@ -39,18 +41,12 @@ pub(super) async fn run(
     for note in sql.note.iter().chain(plans.iter().flat_map(Plan::notes)) {
         eprintln!("auroratrail: note: {note}");
     }
+    check_answers(&plans, &arguments, options.format)?;
     let reading = plans.iter().filter(|plan| plan.reads_events()).count();
     if reading > 1 && opened.locations.iter().any(|location| location.is_stdin()) {
         return Err(Error::query(format!(
             "standard input can be read only once, and {reading} statements read it; save it to a \
              file first"
-        )));
-    }
-    if plans.len() > 1 && options.format.is_binary() {
-        return Err(Error::config(format!(
-            "{:?} holds one result, and here are {} statements; choose another --format",
-            options.format,
-            plans.len()
         )));
     }
     let path = arguments.output.as_deref();
@@ -65,6 +61,7 @@ pub(super) async fn run(
     };
     let Interruption { stop, temporary } = interruption;
     let temporary = files.check(temporary).await?;
+    check_exports(&plans, &files)?;
     let rejects = match reading {
         0 => None,
         _ => arguments.input.begin(&opened, &temporary).await?,
@@ -78,12 +75,13 @@ pub(super) async fn run(
         has_read: false,
         is_all_unreadable: false,
         told: None,
+        has_answered: false,
     };
-    for (at, plan) in plans.into_iter().enumerate() {
-        if at > 0 {
+    for plan in plans {
+        if plan.export_target().is_none() && std::mem::replace(&mut answers.has_answered, true) {
             answers.separate()?;
         }
-        answers.answer(plan, stop).await?;
+        answers.carry_out(plan, stop).await?;
     }
     let is_all_unreadable = answers.is_all_unreadable;
     let rejected = answers.finish()?;
@@ -96,6 +94,29 @@ pub(super) async fn run(
         true => Err(Error::io(NOTHING_READ)),
         false => Ok(code),
     }
+}
+
+/// Checks that the options about answers are about some, and that their format can hold them.
+fn check_answers(plans: &[Plan<'_>], arguments: &QueryArguments, format: Format) -> Result<()> {
+    let answers = plans.iter().filter(|it| it.export_target().is_none());
+    let answers = answers.count();
+    let given = [
+        (arguments.output.is_some(), "-o"),
+        (arguments.format.is_some(), "--format"),
+    ];
+    let given = given.iter().find(|(is_given, _)| *is_given);
+    if let (0, Some((_, option))) = (answers, given) {
+        return Err(Error::config(format!(
+            "COPY names its own file and format (TO 'x/' STORED AS PARQUET); leave out {option}, or give \
+             a SELECT, whose answer it is about"
+        )));
+    }
+    if answers > 1 && format.is_binary() {
+        return Err(Error::config(format!(
+            "{format:?} holds one result, and here are {answers} statements; choose another --format"
+        )));
+    }
+    Ok(())
 }
 
 /// Reads the SQL, and parses the words that name the input.
@@ -150,6 +171,8 @@ struct Answers {
     is_all_unreadable: bool,
     /// The last summary told.
     told: Option<String>,
+    /// Whether a statement was answered by rows.
+    has_answered: bool,
 }
 
 impl Answers {
@@ -179,7 +202,8 @@ impl Answers {
         }
     }
 
-    async fn answer(&mut self, plan: Plan<'_>, stop: &CancellationToken) -> Result<()> {
+    /// Carries out a statement: shows its answer, or puts its files in place.
+    async fn carry_out(&mut self, plan: Plan<'_>, stop: &CancellationToken) -> Result<()> {
         let progress = Progress::new();
         let mut execution = Execution::new(stop.clone());
         // Statements about the same input meet the same rejects: once is enough.
@@ -191,14 +215,13 @@ impl Answers {
         }
         let execution = Arc::new(execution);
         progress.watch(&execution);
-        let result = plan.start(&execution).await?;
-        let mut out = self.out.writer();
-        if self.options.width.is_some() {
-            let name = out.name().to_owned();
-            out = Destination::new(progress.clear_before(out), name);
-        }
-        let column_names = &result.column_names;
-        let written = output::write(result.rows, column_names, &self.options, out).await;
+        let done = match plan.export_target() {
+            Some(_) => plan.export(&execution).await.map(Some),
+            None => {
+                let result = plan.start(&execution).await?;
+                self.answer(result, &progress).await.map(|()| None)
+            }
+        };
         progress.finish();
         // What was read is told also of a query that failed or was stopped.
         let summary = report::summary(&execution.stats);
@@ -207,7 +230,22 @@ impl Answers {
             self.told = summary;
         }
         self.rejected = self.rejected.max(execution.stats.rejects());
-        self.is_all_unreadable |= execution.stats.is_all_unreadable();
+        let is_all_unreadable = execution.stats.is_all_unreadable();
+        self.is_all_unreadable |= is_all_unreadable;
+        match done? {
+            Some(export) => finish_export(export, is_all_unreadable).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn answer(&self, result: QueryResult, progress: &Progress) -> Result<()> {
+        let mut out = self.out.writer();
+        if self.options.width.is_some() {
+            let name = out.name().to_owned();
+            out = Destination::new(progress.clear_before(out), name);
+        }
+        let column_names = &result.column_names;
+        let written = output::write(result.rows, column_names, &self.options, out).await;
         written.map(|_| ())
     }
 }

@@ -5,6 +5,7 @@ mod cache;
 mod catalog;
 mod clauses;
 mod condition;
+mod copy;
 mod corrections;
 pub mod functions;
 mod identify;
@@ -44,6 +45,7 @@ use table::{EventsTable, Input};
 pub use cache::CacheUsage;
 pub use catalog::{TableEntry, TableKind};
 pub use condition::Condition;
+pub use copy::{Export, Exported, Exports, MakeFolder, is_export, is_formula};
 pub use functions::FunctionEntry;
 pub use lake_table::{LakeReader, OpenLake};
 pub use messages::translate_error;
@@ -76,6 +78,8 @@ pub struct Session {
     /// The inputs of tables, by name.
     inputs: RwLock<HashMap<String, Input>>,
     cache: Option<Arc<ColumnCache>>,
+    /// Permission to write files; none unless it is given.
+    exports: Option<Exports>,
 }
 
 impl Session {
@@ -121,6 +125,7 @@ impl Session {
             inputs: RwLock::default(),
             cache: (options.cache_bytes > 0)
                 .then(|| Arc::new(ColumnCache::new(options.cache_bytes))),
+            exports: None,
         })
     }
 
@@ -240,10 +245,18 @@ impl Session {
         for statement in statements {
             plans.push(self.plan_statement(statement).await?);
         }
+        copy::check_distinct(&plans)?;
         Ok(plans)
     }
 
-    async fn plan_statement(&self, mut statement: Statement) -> Result<Plan<'_>> {
+    async fn plan_statement(&self, statement: Statement) -> Result<Plan<'_>> {
+        match copy::is_copy(&statement) {
+            true => Box::pin(self.plan_copy(statement)).await,
+            false => self.plan_query(statement).await,
+        }
+    }
+
+    async fn plan_query(&self, mut statement: Statement) -> Result<Plan<'_>> {
         let state = self.context.state();
         clauses::check(&statement, &state)?;
         let functions = || functions::entries(&state);
@@ -255,7 +268,7 @@ impl Session {
             .statement_to_plan(statement)
             .await
             .map_err(|error| self.explain(error))?;
-        // Reading is all that a query may do: no files written, no tables made of files or URLs.
+        // Reading is all that a query may do: no files written but by COPY, no tables made of files or URLs.
         SQLOptions::new()
             .with_allow_ddl(false)
             .with_allow_dml(false)
@@ -317,7 +330,7 @@ fn write<T>(lock: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
     lock.write().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Returns whether the statement asks something, so that it is worth planning.
+/// Returns whether the statement asks something or exports it, so that it is worth planning.
 fn is_query(statement: &Statement) -> bool {
     match statement {
         Statement::Statement(statement) => matches!(
@@ -331,6 +344,7 @@ fn is_query(statement: &Statement) -> bool {
                 | SqlStatement::ShowVariable { .. }
         ),
         Statement::Explain(explain) => is_query(&explain.statement),
+        Statement::CopyTo(_) => true,
         _ => false,
     }
 }

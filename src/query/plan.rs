@@ -7,11 +7,12 @@ use datafusion::arrow::datatypes::DataType;
 use datafusion::common::DataFusionError;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::datasource::{MemTable, source_as_provider};
-use datafusion::execution::SendableRecordBatchStream;
+use datafusion::execution::{SendableRecordBatchStream, SessionState};
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use futures::StreamExt;
 
+use super::copy::{CopyPlan, Export};
 use super::names::ColumnNames;
 use super::table::{EventsExec, EventsTable};
 use super::{Session, identify, translate_error};
@@ -30,6 +31,8 @@ enum Work {
     /// The answer is known.
     Rows(RecordBatch),
     Query(Box<LogicalPlan>),
+    /// Files are written.
+    Copy(Box<CopyPlan>),
 }
 
 /// The result of a query, still to come.
@@ -66,6 +69,15 @@ impl<'a> Plan<'a> {
         }
     }
 
+    pub(super) fn of_copy(session: &'a Session, plan: CopyPlan, names: ColumnNames) -> Self {
+        Self {
+            session,
+            work: Work::Copy(Box::new(plan)),
+            column_names: names.without_items(),
+            identity_columns: 0,
+        }
+    }
+
     /// Adds columns after those of the statement that tell which event a row is, if each row is one
     /// event: `eventID` and `source_uri`. They are counted in [`QueryResult::identity_columns`].
     #[must_use]
@@ -97,7 +109,7 @@ impl<'a> Plan<'a> {
     /// Returns the plan, with the names of its columns; `None` if the answer is known.
     pub(super) fn into_query(self) -> Option<(LogicalPlan, ColumnNames)> {
         match self.work {
-            Work::Rows(_) => None,
+            Work::Rows(_) | Work::Copy(_) => None,
             Work::Query(plan) => Some((*plan, self.column_names)),
         }
     }
@@ -113,10 +125,31 @@ impl<'a> Plan<'a> {
             Work::Rows(_) => false,
             Work::Query(plan) if matches!(**plan, LogicalPlan::Explain(_)) => false,
             Work::Query(plan) => scans_events(plan),
+            Work::Copy(plan) => scans_events(plan.input()),
         }
     }
 
-    /// Starts reading, as a part of `execution`: that counts what is read and can be stopped.
+    /// Returns the place that a COPY writes to, as it was typed; `None` for statements with an answer.
+    pub fn export_target(&self) -> Option<&str> {
+        match &self.work {
+            Work::Copy(plan) => Some(plan.target()),
+            Work::Rows(_) | Work::Query(_) => None,
+        }
+    }
+
+    /// Writes the files of a COPY, as a part of `execution`. They appear at [`Export::commit`].
+    ///
+    /// # Errors
+    /// As of [`Plan::start`], and those of writing, after which nothing is left behind.
+    pub async fn export(self, execution: &Arc<Execution>) -> Result<Export> {
+        match self.work {
+            Work::Copy(plan) => self.session.export(*plan, execution).await,
+            Work::Rows(_) | Work::Query(_) => Err(Error::query("expected COPY ... TO")),
+        }
+    }
+
+    /// Starts reading, as a part of `execution`: that counts what is read and can be stopped. A COPY is
+    /// carried out, and answered by the numbers of its rows and files.
     ///
     /// # Errors
     /// Query errors: faults that are only seen when a plan is made ready to run.
@@ -136,6 +169,10 @@ impl<'a> Plan<'a> {
                     true => session.line_by_line(rows).await,
                     false => Ok(rows),
                 }
+            }
+            Work::Copy(plan) => {
+                let exported = session.export(*plan, execution).await?.commit().await?;
+                session.rows_of(exported.as_rows()?).await
             }
         };
         let rows = rows.map_err(translate_error)?;
@@ -164,7 +201,16 @@ impl Session {
         plan: LogicalPlan,
         execution: &Arc<Execution>,
     ) -> Result<SendableRecordBatchStream> {
-        let mut state = self.context.state();
+        self.execute_in(self.context.state(), plan, execution).await
+    }
+
+    /// Runs a plan in a state of this session.
+    pub(super) async fn execute_in(
+        &self,
+        mut state: SessionState,
+        plan: LogicalPlan,
+        execution: &Arc<Execution>,
+    ) -> Result<SendableRecordBatchStream> {
         state.config_mut().set_extension(Arc::clone(execution));
         let context = state.task_ctx();
         let explain = |error| self.explain(error);

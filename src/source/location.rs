@@ -1,5 +1,6 @@
 //! Locations: the paths and URLs that name sources.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::objects::{Pattern, is_escaped, is_glob};
@@ -80,6 +81,26 @@ impl Location {
         match self {
             Self::Local(local) => local.patterns.iter().any(|it| it.names_hidden(prefix)),
             Self::S3(_) | Self::Url(_) => false,
+        }
+    }
+
+    /// Returns whether files that are written to `target` would be read here: a file of this path or
+    /// URL, or with `/` at its end all files in a folder.
+    pub fn would_read(&self, target: &str) -> bool {
+        let is_folder = target.ends_with('/');
+        match (self, target.strip_prefix("s3://")) {
+            (Self::S3(s3), Some(target)) => {
+                let (bucket, key) = target.split_once('/').unwrap_or((target, ""));
+                *s3.bucket == *bucket
+                    && may_take(&s3.patterns, Path::new(key), is_folder, Path::to_owned)
+            }
+            (Self::Local(local), None) => may_take(
+                &local.patterns,
+                &real_path(Path::new(target)),
+                is_folder,
+                real_path,
+            ),
+            _ => false,
         }
     }
 
@@ -172,6 +193,29 @@ impl S3 {
     }
 }
 
+fn may_take(
+    patterns: &[Arc<Pattern>],
+    target: &Path,
+    is_folder: bool,
+    resolve: fn(&Path) -> PathBuf,
+) -> bool {
+    patterns.iter().any(|pattern| {
+        let below = target.strip_prefix(resolve(Path::new(&pattern.base)));
+        below.is_ok_and(|below| pattern.may_take(below, is_folder))
+    })
+}
+
+/// Returns the path without links, as far as it exists.
+fn real_path(path: &Path) -> PathBuf {
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    for folder in path.ancestors() {
+        if let (Ok(real), Ok(below)) = (folder.canonicalize(), path.strip_prefix(folder)) {
+            return real.join(below);
+        }
+    }
+    path
+}
+
 fn patterns(text: &str, may_glob: bool, hide: bool) -> Result<Vec<Arc<Pattern>>> {
     let patterns = if may_glob && (is_glob(text) || is_escaped(text)) {
         Pattern::parse(text, hide)?
@@ -228,6 +272,44 @@ mod tests {
         assert!(error("s3://").contains("names no bucket"));
         assert!(error("s3://my*/x").contains("names no bucket"));
         assert!(error("").contains("empty"));
+    }
+
+    #[test]
+    fn a_target_that_would_be_read_is_found() {
+        let folder = tempfile::tempdir().unwrap();
+        let logs = folder.path().join("logs");
+        std::fs::create_dir(&logs).unwrap();
+        let below = |name: &str| format!("{}/{name}", folder.path().display());
+        for (source, target, expected) in [
+            ("logs", "logs/x/", true),
+            ("logs/", "logs/a/b.csv", true),
+            ("logs", "logs/", true),
+            ("logs", "logs/../logs/x.csv", true),
+            ("logs", "logs2/", false),
+            ("logs", "logs/.hidden/", false),
+            ("logs/*.gz", "logs/x.parquet", false),
+            ("logs/*.gz", "logs/x.gz", true),
+            ("logs/**/*.gz", "logs/x/", true),
+            ("logs/a.json", "logs/b.json", false),
+        ] {
+            let source = Location::parse(&below(source)).unwrap();
+            assert_eq!(
+                source.would_read(&below(target)),
+                expected,
+                "{source} {target}"
+            );
+        }
+        for (source, target, expected) in [
+            ("s3://b/logs", "s3://b/logs/x/", true),
+            ("s3://b", "s3://b/x.csv", true),
+            ("s3://b/logs/", "s3://b/logs2/", false),
+            ("s3://b/logs/", "s3://c/logs/", false),
+            ("s3://b/logs/", "b/logs/", false),
+            ("sample:", "x/", false),
+        ] {
+            let source = Location::parse(source).unwrap();
+            assert_eq!(source.would_read(target), expected, "{source} {target}");
+        }
     }
 
     #[test]

@@ -13,6 +13,7 @@ use arrow::array::RecordBatch;
 use super::cells::{CellReader, CellStyle, is_number, unpacked};
 use super::screen::printable;
 use super::{BatchWriter, Destination, OutputOptions};
+use crate::query::is_formula;
 
 /// Writes rows as delimited text below a header.
 pub(super) struct Delimited {
@@ -102,70 +103,9 @@ impl BatchWriter for Delimited {
     }
 }
 
-/// Returns whether a spreadsheet might run the cell as a formula: by its first character, from
-/// OWASP's list and its full-width forms, which Excel folds. Numbers are not formulas, nor is a dash
-/// alone, which AWS writes for a missing value.
-fn is_formula(text: &str) -> bool {
-    text != "-"
-        && text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠'])
-        && !is_plain_number(text.as_bytes())
-}
-
-/// Returns whether the cell is a number, such as `-5` or `+3.2e4`: a sign, digits with at most one
-/// point, and an exponent.
-fn is_plain_number(text: &[u8]) -> bool {
-    let mut parts = unsigned(text).splitn(2, |byte| matches!(byte, b'e' | b'E'));
-    let mantissa = parts.next().unwrap_or_default();
-    let digits = mantissa.iter().filter(|byte| byte.is_ascii_digit()).count();
-    let points = mantissa.iter().filter(|&&byte| byte == b'.').count();
-    let exponent = parts.next().is_none_or(|exponent| {
-        let exponent = unsigned(exponent);
-        !exponent.is_empty() && exponent.iter().all(u8::is_ascii_digit)
-    });
-    digits > 0 && points <= 1 && digits + points == mantissa.len() && exponent
-}
-
-fn unsigned(text: &[u8]) -> &[u8] {
-    match text {
-        [b'+' | b'-', rest @ ..] => rest,
-        _ => text,
-    }
-}
-
 fn of_csv(error: csv::Error) -> io::Error {
     match error.into_kind() {
         csv::ErrorKind::Io(error) => error,
         other => io::Error::other(format!("{other:?}")),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_formula_is_told_from_a_number() {
-        for text in [
-            "=1+1", "+cmd", "-1+1", "@sum(a1)", "\tx", "\rx", "\nx", "＝1", "＋1", "－1", "＠x",
-            "+", "-.", "-1e", "-1e5x", "-1.2.3", "-inf", "+e4", "--1",
-        ] {
-            assert!(is_formula(text), "{text:?}");
-        }
-        for text in [
-            "",
-            "-",
-            "a=1",
-            "-5",
-            "+3.2e4",
-            "-.5",
-            "-1.",
-            "-2E-10",
-            "+15551234",
-            " =1",
-            "'=1",
-            "é",
-        ] {
-            assert!(!is_formula(text), "{text:?}");
-        }
     }
 }

@@ -23,7 +23,6 @@ mod table;
 mod target;
 mod zone;
 
-use std::collections::{HashMap, HashSet};
 use std::io;
 use std::path::Path;
 
@@ -44,6 +43,7 @@ pub use zone::{Zone, parse_zone};
 
 use super::report::why;
 use crate::error::{Error, Result};
+pub(super) use crate::query::names::unique;
 use crate::query::translate_error;
 
 /// The format of a result.
@@ -316,29 +316,6 @@ fn of_arrow(error: ArrowError) -> io::Error {
         ArrowError::IoError(_, error) => error,
         other => io::Error::other(other),
     }
-}
-
-/// Appends `_2`, `_3` ... to names that repeat an earlier one.
-///
-/// Two names are equal if `fold` maps them to the same string.
-pub(super) fn unique(column_names: &[String], fold: fn(&str) -> String) -> Vec<String> {
-    let mut taken: HashSet<String> = column_names.iter().map(|name| fold(name)).collect();
-    let mut seen: HashMap<String, usize> = HashMap::new();
-    let mut distinct = |name: &String| {
-        let copies = seen.entry(fold(name)).or_default();
-        *copies += 1;
-        if *copies == 1 {
-            return name.clone();
-        }
-        loop {
-            let candidate = format!("{name}_{copies}");
-            if taken.insert(fold(&candidate)) {
-                return candidate;
-            }
-            *copies += 1;
-        }
-    };
-    column_names.iter().map(&mut distinct).collect()
 }
 
 #[cfg(test)]

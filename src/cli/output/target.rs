@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tempfile::{Builder, NamedTempFile, TempPath};
+use tempfile::{Builder, NamedTempFile, TempDir, TempPath};
 
 use crate::cli::identity::resolve;
 use crate::cli::report::why;
@@ -30,7 +30,7 @@ struct Replacement {
     may_rename: bool,
 }
 
-/// The temporary files of a process, and the way to name them.
+/// The temporary files and folders of a process, and the way to name them.
 #[derive(Clone, Debug, Default)]
 pub struct TemporaryFiles {
     paths: Arc<Mutex<Vec<PathBuf>>>,
@@ -142,26 +142,52 @@ impl TemporaryFiles {
         let paths = self.paths.lock().unwrap_or_else(PoisonError::into_inner);
         for path in paths.iter() {
             // One that has taken its place is not there any more.
-            let _ = fs::remove_file(path);
+            let _ = match path.is_dir() {
+                true => fs::remove_dir_all(path),
+                false => fs::remove_file(path),
+            };
         }
+    }
+
+    /// Makes a folder in `parent`, for files that take their place later.
+    ///
+    /// # Errors
+    /// If none can be made there.
+    pub fn create_folder(&self, parent: &Path) -> io::Result<TempDir> {
+        let mut builder = self.builder();
+        if let Some(permissions) = permissions(0o777) {
+            builder.permissions(permissions);
+        }
+        let made = builder.tempdir_in(parent)?;
+        self.add(made.path());
+        Ok(made)
     }
 
     fn create(
         &self,
         make: impl FnOnce(&Builder<'_, '_>) -> io::Result<NamedTempFile>,
     ) -> io::Result<NamedTempFile> {
+        let mut builder = self.builder();
+        if let Some(permissions) = permissions(0o666) {
+            builder.permissions(permissions);
+        }
+        let made = make(&builder)?;
+        self.add(made.path());
+        Ok(made)
+    }
+
+    fn builder(&self) -> Builder<'static, 'static> {
         let mut builder = Builder::new();
         builder.prefix(match self.underscored {
             true => "_auroratrail-",
             false => ".auroratrail-",
         });
-        if let Some(permissions) = permissions_of_new_files() {
-            builder.permissions(permissions);
-        }
-        let made = make(&builder)?;
+        builder
+    }
+
+    fn add(&self, path: &Path) {
         let mut paths = self.paths.lock().unwrap_or_else(PoisonError::into_inner);
-        paths.push(made.path().to_owned());
-        Ok(made)
+        paths.push(path.to_owned());
     }
 }
 
@@ -170,15 +196,15 @@ pub(super) fn is_descriptor(path: &Path) -> bool {
     path.starts_with("/dev/fd") || path.starts_with("/proc") || path == Path::new("/dev/stderr")
 }
 
-/// Returns the permissions that a new file is created with, less the user's mask.
+/// Returns the permissions that a new file or folder is created with, less the user's mask.
 #[cfg(unix)]
-fn permissions_of_new_files() -> Option<Permissions> {
+fn permissions(mode: u32) -> Option<Permissions> {
     use std::os::unix::fs::PermissionsExt;
-    Some(Permissions::from_mode(0o666))
+    Some(Permissions::from_mode(mode))
 }
 
 #[cfg(not(unix))]
-fn permissions_of_new_files() -> Option<Permissions> {
+fn permissions(_: u32) -> Option<Permissions> {
     None
 }
 

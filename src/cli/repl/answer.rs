@@ -13,13 +13,14 @@ use tokio_util::sync::CancellationToken;
 
 use super::settings::{Opening, Route};
 use super::shell::Shell;
+use crate::cli::exports::finish_export;
 use crate::cli::output::{self, Destination};
 use crate::cli::progress::Progress;
 use crate::cli::sql::Sql;
 use crate::cli::{GRACE, report};
 use crate::error::{Error, ErrorKind, Result};
 use crate::execution::Execution;
-use crate::query::{Plan, Step};
+use crate::query::{Plan, Step, is_export};
 
 /// The rows of the last answer that are kept.
 #[derive(Default)]
@@ -102,7 +103,11 @@ impl Shell {
         if let Some(note) = &sql.note {
             eprintln!("auroratrail: note: {note}");
         }
-        let opening = self.open(route).await?;
+        let opening = match (is_export(&sql.text), route) {
+            (false, _) => Some(self.open(route).await?),
+            (true, Route::Once(_)) => return Err(names_its_own_file()),
+            (true, Route::Screen | Route::File) => None,
+        };
         let step = self.session.step(&sql.text).await;
         let answered = match step.map_err(|error| sql.explain(error))? {
             Step::Done(message) => {
@@ -115,7 +120,10 @@ impl Shell {
                     told: self.told.clone(),
                     is_interactive: self.is_interactive,
                 };
-                reader.answer(plan, opening, stop).await.map(Some)
+                match opening {
+                    Some(opening) => reader.answer(plan, opening, stop).await.map(Some),
+                    None => reader.export(plan, stop).await.map(|()| None),
+                }
             }
         };
         if self.settings.timing {
@@ -179,6 +187,42 @@ struct Answer {
 }
 
 impl Reader {
+    /// Carries out a COPY.
+    async fn export(self, plan: Plan<'_>, stop: &CancellationToken) -> Result<()> {
+        for note in plan.notes() {
+            eprintln!("auroratrail: note: {note}");
+        }
+        let (begun, progress) = (Instant::now(), Progress::new());
+        let execution = self.execution(plan.reads_events(), stop);
+        progress.watch(&execution);
+        let written = tokio::select! {
+            written = plan.export(&execution) => written,
+            () = given_up(stop) => Err(Error::stopped()),
+        };
+        progress.finish();
+        let summary = report::summary(&execution.stats);
+        if summary.is_some() && summary != self.told {
+            eprintln!("auroratrail: {}", summary.as_deref().unwrap_or_default());
+        }
+        match written {
+            Ok(export) => finish_export(export, execution.stats.is_all_unreadable()).await,
+            Err(error) if matches!(error.kind(), ErrorKind::Stopped) && self.is_interactive => {
+                eprintln!("{}", report::partial(&execution.stats, 0, begun.elapsed()));
+                Ok(())
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Begins an execution, which tells its rejects if it is the first.
+    fn execution(&self, has_read: bool, stop: &CancellationToken) -> Arc<Execution> {
+        let mut execution = Execution::new(stop.clone());
+        if has_read && self.is_first {
+            execution = execution.with_reject_sink(Progress::messages(SCAN_TELLS));
+        }
+        Arc::new(execution)
+    }
+
     async fn answer(
         self,
         plan: Plan<'_>,
@@ -191,11 +235,7 @@ impl Reader {
         let begun = Instant::now();
         let has_read = plan.reads_events();
         let progress = Progress::new();
-        let mut execution = Execution::new(stop.clone());
-        if has_read && self.is_first {
-            execution = execution.with_reject_sink(Progress::messages(SCAN_TELLS));
-        }
-        let execution = Arc::new(execution);
+        let execution = self.execution(has_read, stop);
         progress.watch(&execution);
         let result = plan.identify_rows().start(&execution).await?;
         let kept = Arc::new(Mutex::new(Kept::default()));
@@ -244,6 +284,10 @@ impl Reader {
             summary,
         })
     }
+}
+
+fn names_its_own_file() -> Error {
+    Error::query("COPY names its own file and format; end it with a semicolon, without \\g FILE")
 }
 
 /// Waits until Ctrl-C was pressed and the work had the time to stop by itself.

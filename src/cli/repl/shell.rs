@@ -12,6 +12,7 @@ use super::source::Inputs;
 use super::state;
 use super::statements::{Typed, split};
 use super::survey::Survey;
+use crate::cli::exports::exports;
 use crate::cli::output::{Expanded, TemporaryFiles};
 use crate::cli::pager::Paged;
 use crate::cli::sql::Sql;
@@ -69,7 +70,8 @@ impl Shell {
                 true => 0,
                 false => arguments.cache,
             },
-        })?;
+        })?
+        .with_exports(exports(&opened, &temporary, false));
         let inputs = Inputs::new(opened, arguments.dedup);
         let shell = Self {
             session,

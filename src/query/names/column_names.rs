@@ -1,5 +1,7 @@
 //! The column names of a query's result.
 
+use std::collections::{HashMap, HashSet};
+
 use datafusion::arrow::datatypes::Schema;
 
 /// The column names of a rewritten query, and notes for its author.
@@ -53,6 +55,15 @@ impl ColumnNames {
         column_names
     }
 
+    /// Drops the names, for a statement whose output is not that of its query.
+    #[must_use]
+    pub fn without_items(self) -> Self {
+        Self {
+            items: vec![],
+            ..self
+        }
+    }
+
     /// Returns notes, such as paths that look misspelt but may be right.
     pub fn notes(&self) -> &[String] {
         &self.notes
@@ -63,4 +74,27 @@ impl ColumnNames {
     pub fn visible(&self) -> &[String] {
         &self.visible
     }
+}
+
+/// Appends `_2`, `_3` ... to names that repeat an earlier one.
+///
+/// Two names are equal if `fold` maps them to the same string.
+pub fn unique(column_names: &[String], fold: fn(&str) -> String) -> Vec<String> {
+    let mut taken: HashSet<String> = column_names.iter().map(|name| fold(name)).collect();
+    let mut seen: HashMap<String, usize> = HashMap::new();
+    let mut distinct = |name: &String| {
+        let copies = seen.entry(fold(name)).or_default();
+        *copies += 1;
+        if *copies == 1 {
+            return name.clone();
+        }
+        loop {
+            let candidate = format!("{name}_{copies}");
+            if taken.insert(fold(&candidate)) {
+                return candidate;
+            }
+            *copies += 1;
+        }
+    };
+    column_names.iter().map(&mut distinct).collect()
 }

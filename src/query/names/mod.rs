@@ -52,7 +52,7 @@ use columns::{ColumnIndex, RelationColumn};
 use mentions::Mentions;
 use walk::{QueryContext, Rewriter};
 
-pub use column_names::ColumnNames;
+pub use column_names::{ColumnNames, unique};
 
 /// Keys of the field metadata that the rewriter reads: a column's path (by default its name), its
 /// class ([`CLASS_RECORD`] by default, [`CLASS_FLATTENED`] or [`CLASS_DERIVED`]), and whether it
@@ -156,7 +156,7 @@ impl Names {
             Statement::Statement(statement) => self.rewrite_sql(statement),
             Statement::Explain(explain) => {
                 let column_names = self.rewrite(&mut explain.statement)?;
-                Ok(unnamed_output(column_names))
+                Ok(column_names.without_items())
             }
             Statement::CopyTo(copy) => match &mut copy.source {
                 CopyToSource::Query(query) => {
@@ -165,7 +165,7 @@ impl Names {
                         needs_aliases: true,
                         ..QueryContext::default()
                     };
-                    Ok(unnamed_output(self.rewrite_query(query, context, false)?))
+                    Ok(self.rewrite_query(query, context, false)?.without_items())
                 }
                 CopyToSource::Relation(name) => {
                     Rewriter::new(self, Mentions::default()).table(name);
@@ -191,7 +191,7 @@ impl Names {
             }
             SqlStatement::Prepare { statement, .. } => self.rewrite_sql(statement),
             SqlStatement::Explain { statement, .. } => {
-                Ok(unnamed_output(self.rewrite_sql(statement)?))
+                Ok(self.rewrite_sql(statement)?.without_items())
             }
             // A view has all columns of its table, so that paths can be asked of it as well.
             SqlStatement::CreateView(view) => self.rewrite_query(&mut view.query, named, true),
@@ -200,11 +200,9 @@ impl Names {
                 None => Ok(ColumnNames::default()),
             },
             SqlStatement::Insert(insert) => match &mut insert.source {
-                Some(query) => Ok(unnamed_output(self.rewrite_query(
-                    query,
-                    QueryContext::default(),
-                    false,
-                )?)),
+                Some(query) => Ok(self
+                    .rewrite_query(query, QueryContext::default(), false)?
+                    .without_items()),
                 None => Ok(ColumnNames::default()),
             },
             _ => Ok(ColumnNames::default()),
@@ -315,13 +313,5 @@ impl Names {
                 all.join(", ")
             ),
         }
-    }
-}
-
-/// Drops the column names, for a statement whose output is not that of its query.
-fn unnamed_output(column_names: ColumnNames) -> ColumnNames {
-    ColumnNames {
-        items: vec![],
-        ..column_names
     }
 }

@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 pub(in crate::source) struct Pattern {
     /// A literal path without wildcards, as typed, perhaps empty, without a slash at its end
     /// unless it is the root.
-    pub(super) base: String,
+    pub(in crate::source) base: String,
     steps: Vec<Step>,
     folders_only: bool,
     /// Leave out what is called `.x` or `_x` unless the pattern names it so.
@@ -164,6 +164,21 @@ impl Pattern {
     pub(super) fn takes_file(&self, progress: Progress, name: &OsStr) -> bool {
         let matched = self.takes_all(self.enter(progress, name));
         matched && (!self.folders_only || self.takes_all(progress))
+    }
+
+    /// Returns whether a file would be taken that is `below` the base, or, if `is_folder`, files in a
+    /// folder there, which may have any names.
+    pub(in crate::source) fn may_take(&self, below: &Path, is_folder: bool) -> bool {
+        let names: Vec<&OsStr> = below.iter().collect();
+        let Some((last, folders)) = names.split_last() else {
+            return true;
+        };
+        let enter = |progress, name: &&OsStr| self.enter(progress, name);
+        let progress = folders.iter().fold(self.start(), enter);
+        match is_folder {
+            true => !self.enter(progress, last).is_empty(),
+            false => self.takes_file(progress, last),
+        }
     }
 
     /// Returns whether everything in this folder is taken.
