@@ -4,6 +4,7 @@
 //! 2 could not; 130 interrupted.
 
 mod begin;
+mod catalog;
 mod iam;
 mod identity;
 mod ingest;
@@ -69,6 +70,7 @@ enum Command {
     Watch(watch::WatchArguments),
     Ingest(ingest::IngestArguments),
     Lake(lake::LakeArguments),
+    Catalog(catalog::CatalogArguments),
     Sources(sources::SourcesArguments),
     VerifyTrail(verify_trail::VerifyTrailArguments),
     Iam(iam::IamArguments),
@@ -96,7 +98,7 @@ impl Command {
             Self::Scan(scan) => words::clean_paths(&mut scan.input.rejects),
             Self::Ingest(ingest) => words::clean_paths(&mut ingest.input.rejects),
             Self::VerifyTrail(verify) => words::clean_paths(verify.paths()),
-            Self::Lake(_) | Self::Sources(_) | Self::Iam(_) => {}
+            Self::Lake(_) | Self::Catalog(_) | Self::Sources(_) | Self::Iam(_) => {}
             Self::Sample(sample) => words::clean_paths([&mut sample.folder]),
         }
     }
@@ -325,7 +327,7 @@ pub fn run(mut arguments: Arguments) -> Result<ExitCode> {
         Command::Watch(watch) => watch.input.threads,
         Command::Ingest(ingest) => ingest.input.threads,
         Command::Lake(_) | Command::Sources(_) | Command::VerifyTrail(_) => None,
-        Command::Iam(_) | Command::Sample(_) => Some(1),
+        Command::Catalog(_) | Command::Iam(_) | Command::Sample(_) => Some(1),
     };
     let threads = threads.map_or_else(
         || std::thread::available_parallelism().map_or(2, usize::from),
@@ -357,6 +359,7 @@ pub fn run(mut arguments: Arguments) -> Result<ExitCode> {
             Command::Watch(watch) => Box::pin(watch::run(watch, threads, &interruption)).await,
             Command::Ingest(ingest) => Box::pin(ingest::run(ingest, threads, &interruption)).await,
             Command::Lake(lake) => Box::pin(lake::run(lake)).await,
+            Command::Catalog(catalog) => Box::pin(catalog::run(catalog)).await,
             Command::Sources(sources) => Box::pin(sources::run(sources)).await,
             Command::VerifyTrail(verify) => {
                 Box::pin(verify_trail::run(verify, &interruption)).await

@@ -15,6 +15,7 @@
 //! Every stored column is a column of the [catalog], under its physical name, with its type. A file
 //! has only those that occur in it.
 
+pub mod catalog;
 pub mod duplicates;
 mod file;
 pub mod ingest;
