@@ -27,8 +27,8 @@ pub(super) fn about(table: &Table, form: Form) -> String {
     match form {
         Form::Delta => {
             let mut text = comment(
-                "The Delta table: each event once, always as of the last commit. Columns and folders that come \
-                 later need no new DDL.",
+                "The Delta table: each event once, as of a commit. Athena, Spark and Trino see new columns by \
+                 themselves; for others, run this again when the lake has got new ones.",
             );
             if !table.left_out.is_empty() {
                 text += &comment(&format!(
