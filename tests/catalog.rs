@@ -140,22 +140,22 @@ fn the_view_has_the_values_of_awss_table() {
         "athena",
         "--view",
         "--only",
-        "parquet",
+        "delta",
         "--location",
         "s3://bucket/lake",
     ];
     let athena = run(&arguments, folder);
     let (_, view) = athena.split_once("CREATE OR REPLACE VIEW").unwrap();
-    let table = "\"auroratrail\".\"events_parquet\"";
+    let table = "\"auroratrail\".\"events\"";
     assert!(view.contains(table), "{view}");
     let view = view.replace("\"auroratrail\".\"cloudtrail_logs\"", "cloudtrail_logs");
     let duckdb_ddl = run(
-        &["catalog", "lake", "--for", "duckdb", "--only", "parquet"],
+        &["catalog", "lake", "--for", "duckdb", "--only", "delta"],
         folder,
     );
     let ddl = format!(
         "{duckdb_ddl}CREATE OR REPLACE VIEW{}",
-        view.replace(table, "events_parquet")
+        view.replace(table, "events")
     );
     let found = found(&duckdb(), "view", &ddl, folder);
     assert_eq!(found["faults"], json!([]));

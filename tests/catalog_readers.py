@@ -22,16 +22,14 @@ def connection():
 
     duck = duckdb.connect()
     duck.execute("SET TimeZone = 'UTC'")
+    site = os.path.dirname(os.path.dirname(duckdb.__file__))
+    [extension] = glob.glob(f"{site}/duckdb_ext/extensions/*/*/delta.duckdb_extension")
+    duck.execute(f"LOAD '{extension}'")
     return duck
 
 
 def with_duckdb():
-    import duckdb
-
     duck = connection()
-    site = os.path.dirname(os.path.dirname(duckdb.__file__))
-    [extension] = glob.glob(f"{site}/duckdb_ext/extensions/*/*/delta.duckdb_extension")
-    duck.execute(f"LOAD '{extension}'")
     for statement in statements():
         # There is nothing to download the extension from.
         if not statement.startswith("INSTALL"):
@@ -64,7 +62,8 @@ def with_view():
     duck.execute("CREATE MACRO json_parse(x) AS CAST(x AS JSON)")
     duck.execute("CREATE MACRO date_format(t, f) AS strftime(t, replace(replace(f, '%i', '%M'), '%s', '%S'))")
     for statement in statements():
-        duck.execute(statement)
+        if not statement.startswith("INSTALL"):
+            duck.execute(statement)
     rows = duck.execute("SELECT * FROM cloudtrail_logs")
     names = [column[0] for column in rows.description]
     records = {it["eventID"]: it for it in map(json.loads, open(sys.argv[3]))}
