@@ -51,6 +51,7 @@
 //! | Why is a second question about the same columns answered at once? | `query/cache.rs` |
 //! | Why is each event in a lake once? | `lake/ingest.rs`, `lake/duplicates.rs`, `tests/lake.rs` |
 //! | What is in the folder of a lake? | [`lake`] |
+//! | How do other engines find a lake? | [`lake::catalog`], `source/glue.rs` |
 //! | Which files of a lake does a query read? | `query/lake_table/` |
 //! | How does `userIdentity.userName` find its column? | [`query::names`] |
 //! | Which clauses of SQL are refused? | `query/clauses/` |
@@ -74,6 +75,7 @@
 //! | a function of SQL | a file in `query/functions/` with a UDF that has a `Documentation` | `ours` in `query/functions/mod.rs`; `SHOW FUNCTIONS` lists it |
 //! | an output format | a file in `cli/output/` with a type that implements `BatchWriter` | `Format` and `batch_writer` in `cli/output/mod.rs`; README |
 //! | a command of the prompt | a row in the table of `cli/repl/commands.rs`, a variant of its `Command`, a function of `Shell` | README |
+//! | an engine that reads a lake | a file in `lake/catalog/` with a method of `Table` | `Engine` in `cli/catalog.rs`; README |
 //! | a command | a file in `cli/`, its arguments in `cli/mod.rs` | README |
 //!
 //! `tests/layering.rs` has the table of which module may use which.

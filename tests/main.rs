@@ -2,6 +2,7 @@
 
 mod cache;
 mod cases;
+mod catalog;
 mod cli;
 mod columnar;
 mod copy;

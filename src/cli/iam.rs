@@ -27,6 +27,10 @@ pub(super) struct IamArguments {
     #[arg(long)]
     verify_trail: bool,
 
+    /// Register the lake in this database of Glue's, with catalog --apply
+    #[arg(long, value_name = "DATABASE")]
+    glue: Option<String>,
+
     /// The account that streams and log groups belong to
     #[arg(long, value_name = "ID", default_value = "*")]
     account: String,
@@ -56,6 +60,9 @@ pub(super) fn run(arguments: &IamArguments) -> Result<ExitCode> {
             resources: vec!["*".to_owned()],
             prefixes: Vec::new(),
         });
+    }
+    if let Some(database) = &arguments.glue {
+        needed.push(of_glue(database));
     }
     let fill = |resource: &String| {
         resource
@@ -90,6 +97,26 @@ fn of_lake(lake: &Location) -> Vec<Permission> {
     match lake {
         Location::S3(s3) => lake_permissions(s3.bucket(), &s3.prefix()),
         Location::Local(_) | Location::Url(_) => Vec::new(),
+    }
+}
+
+/// Returns the permissions for registering tables in a database.
+fn of_glue(database: &str) -> Permission {
+    let resources = [
+        "catalog".to_owned(),
+        format!("database/{database}"),
+        format!("table/{database}/*"),
+    ];
+    let resources = resources.map(|it| format!("arn:aws:glue:{{region}}:{{account}}:{it}"));
+    Permission {
+        actions: vec![
+            "glue:GetTable",
+            "glue:CreateTable",
+            "glue:UpdateTable",
+            "glue:CreateDatabase",
+        ],
+        resources: resources.to_vec(),
+        prefixes: Vec::new(),
     }
 }
 

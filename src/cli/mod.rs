@@ -4,6 +4,7 @@
 //! 2 could not; 130 interrupted.
 
 mod begin;
+mod catalog;
 mod exports;
 mod iam;
 mod identity;
@@ -75,6 +76,7 @@ enum Command {
     Compact(upkeep::CompactArguments),
     Expire(upkeep::ExpireArguments),
     Vacuum(upkeep::VacuumArguments),
+    Catalog(catalog::CatalogArguments),
     Sources(sources::SourcesArguments),
     VerifyTrail(verify_trail::VerifyTrailArguments),
     Iam(iam::IamArguments),
@@ -102,7 +104,7 @@ impl Command {
             Self::Scan(scan) => words::clean_paths(&mut scan.input.rejects),
             Self::Ingest(ingest) => words::clean_paths(&mut ingest.input.rejects),
             Self::VerifyTrail(verify) => words::clean_paths(verify.paths()),
-            Self::Lake(_) | Self::Sources(_) | Self::Iam(_) => {}
+            Self::Lake(_) | Self::Catalog(_) | Self::Sources(_) | Self::Iam(_) => {}
             Self::Compact(_) | Self::Expire(_) | Self::Vacuum(_) => {}
             Self::Sample(sample) => words::clean_paths([&mut sample.folder]),
         }
@@ -336,7 +338,7 @@ pub fn run(mut arguments: Arguments) -> Result<ExitCode> {
         Command::Ingest(ingest) => ingest.input.threads,
         Command::Lake(_) | Command::Sources(_) | Command::VerifyTrail(_) => None,
         Command::Compact(_) | Command::Expire(_) | Command::Vacuum(_) => None,
-        Command::Iam(_) | Command::Sample(_) => Some(1),
+        Command::Catalog(_) | Command::Iam(_) | Command::Sample(_) => Some(1),
     };
     let threads = threads.map_or_else(
         || std::thread::available_parallelism().map_or(2, usize::from),
@@ -373,6 +375,7 @@ pub fn run(mut arguments: Arguments) -> Result<ExitCode> {
             }
             Command::Expire(expire) => Box::pin(upkeep::run_expire(expire)).await,
             Command::Vacuum(vacuum) => Box::pin(upkeep::run_vacuum(vacuum)).await,
+            Command::Catalog(catalog) => Box::pin(catalog::run(catalog)).await,
             Command::Sources(sources) => Box::pin(sources::run(sources)).await,
             Command::VerifyTrail(verify) => {
                 Box::pin(verify_trail::run(verify, &interruption)).await

@@ -50,28 +50,15 @@ impl Schedule {
         Ok(next?.to_utc())
     }
 
-    /// Does `work` at each time until `stop`. It is done once at a time: times that pass meanwhile are
-    /// left out. A failure is told, and the next time is waited for.
+    /// Waits for the next time, and tells of it first. Times that passed before are left out.
     ///
     /// # Errors
-    /// Stopped, when it is.
-    pub(super) async fn run(
-        &self,
-        stop: &CancellationToken,
-        mut work: impl AsyncFnMut() -> Result<()>,
-    ) -> Result<()> {
-        loop {
-            let next = self.next(Utc::now())?;
-            let local = next.with_timezone(&self.zone).format("%Y-%m-%d %H:%M %Z");
-            logs::say(Level::Info, &format!("next compaction at {local}"));
-            self.wait(next, stop).await?;
-            if let Err(error) = work().await {
-                if stop.is_cancelled() {
-                    return Err(error);
-                }
-                logs::say(Level::Error, &error.to_string());
-            }
-        }
+    /// Stopped, if it is.
+    pub(super) async fn next_run(&self, stop: &CancellationToken) -> Result<()> {
+        let next = self.next(Utc::now())?;
+        let local = next.with_timezone(&self.zone).format("%Y-%m-%d %H:%M %Z");
+        logs::say(Level::Info, &format!("next compaction at {local}"));
+        self.wait(next, stop).await
     }
 
     /// Waits for a time of the clock, which may be set meanwhile, and the machine may sleep.

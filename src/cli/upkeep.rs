@@ -129,7 +129,8 @@ pub(super) async fn run_compact(
     Ok(ExitCode::SUCCESS)
 }
 
-/// Packs a lake at the times of a schedule until `stop`.
+/// Packs a lake at the times of a schedule until `stop`, once at a time. A failure is told, and the next
+/// time is waited for.
 ///
 /// # Errors
 /// Stopped, when it is.
@@ -139,8 +140,15 @@ pub(super) async fn run_at(
     settings: &CompactSettings,
     stop: &CancellationToken,
 ) -> Result<()> {
-    let work = async || run_once(lake, settings, stop).await;
-    schedule.run(stop, work).await
+    loop {
+        schedule.next_run(stop).await?;
+        if let Err(error) = run_once(lake, settings, stop).await {
+            if stop.is_cancelled() {
+                return Err(error);
+            }
+            logs::say(Level::Error, &error.to_string());
+        }
+    }
 }
 
 /// The settings of a compaction beside an ingest, which has the machine for itself otherwise.

@@ -342,6 +342,11 @@ impl Version {
         self.state.schema().field(name).is_some()
     }
 
+    /// Returns the log's columns, those of the folders included.
+    pub(super) fn fields(&self) -> Vec<StructField> {
+        self.state.schema().fields().cloned().collect()
+    }
+
     /// Returns the metadata with further columns; `None` if it has all of them.
     fn metadata_with(&self, columns: &[usize]) -> DeltaResult<Option<Metadata>> {
         let known = self.state.schema();

@@ -17,6 +17,7 @@
 //! Every stored column is a column of the [catalog], under its physical name, with its type. A file
 //! has only those that occur in it.
 
+pub mod catalog;
 mod data_file;
 pub mod duplicates;
 mod file;
