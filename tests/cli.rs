@@ -1522,6 +1522,12 @@ fn help_is_wrapped_and_says_what_there_is() {
       ingest        Keep events in a lake: a folder of Parquet files that Athena, Spark and DuckDB read,
                     too
       lake          Look at a lake
+      compact       Pack the small files of a lake into few large ones, sorted by time, each event once
+      expire        Take the events of days that are too old out of a lake, in one commit
+      vacuum        Delete files of a lake that are in no version any more, or that a writer left that
+                    died
+      catalog       Print the DDL that makes a lake a table of Athena, Glue, Spark, Trino, DuckDB,
+                    Snowflake or ClickHouse
       sources       Look at sources before they are read
       verify-trail  Check that a trail is whole: no log file changed, removed or added
       iam           Print the smallest IAM policy for reading sources, and for writing a lake
