@@ -46,21 +46,21 @@ impl Encoder {
             .with_properties(properties(&schema, rows, effort))
             .with_skip_arrow_metadata(true);
         let writer = ArrowWriter::try_new_with_options(Vec::new(), schema, options);
-        writer.map(Self).map_err(failed)
+        writer.map(Self).map_err(|error| failed(&error))
     }
 
     /// Adds rows.
     pub(super) fn write(&mut self, rows: &RecordBatch) -> Result<()> {
-        self.0.write(rows).map_err(failed)
+        self.0.write(rows).map_err(|error| failed(&error))
     }
 
     /// Ends the file.
     pub(super) fn finish(self) -> Result<Vec<u8>> {
-        self.0.into_inner().map_err(failed)
+        self.0.into_inner().map_err(|error| failed(&error))
     }
 }
 
-fn failed(error: ParquetError) -> Error {
+fn failed(error: &ParquetError) -> Error {
     Error::bug(format!("rows could not be encoded as Parquet: {error}"))
 }
 

@@ -116,7 +116,11 @@ impl Merge {
         let rows: u64 = self.files.iter().map(|file| file.stats.rows).sum();
         let mut encoder = Encoder::new(schema, rows as usize, Effort::Lasting)?;
         let (mut stats, mut duplicates) = (FileStats::default(), 0);
-        while let Some(batch) = sorted.try_next().await.map_err(sort_error)? {
+        while let Some(batch) = sorted
+            .try_next()
+            .await
+            .map_err(|error| sort_error(&error))?
+        {
             let kept = match self.check.keep(&self.partition, &batch).await? {
                 Some(keep) => filter_record_batch(&batch, &keep)
                     .map_err(|error| Error::bug(format!("rows cannot be left out: {error}")))?,
@@ -167,7 +171,7 @@ impl Merge {
 
     /// Returns the rows of all files, sorted.
     fn sorted(&self, schema: SchemaRef) -> Result<SendableRecordBatchStream> {
-        let failed = sort_error;
+        let failed = |error| sort_error(&error);
         let order = ["eventtime", "eventsource"];
         let order = order.iter().filter_map(|name| {
             let index = schema.index_of(name).ok()?;
@@ -303,7 +307,7 @@ fn foreign(file: &LakeFile, column: &str) -> Error {
     ))
 }
 
-fn sort_error(error: DataFusionError) -> Error {
+fn sort_error(error: &DataFusionError) -> Error {
     let message = format!("rows cannot be sorted: {error}");
     match error.find_root() {
         DataFusionError::ResourcesExhausted(_) => {
