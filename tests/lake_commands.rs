@@ -379,7 +379,7 @@ fn faults_of_a_lake_are_named() {
     std::fs::copy(&file, day.join("part-copy.parquet")).unwrap();
     let (shown, _) = run(&["lake", "verify", "lake"], folder.path());
     assert!(
-        shown.contains("1 files are in the folder and not in the log"),
+        shown.contains("1 files are in the folder and not in this version"),
         "{shown}"
     );
     std::fs::remove_file(&file).unwrap();

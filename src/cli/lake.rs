@@ -109,7 +109,7 @@ async fn check(arguments: LakeVerifyArguments) -> Result<ExitCode> {
     let orphans = match outcome.orphans {
         0 => String::new(),
         orphans => format!(
-            "; {} files are in the folder and not in the log, of writers that died or are at work",
+            "; {} files are in the folder and not in this version: replaced, or of writers that died or are at work",
             count(orphans)
         ),
     };

@@ -308,9 +308,10 @@ fn expired(name: &str, day: &str, done: &ExpireSummary, is_dry_run: bool) -> Str
         return format!("{name}: no events of days before {day}\n");
     };
     let what = format!(
-        "{} events of {} days, {first} to {last}, in {}",
+        "{} events of {} {}, {first} to {last}, in {}",
         count(done.rows),
         count(done.days.len() as u64),
+        if first == last { "day" } else { "days" },
         files(done.files, done.bytes)
     );
     match is_dry_run {

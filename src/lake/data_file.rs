@@ -1,4 +1,4 @@
-//! Reading of a data file's rows, as they were when they were decoded.
+//! Reading of a data file's rows, as they were when they were decoded; and the place of new data files.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -6,6 +6,7 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use arrow::compute::cast;
 use arrow::error::ArrowError;
+use async_trait::async_trait;
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use futures::{FutureExt, TryFutureExt};
@@ -17,6 +18,8 @@ use parquet::errors::{ParquetError, Result};
 use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
 
 use super::LakeFile;
+use super::storage::Storage;
+use super::writer::FileStore;
 use crate::events::columns::catalog;
 
 /// Size of the first read of a footer, bytes; a larger one takes a second read.
@@ -93,4 +96,15 @@ pub(super) fn as_decoded(rows: &RecordBatch) -> Result<RecordBatch, ArrowError> 
         Ok((field.name().clone(), column, true))
     });
     RecordBatch::try_from_iter_with_nullable(columns.collect::<Result<Vec<_>, ArrowError>>()?)
+}
+
+/// The storage, for data files.
+#[derive(Debug)]
+pub(super) struct DataFiles(pub(super) Arc<dyn Storage>);
+
+#[async_trait]
+impl FileStore for DataFiles {
+    async fn publish(&self, path: &str, bytes: Bytes) -> crate::error::Result<()> {
+        self.0.put(path, bytes).await
+    }
 }

@@ -14,18 +14,17 @@ use std::time::{Duration, Instant};
 use arrow::array::{BooleanArray, RecordBatch};
 use arrow::compute::{filter_record_batch, not};
 use async_trait::async_trait;
-use bytes::Bytes;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use uuid::Uuid;
 
-use super::data_file::as_decoded;
+use super::data_file::{DataFiles, as_decoded};
 use super::duplicates::{EpochEvents, KnownEvents};
 use super::file::LakeFile;
 use super::layout::PartitionBy;
 use super::ledger::Ledger;
 use super::log::{Committed, Log, Version};
 use super::storage::Storage;
-use super::writer::{FileStore, LakeWriter, RowCheck, WriterSettings, Written};
+use super::writer::{LakeWriter, RowCheck, WriterSettings, Written};
 use crate::checkpoint::Checkpoint;
 use crate::error::{Error, Result};
 use crate::events::RowFilter;
@@ -471,17 +470,6 @@ impl RowCheck for NotKnown {
         let found = self.0.find(partition, rows).await?;
         let inverted = found.map(|found| not(&found)).transpose();
         inverted.map_err(|error| Error::bug(format!("rows cannot be told apart: {error}")))
-    }
-}
-
-/// The storage, for data files.
-#[derive(Debug)]
-struct DataFiles(Arc<dyn Storage>);
-
-#[async_trait]
-impl FileStore for DataFiles {
-    async fn publish(&self, path: &str, bytes: Bytes) -> Result<()> {
-        self.0.put(path, bytes).await
     }
 }
 

@@ -22,7 +22,8 @@ pub struct Verification {
     pub rows: u64,
     /// Faults, in words: the file, and what is wrong with it.
     pub faults: Vec<String>,
-    /// Files that are in the folder and not in the log: of writers that died, or are at work.
+    /// Files that are in the folder and not in the newest version: replaced, or of writers that died or are
+    /// at work.
     pub orphans: u64,
 }
 

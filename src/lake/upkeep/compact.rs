@@ -16,17 +16,16 @@ use std::time::{Duration, Instant};
 use arrow::array::{BooleanArray, RecordBatch};
 use arrow::compute::and_not;
 use async_trait::async_trait;
-use bytes::Bytes;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::plan::{Bin, plan};
 use crate::error::{Error, Result};
+use crate::lake::data_file::DataFiles;
 use crate::lake::duplicates::{EpochEvents, KnownEvents};
 use crate::lake::layout::Partition;
 use crate::lake::log::{AsOf, Committed, Reason, Replacement, Version};
-use crate::lake::storage::Storage;
-use crate::lake::writer::{FileStore, Merge, Merged, RowCheck};
+use crate::lake::writer::{Merge, Merged, RowCheck};
 use crate::lake::{Lake, LakeFile};
 
 /// The settings of a compaction.
@@ -296,17 +295,6 @@ impl RowCheck for Once {
         let kept =
             kept.map_err(|error| Error::bug(format!("rows cannot be told apart: {error}")))?;
         Ok(Some(kept))
-    }
-}
-
-/// The storage, for data files.
-#[derive(Debug)]
-struct DataFiles(Arc<dyn Storage>);
-
-#[async_trait]
-impl FileStore for DataFiles {
-    async fn publish(&self, path: &str, bytes: Bytes) -> Result<()> {
-        self.0.put(path, bytes).await
     }
 }
 

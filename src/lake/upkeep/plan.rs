@@ -92,8 +92,6 @@ mod tests {
     }
 
     fn names(bins: &[Bin]) -> Vec<Vec<&str>> {
-        let name = |file: &'static str| file;
-        let _ = name;
         bins.iter()
             .map(|bin| bin.files.iter().map(|file| &*file.path).collect())
             .collect()
