@@ -146,6 +146,7 @@ impl Bench {
             self.threads,
             self.runs,
         );
+        trail.make_lake(self.threads)?;
         self.speed(&trail)?;
         let sizes = arguments.memory.iter();
         let trails: Result<Vec<Trail>, String> = sizes.map(|&size| Trail::of(size)).collect();
@@ -183,7 +184,9 @@ impl Bench {
     fn group(&self, question: &Question, trail: &Trail) -> Group {
         let line = |&tool: &Tool| {
             let command = question.command(tool, trail, self.threads, self.python.as_ref())?;
-            Some(Line::new(tool, command))
+            let mut line = Line::new(tool, command);
+            line.makes = (tool == Tool::FirstCached).then(|| trail.cache(true));
+            Some(line)
         };
         Group {
             name: question.name,
@@ -207,7 +210,9 @@ impl Bench {
                 .iter()
                 .map(|question| self.group(question, trail))
             {
-                for mut line in group.lines {
+                let lines = group.lines.into_iter();
+                for mut line in lines.filter(|line| line.tool != Tool::Lake) {
+                    line.clear()?;
                     let run = measure::run(&mut line.command, &self.complaints)?;
                     let peak = format!(" {:>5} |", run.peak_bytes >> 20);
                     let same =

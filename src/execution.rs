@@ -3,8 +3,8 @@
 //! A query, a scan and a run of an ingest are an execution each. A table or a session outlives its
 //! executions and shares none of this between them.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio_util::sync::CancellationToken;
 
@@ -19,6 +19,8 @@ pub struct Execution {
     stop: CancellationToken,
     reject_sinks: Vec<Box<dyn RejectSink>>,
     has_scanned: AtomicBool,
+    ahead: Mutex<Option<Arc<Self>>>,
+    notes: Mutex<Vec<String>>,
 }
 
 impl Execution {
@@ -50,6 +52,37 @@ impl Execution {
         }
     }
 
+    /// Begins work that comes before this one and stops with it, with counts and rejects of its own. Those who
+    /// show how far this execution is show that one until [`Execution::end_ahead`].
+    pub fn begin_ahead(&self, rejects: impl RejectSink + 'static) -> Arc<Self> {
+        let ahead = Arc::new(Self::new(self.stop.clone()).with_reject_sink(rejects));
+        *lock(&self.ahead) = Some(Arc::clone(&ahead));
+        ahead
+    }
+
+    /// Ends the work that came before this one.
+    pub fn end_ahead(&self) {
+        *lock(&self.ahead) = None;
+    }
+
+    /// Returns the work that is done before this one, now.
+    pub fn ahead(&self) -> Option<Arc<Self>> {
+        lock(&self.ahead).clone()
+    }
+
+    /// Notes something for the one who asked.
+    pub fn note(&self, note: impl Into<String>) {
+        let (note, mut notes) = (note.into(), lock(&self.notes));
+        if !notes.contains(&note) {
+            notes.push(note);
+        }
+    }
+
+    /// Removes and returns the notes.
+    pub fn take_notes(&self) -> Vec<String> {
+        std::mem::take(&mut *lock(&self.notes))
+    }
+
     /// Returns this execution for the first scan of it, and for each further one an execution whose
     /// counts are its own: a query that scans a table twice still counts and reports once.
     #[must_use]
@@ -59,6 +92,11 @@ impl Execution {
             true => Arc::new(Self::new(self.stop.clone())),
         }
     }
+}
+
+/// Locks, also after a panic elsewhere: each change is one step.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl std::fmt::Debug for Execution {

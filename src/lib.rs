@@ -61,6 +61,7 @@
 //! | How is a file kept that is read and written? | `cli/overwrite.rs` |
 //! | What is counted, and where do rejects go? | [`stats`], [`reject`] |
 //! | Why does an export appear at once or never? | `query/copy/target.rs`, `query/copy/uploads.rs` |
+//! | What does `--cache` keep, and when does it go? | [`lake::object_cache`], `query/kept.rs` |
 //! | Is a trail whole? | [`integrity`] |
 //! | Who can fix this error? | [`error`] |
 //!

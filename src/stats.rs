@@ -220,6 +220,48 @@ impl Stats {
         self.counts().event_times
     }
 
+    /// Adds the counters of another scan, less its rejects, and of its type mismatches those of the
+    /// columns that `is_asked` accepts.
+    pub fn absorb(&self, other: &Self, is_asked: impl Fn(&str) -> bool) {
+        for (counter, more) in self.counters().into_iter().zip(other.counters()) {
+            counter.fetch_add(more.load(Relaxed), Relaxed);
+        }
+        let is_listed = other.listing_done.load(Relaxed);
+        self.listing_done.fetch_or(is_listed, Relaxed);
+        for (kind, count) in other.not_cloudtrail_by_kind() {
+            self.not_cloudtrail(kind, count);
+        }
+        for (column, count, example) in other.type_mismatches() {
+            if is_asked(column) {
+                self.count_type_mismatches(column, count, example);
+            }
+        }
+    }
+
+    fn counters(&self) -> [&AtomicU64; 19] {
+        [
+            &self.objects_listed,
+            &self.bytes_listed,
+            &self.objects_done_before,
+            &self.objects_pruned,
+            &self.folders_pruned,
+            &self.hidden_left_out,
+            &self.objects_read,
+            &self.objects_cached,
+            &self.bytes_read,
+            &self.bytes_inflated,
+            &self.events,
+            &self.insights,
+            &self.aggregated,
+            &self.salvaged,
+            &self.duplicates,
+            &self.redacted,
+            &self.damaged_objects,
+            &self.empty_objects,
+            &self.source_failures,
+        ]
+    }
+
     /// Returns the number of rejects, for any reason.
     pub fn rejects(&self) -> u64 {
         self.counts().rejects.values().sum()

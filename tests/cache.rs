@@ -41,7 +41,7 @@ fn session(folder: &Path, cache_bytes: usize, dedup: bool) -> Session {
 }
 
 /// The answer to a query, its rows sorted, and what was counted.
-async fn ask(session: &Session, sql: &str) -> (Vec<String>, Arc<Execution>) {
+pub(crate) async fn ask(session: &Session, sql: &str) -> (Vec<String>, Arc<Execution>) {
     let execution = Arc::new(Execution::default());
     let plan = session.plan(sql).await.unwrap();
     let result = plan.start(&execution).await.unwrap();
@@ -63,12 +63,12 @@ async fn ask(session: &Session, sql: &str) -> (Vec<String>, Arc<Execution>) {
     (rows, execution)
 }
 
-fn bytes_read(execution: &Execution) -> u64 {
+pub(crate) fn bytes_read(execution: &Execution) -> u64 {
     execution.stats.bytes_read.load(Relaxed)
 }
 
 /// The counts that a summary tells.
-fn counts(execution: &Execution) -> impl PartialEq + std::fmt::Debug + use<> {
+pub(crate) fn counts(execution: &Execution) -> impl PartialEq + std::fmt::Debug + use<> {
     let stats = &execution.stats;
     let mismatches: Vec<_> = stats
         .type_mismatches()
@@ -96,7 +96,7 @@ fn counts(execution: &Execution) -> impl PartialEq + std::fmt::Debug + use<> {
 }
 
 /// Writes sample documents, as files `0.json`, `1.json` ...
-fn write_sample(folder: &Path, events: u64) {
+pub(crate) fn write_sample(folder: &Path, events: u64) {
     let sample = Sample::parse(&format!("?events={events}")).unwrap();
     for (at, payload) in sample.payloads().enumerate() {
         let auroratrail::payload::Body::Whole(bytes) = payload.body else {
@@ -108,7 +108,7 @@ fn write_sample(folder: &Path, events: u64) {
 }
 
 /// A log file with one event for each name.
-fn write_events(path: &Path, names: &[&str]) {
+pub(crate) fn write_events(path: &Path, names: &[&str]) {
     let mut file = fs::File::create(path).unwrap();
     for name in names {
         let line = format!(
@@ -119,11 +119,11 @@ fn write_events(path: &Path, names: &[&str]) {
 }
 
 /// Waits until the times of files tell later changes.
-fn settle() {
+pub(crate) fn settle() {
     std::thread::sleep(Duration::from_millis(70));
 }
 
-const QUERIES: &[&str] = &[
+pub(crate) const QUERIES: &[&str] = &[
     "SELECT count(*) FROM events",
     "SELECT eventName, eventTime FROM events",
     "SELECT eventName, count(*) FROM events WHERE eventSource = 'rds.amazonaws.com' GROUP BY 1",

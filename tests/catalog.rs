@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::moto_server::Moto;
+use crate::moto_server::python::environment;
 
 fn command(arguments: &[&str], folder: &Path) -> Command {
     let mut ours = Command::new(env!("CARGO_BIN_EXE_auroratrail"));
@@ -383,7 +384,7 @@ fn what_cannot_be_described_is_told() {
 
 /// DuckDB with its Delta extension.
 fn duckdb() -> PathBuf {
-    installed(
+    environment(
         "catalog-venv",
         &["duckdb==1.4.4", "duckdb-ext-delta==1.4.4.20260205"],
     )
@@ -391,30 +392,5 @@ fn duckdb() -> PathBuf {
 
 /// Spark, which brings Hive's DDL and a metastore.
 fn spark() -> PathBuf {
-    installed("spark-venv", &["pyspark==4.3.0"])
-}
-
-/// Returns a virtual environment with packages in it, made when it is not there.
-fn installed(name: &str, packages: &[&str]) -> PathBuf {
-    let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
-    let cache = cache
-        .or_else(|| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache")))
-        .expect("XDG_CACHE_HOME or HOME is set");
-    let cache = cache.join("auroratrail");
-    std::fs::create_dir_all(&cache).unwrap();
-    // Tests are processes of their own, side by side.
-    let lock = std::fs::File::create(cache.join(format!("{name}.lock"))).unwrap();
-    lock.lock().unwrap();
-    let venv = cache.join(name);
-    let complete = venv.join("complete");
-    let wanted = packages.join(" ");
-    if std::fs::read_to_string(&complete).is_ok_and(|found| found == wanted) {
-        return venv;
-    }
-    let mut python = Command::new("python3");
-    succeeded(python.args(["-m", "venv"]).arg(&venv).output().unwrap());
-    let mut pip = Command::new(venv.join("bin/pip"));
-    succeeded(pip.args(["install", "-q"]).args(packages).output().unwrap());
-    std::fs::write(complete, wanted).unwrap();
-    venv
+    environment("spark-venv", &["pyspark==4.3.0"])
 }

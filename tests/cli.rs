@@ -1592,6 +1592,20 @@ fn help_is_wrapped_and_says_what_there_is() {
 
               [default: 1024]
 
+          --cache
+              Keep what is decoded on disk: another question about the same files or objects is then as
+              quick as over a lake, and the first one takes longer
+
+          --cache-folder <FOLDER>
+              Where it is kept; it may be deleted at any time [default: auroratrail in ~/.cache]
+
+              [env: AURORATRAIL_CACHE_FOLDER]
+
+          --cache-size <SIZE>
+              The most that is kept; what was not used for longest goes first
+
+              [default: 10G]
+
           --rejects <FILE>
               Keep what could not be read as an event: a line of JSON each, with its content
 

@@ -2,7 +2,7 @@
 //! They are installed once, into a virtual environment in the cache folder.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use auroratrail::events::columns::{ColumnType, catalog};
@@ -10,6 +10,8 @@ use auroratrail::lake::stored_columns;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tempfile::TempDir;
+
+use crate::moto_server::python::environment;
 
 /// Queries that mean the same in every tool, over the physical names.
 const QUESTIONS: &[&str] = &[
@@ -92,7 +94,7 @@ fn all_read(lake: &Path) {
     let expected: Vec<Vec<Value>> = QUESTIONS.iter().map(|sql| answer(lake, sql)).collect();
     assert!(expected.iter().all(|rows| !rows.is_empty()), "{expected:?}");
 
-    let mut python = Command::new(installed().join("bin/python"));
+    let mut python = Command::new(environment("readers-venv", &PACKAGES).join("bin/python"));
     python.args(["-c", include_str!("lake_readers.py")]);
     python.arg(lake).arg(json!(QUESTIONS).to_string());
     let found = output(&mut python);
@@ -182,22 +184,3 @@ fn output(command: &mut Command) -> String {
 }
 
 const PACKAGES: [&str; 3] = ["duckdb==2.0.0", "pyarrow==26.0.1", "deltalake==1.6.6"];
-
-/// The virtual environment with the readers in it, made when it is not there.
-fn installed() -> PathBuf {
-    let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
-    let cache = cache
-        .or_else(|| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache")))
-        .expect("XDG_CACHE_HOME or HOME is set");
-    let venv = cache.join("auroratrail/readers-venv");
-    let complete = venv.join("complete");
-    let packages = PACKAGES.join(" ");
-    if std::fs::read_to_string(&complete).is_ok_and(|found| found == packages) {
-        return venv;
-    }
-    output(Command::new("python3").args(["-m", "venv"]).arg(&venv));
-    let mut pip = Command::new(venv.join("bin/pip"));
-    output(pip.args(["install", "-q"]).args(PACKAGES));
-    std::fs::write(complete, packages).unwrap();
-    venv
-}

@@ -23,6 +23,7 @@ mod layering;
 mod live_faults;
 mod made;
 mod moto_server;
+mod object_cache;
 mod observability;
 mod partitioned;
 mod pipeline;

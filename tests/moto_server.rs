@@ -2,9 +2,13 @@
 //! cache folder.
 
 use std::net::{TcpListener, TcpStream};
-use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
+
+use python::environment;
+
+#[path = "python.rs"]
+pub mod python;
 
 /// A server that ends with this value.
 pub struct Moto {
@@ -19,12 +23,14 @@ impl Moto {
         let free = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = free.local_addr().unwrap();
         drop(free);
-        let server = Command::new(installed().join("bin/moto_server"))
-            .args(["-H", "127.0.0.1", "-p", &address.port().to_string()])
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("moto_server starts");
+        let server = Command::new(
+            environment("moto-venv", &["moto[server]==5.2.5"]).join("bin/moto_server"),
+        )
+        .args(["-H", "127.0.0.1", "-p", &address.port().to_string()])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("moto_server starts");
         let mut moto = Self {
             server,
             endpoint: format!("http://{address}"),
@@ -65,28 +71,5 @@ impl Drop for Moto {
     fn drop(&mut self) {
         let _ = self.server.kill();
         let _ = self.server.wait();
-    }
-}
-
-/// The virtual environment with moto in it, made when it is not there.
-fn installed() -> PathBuf {
-    let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
-    let cache = cache
-        .or_else(|| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache")))
-        .expect("XDG_CACHE_HOME or HOME is set");
-    let venv = cache.join("auroratrail/venv");
-    if venv.join("bin/moto_server").exists() {
-        return venv;
-    }
-    run(Command::new("python3").args(["-m", "venv"]).arg(&venv));
-    run(Command::new(venv.join("bin/pip")).args(["install", "-q", "moto[server]==5.2.5"]));
-    venv
-}
-
-fn run(command: &mut Command) {
-    let advice = "this test needs python3 with venv, and PyPI for moto[server]==5.2.5";
-    match command.status() {
-        Ok(status) => assert!(status.success(), "{command:?} failed: {status}; {advice}"),
-        Err(error) => panic!("{command:?} cannot run: {error}; {advice}"),
     }
 }

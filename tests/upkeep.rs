@@ -535,3 +535,33 @@ fn an_ingest_goes_on_after_its_files_were_packed_and_deleted() {
     assert_eq!((more.rows, more.duplicates), (1, 1), "{more:?}");
     assert_whole(&lake, &ids, "more");
 }
+
+#[test]
+fn a_schedule_packs_at_its_times_until_it_is_stopped() {
+    let folder = tempfile::tempdir().unwrap();
+    let lake = folder.path().join("lake");
+    let ids = made_lake(folder.path(), &lake);
+    let mut compact = Command::new(env!("CARGO_BIN_EXE_auroratrail"));
+    compact.args(["compact", "lake", "--schedule", "* * * * *"]);
+    compact.args(["--time-zone", "Asia/Tokyo"]);
+    let compact = compact
+        .current_dir(folder.path())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let running = crate::kinesis::Running(compact.spawn().unwrap());
+    let begun = std::time::Instant::now();
+    let is_packed = || plan(&files(&lake), 256 << 20).is_empty();
+    while !is_packed() {
+        assert!(begun.elapsed() < Duration::from_secs(120));
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    // The commit comes before the summary, and that before the next time is told.
+    std::thread::sleep(Duration::from_secs(2));
+    let done = running.terminate();
+    assert_eq!(done.code, Some(130), "{}", done.said);
+    let told = done.said.matches("next compaction at").count();
+    assert_eq!(told, 2, "{}", done.said);
+    assert!(done.said.contains("JST"), "{}", done.said);
+    assert!(done.printed.contains("files"), "{}", done.printed);
+    assert_whole(&lake, &ids, "scheduled");
+}

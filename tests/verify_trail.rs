@@ -19,6 +19,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::moto_server::Moto;
+use crate::moto_server::python::environment;
 
 /// RSA keys, made for these tests and used for nothing else: PKCS #1 in DER.
 const KEYS: [&str; 2] = [
@@ -747,6 +748,117 @@ fn a_bucket_is_verified_with_the_metadata_of_its_objects_and_keys_of_the_service
             "extra _eu-west-1_20261105T0820Z_main.json.gz".to_owned(),
         ]
     );
+}
+
+/// A change of a bucket, with its name.
+type Tampering = (&'static str, fn(&mut Trail, &mut Files));
+
+/// Changes that the AWS CLI looks for.
+const TAMPERINGS: [Tampering; 9] = [
+    ("whole", |_, _| {}),
+    ("a log file was changed", |trail, files| {
+        *files.bytes(&trail.log_key(10, 5)) = gzip(b"{}");
+    }),
+    ("a log file has more bytes", |trail, files| {
+        files.bytes(&trail.log_key(10, 5)).push(b'x');
+    }),
+    ("a log file is gone", |trail, files| {
+        files.remove(&trail.log_key(9, 35))
+    }),
+    ("a log file is no gzip", |trail, files| {
+        *files.bytes(&trail.log_key(9, 35)) = b"plain".to_vec();
+    }),
+    ("a digest was changed", |trail, files| {
+        files.edit(&trail.digest_key(10), |digest| {
+            digest["logFiles"] = json!([])
+        });
+    }),
+    ("a digest is gone", |trail, files| {
+        files.remove(&trail.digest_key(10))
+    }),
+    ("the newest digest is gone", |trail, files| {
+        files.remove(&trail.digest_key(12))
+    }),
+    ("a digest has another's signature", |trail, files| {
+        let other = files.metadata(&trail.digest_key(9))["signature"].clone();
+        files
+            .metadata(&trail.digest_key(11))
+            .insert("signature".to_owned(), other);
+    }),
+];
+
+#[test]
+fn the_aws_cli_comes_to_the_same_counts() {
+    let aws = environment("awscli-venv", &["awscli==1.46.3"]).join("bin/aws");
+    for (name, tamper) in TAMPERINGS {
+        let (mut trail, mut files) = chain();
+        tamper(&mut trail, &mut files);
+        let moto = Moto::start();
+        upload(&moto, &files);
+        let keys = key_server();
+        let run = |program: &Path, arguments: &[&str]| {
+            Command::new(program)
+                .args(arguments)
+                .env("AWS_ENDPOINT_URL_S3", &moto.endpoint)
+                .env("AWS_ENDPOINT_URL_CLOUDTRAIL", &keys)
+                .env("AWS_ACCESS_KEY_ID", "AKIATEST")
+                .env("AWS_SECRET_ACCESS_KEY", "verysecret")
+                .env("AWS_REGION", "eu-west-1")
+                .env("AWS_DEFAULT_REGION", "eu-west-1")
+                .env_remove("AWS_ENDPOINT_URL")
+                .output()
+                .unwrap()
+        };
+        let (since, until) = ("2026-11-05T08:00:00Z", "2026-11-05T12:30:00Z");
+        let theirs = run(
+            &aws,
+            &[
+                "cloudtrail",
+                "validate-logs",
+                "--region",
+                "eu-west-1",
+                "--trail-arn",
+                "arn:aws:cloudtrail:us-east-1:111122223333:trail/main",
+                "--s3-bucket",
+                BUCKET,
+                "--start-time",
+                since,
+                "--end-time",
+                until,
+            ],
+        );
+        let said = String::from_utf8_lossy(&theirs.stdout);
+        let ours = run(
+            Path::new(env!("CARGO_BIN_EXE_auroratrail")),
+            &[
+                "verify-trail",
+                "s3://trails",
+                "--format",
+                "json",
+                "--since",
+                since,
+                "--until",
+                until,
+            ],
+        );
+        let (report, findings) = outcome(&ours);
+        for (kind, word) in [("digests", "digest"), ("logs", "log")] {
+            let line = said
+                .lines()
+                .find(|it| it.contains(&format!(" {word} files valid")));
+            let (valid, all) = line
+                .and_then(|line| line.split_once(' ')?.0.split_once('/'))
+                .unwrap_or_else(|| {
+                    panic!("{name}: {said} {}", String::from_utf8_lossy(&theirs.stderr))
+                });
+            let (valid, all): (u64, u64) = (valid.parse().unwrap(), all.parse().unwrap());
+            assert_eq!(
+                counts(&report, kind),
+                [valid, all - valid, 0],
+                "{name}, {kind}: {said}\n{findings:?}"
+            );
+        }
+    }
 }
 
 /// Puts all files to the bucket.

@@ -33,11 +33,17 @@ impl Line {
         }
     }
 
+    /// Removes what the command makes.
+    pub fn clear(&self) -> Result<(), String> {
+        let Some(folder) = self.makes.as_ref().filter(|folder| folder.exists()) else {
+            return Ok(());
+        };
+        let failed = |error| format!("{}: {error}", folder.display());
+        fs::remove_dir_all(folder).map_err(failed)
+    }
+
     fn run(&mut self, complaints: &Path) -> Result<(), String> {
-        if let Some(folder) = self.makes.as_ref().filter(|folder| folder.exists()) {
-            let failed = |error| format!("{}: {error}", folder.display());
-            fs::remove_dir_all(folder).map_err(failed)?;
-        }
+        self.clear()?;
         let run = measure::run(&mut self.command, complaints)?;
         self.best = Some(match &self.best {
             Some(best) => run.better(best),
@@ -52,7 +58,7 @@ impl Group {
     pub fn check(&self) -> Result<(), String> {
         let answer = |line: &Line| {
             let csv = line.best.as_ref().map_or("", |run| &run.output);
-            rows(csv, line.tool == Tool::Ours).join("\n")
+            rows(csv, line.tool.is_ours()).join("\n")
         };
         let answers: Vec<String> = self.lines.iter().map(answer).collect();
         for (line, other) in self.lines.iter().zip(&answers).skip(1) {

@@ -152,6 +152,13 @@ impl Question {
         let query = match tool {
             Tool::Inflate => return None,
             Tool::Ours => return Some(tools::query(&self.ours, &trail.folder, threads)),
+            Tool::Lake => return Some(tools::query(&self.ours, &trail.lake(), threads)),
+            Tool::FirstCached | Tool::Cached => {
+                let mut command = tools::query(&self.ours, &trail.folder, threads);
+                command.args(["--cache", "--cache-folder"]);
+                command.arg(trail.cache(tool == Tool::FirstCached));
+                return Some(command);
+            }
             Tool::DuckDb => self.duckdb.as_ref()?,
             Tool::ClickHouse => self.clickhouse.as_ref()?,
         };

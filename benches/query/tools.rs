@@ -9,15 +9,32 @@ pub enum Tool {
     /// No tool: decompression, which every tool must do at least.
     Inflate,
     Ours,
+    /// Ours with `--cache`, and nothing in it.
+    FirstCached,
+    /// Ours with `--cache`, after the first time.
+    Cached,
+    /// Ours over a lake of the same events.
+    Lake,
     DuckDb,
     ClickHouse,
 }
 
 impl Tool {
+    /// Returns whether it is a way to ask this tool.
+    pub fn is_ours(self) -> bool {
+        matches!(
+            self,
+            Tool::Ours | Tool::FirstCached | Tool::Cached | Tool::Lake
+        )
+    }
+
     pub fn name(self) -> &'static str {
         match self {
             Tool::Inflate => "libdeflate",
             Tool::Ours => "auroratrail",
+            Tool::FirstCached => "first cache",
+            Tool::Cached => "from cache",
+            Tool::Lake => "from lake",
             Tool::DuckDb => "DuckDB",
             Tool::ClickHouse => "ClickHouse",
         }
@@ -71,7 +88,7 @@ impl Python {
 
 /// Finds the installed tools, and prints how to install those that are missing.
 pub fn installed(python: Option<&Python>) -> Vec<Tool> {
-    let mut tools = vec![Tool::Ours];
+    let mut tools = vec![Tool::Ours, Tool::FirstCached, Tool::Cached, Tool::Lake];
     for tool in [Tool::DuckDb, Tool::ClickHouse] {
         let missing = || Err("there is no Python for it".to_owned());
         match python.map_or_else(missing, |python| python.version(tool)) {
@@ -82,7 +99,7 @@ pub fn installed(python: Option<&Python>) -> Vec<Tool> {
             Err(why) => println!("without {}: {why}", tool.name()),
         }
     }
-    if tools.len() < 3 {
+    if tools.len() < 6 {
         let folder = Python::folder();
         let folder = folder.display();
         println!(

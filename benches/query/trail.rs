@@ -55,6 +55,36 @@ impl Trail {
     }
 }
 
+impl Trail {
+    /// The lake of the same events; see [`Trail::make_lake`].
+    pub fn lake(&self) -> PathBuf {
+        self.folder.with_file_name("lake")
+    }
+
+    /// The folder of a cache: one that is filled by each run, or one that only the first run fills.
+    pub fn cache(&self, is_filled_each_time: bool) -> PathBuf {
+        self.folder.with_file_name(match is_filled_each_time {
+            true => "first-cache",
+            false => "cache",
+        })
+    }
+
+    /// Makes the lake, if it is not there.
+    pub fn make_lake(&self, threads: usize) -> Result<(), String> {
+        let lake = self.lake();
+        if lake.join("_delta_log").exists() {
+            return Ok(());
+        }
+        let mut command = super::tools::ours("ingest", threads);
+        command.args(["--keep", "all", "--to"]).arg(&lake);
+        let made = command.arg(&self.folder).output();
+        match made.map(|it| it.status) {
+            Ok(status) if status.success() => Ok(()),
+            made => Err(format!("{}: {made:?}", lake.display())),
+        }
+    }
+}
+
 fn read(folder: &Path, note: &str) -> Option<Trail> {
     let numbers: Result<Vec<u64>, _> = note.split_whitespace().map(str::parse).collect();
     let [files, events, stored_bytes, bytes] = numbers.ok()?[..] else {

@@ -4,6 +4,7 @@
 //! 2 could not; 130 interrupted.
 
 mod begin;
+mod cache;
 mod catalog;
 mod exports;
 mod iam;
@@ -155,6 +156,9 @@ struct QueryArguments {
     memory: u64,
 
     #[command(flatten)]
+    cache: cache::CacheArguments,
+
+    #[command(flatten)]
     input: InputArguments,
 }
 
@@ -185,7 +189,10 @@ struct ReplArguments {
     /// Memory for columns that were read, so that a second question about them reads nothing: 512M,
     /// 2G, 0 for none
     #[arg(long, value_name = "SIZE", default_value = "512M", value_parser = parse_size)]
-    cache: usize,
+    cache_memory: usize,
+
+    #[command(flatten)]
+    cache: cache::CacheArguments,
 
     /// Threads that read and decode; by default one for each core
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=512))]

@@ -110,6 +110,13 @@ impl Progress {
     }
 }
 
+/// Tells what was noted while an execution went on.
+pub(super) fn tell_notes(execution: &Execution) {
+    for note in execution.take_notes() {
+        eprintln!("auroratrail: note: {note}");
+    }
+}
+
 impl Drop for Progress {
     fn drop(&mut self) {
         self.finish();
@@ -226,7 +233,11 @@ async fn watch(line: ProgressBar, execution: Arc<Execution>, monitor: Arc<OnceLo
     while !line.is_finished() {
         line.set_message(match monitor.get() {
             Some(monitor) => status::text(monitor, start.elapsed(), &mut rate),
-            None => fit(how_far(&execution.stats, start.elapsed())),
+            None => {
+                let ahead = execution.ahead();
+                let shown = ahead.as_ref().unwrap_or(&execution);
+                fit(how_far(&shown.stats, start.elapsed()))
+            }
         });
         line.tick();
         tokio::time::sleep(TICK).await;

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::exports::{check_exports, exports, finish_export};
 use super::output::{self, Destination, Format, SharedDestination};
 use super::overwrite::{NamedFiles, Output};
-use super::progress::{KEEP_REJECTS, Progress};
+use super::progress::{KEEP_REJECTS, Progress, tell_notes};
 use super::sql::{Sql, is_standard_input};
 use super::{Interruption, NOTHING_READ, Opened, QueryArguments, report, words};
 use crate::error::{Error, Result};
@@ -35,6 +35,9 @@ pub(super) async fn run(
     let Opened {
         sources, locations, ..
     } = &opened;
+    let others = opened.lakes.others(locations);
+    arguments.cache.check(&others)?;
+    let session = session.with_object_cache(arguments.cache.find()?);
     session.add_events(opened.lakes.input(sources, locations, arguments.dedup))?;
     let plans = session.plan_all(&sql.text).await;
     let plans = plans.map_err(|error| sql.explain(error))?;
@@ -223,6 +226,7 @@ impl Answers {
             }
         };
         progress.finish();
+        tell_notes(&execution);
         // What was read is told also of a query that failed or was stopped.
         let summary = report::summary(&execution.stats);
         if summary.is_some() && summary != self.told {

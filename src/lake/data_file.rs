@@ -1,5 +1,6 @@
 //! Reading of a data file's rows, as they were when they were decoded; and the place of new data files.
 
+use std::fs::File;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -106,5 +107,9 @@ pub(super) struct DataFiles(pub(super) Arc<dyn Storage>);
 impl FileStore for DataFiles {
     async fn publish(&self, path: &str, bytes: Bytes) -> crate::error::Result<()> {
         self.0.put(path, bytes).await
+    }
+
+    async fn publish_file(&self, path: &str, file: File) -> crate::error::Result<()> {
+        self.0.put_file(path, file).await
     }
 }

@@ -25,6 +25,7 @@ pub mod ingest;
 pub mod layout;
 pub mod ledger;
 pub mod log;
+pub mod object_cache;
 pub mod storage;
 pub mod upkeep;
 pub mod verify;

@@ -1,7 +1,7 @@
 //! The files of a lake: written whole and durably, on this machine or in a bucket.
 
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -45,6 +45,17 @@ pub enum Created {
 pub trait Storage: Send + Sync + std::fmt::Debug {
     /// Writes a file of a name that no other writer uses.
     async fn put(&self, path: &str, bytes: Bytes) -> Result<()>;
+
+    /// Writes what is in `file`, from its beginning, as [`Storage::put`] does: it need not fit in memory.
+    async fn put_file(&self, path: &str, mut file: File) -> Result<()> {
+        let bytes = blocking(move || {
+            let mut bytes = Vec::new();
+            let read = file.rewind().and_then(|()| file.read_to_end(&mut bytes));
+            read.map_err(|error| temporary_error(&error))?;
+            Ok(bytes)
+        });
+        self.put(path, bytes.await?.into()).await
+    }
 
     /// Creates a file, unless there is one.
     async fn create(&self, path: &str, bytes: Bytes) -> Result<Created>;
@@ -99,7 +110,7 @@ impl LocalStorage {
     async fn write<T: Send + 'static>(
         &self,
         path: &str,
-        bytes: Bytes,
+        fill: impl FnOnce(&mut File) -> io::Result<()> + Send + 'static,
         publish: impl FnOnce(&Path, &Path) -> io::Result<T> + Send + 'static,
     ) -> Result<T> {
         let target = self.root.join(path);
@@ -108,7 +119,7 @@ impl LocalStorage {
         let temporary = format!("_writing-{}-{attempt}", std::process::id());
         let temporary = target.with_file_name(temporary);
         blocking(move || {
-            let written = write_durably(&temporary, &target, &bytes, publish);
+            let written = write_durably(&temporary, &target, fill, publish);
             if written.is_err() {
                 let _ = fs::remove_file(&temporary);
             }
@@ -121,14 +132,14 @@ impl LocalStorage {
 fn write_durably<T>(
     temporary: &Path,
     target: &Path,
-    bytes: &[u8],
+    fill: impl FnOnce(&mut File) -> io::Result<()>,
     publish: impl FnOnce(&Path, &Path) -> io::Result<T>,
 ) -> io::Result<T> {
     let folder = target.parent().unwrap_or(target);
     let is_new = !folder.exists();
     fs::create_dir_all(folder)?;
     let mut file = File::create(temporary)?;
-    file.write_all(bytes)?;
+    fill(&mut file)?;
     file.sync_all()?;
     let published = publish(temporary, target)?;
     // The name is in the folder, and a new folder is a name in the one above.
@@ -152,14 +163,27 @@ fn sync_folder(_: &Path) -> io::Result<()> {
 #[async_trait]
 impl Storage for LocalStorage {
     async fn put(&self, path: &str, bytes: Bytes) -> Result<()> {
-        self.write(path, bytes, |temporary, target| {
+        let fill = move |file: &mut File| file.write_all(&bytes);
+        self.write(path, fill, |temporary, target| {
+            fs::rename(temporary, target)
+        })
+        .await
+    }
+
+    async fn put_file(&self, path: &str, mut content: File) -> Result<()> {
+        let fill = move |file: &mut File| {
+            content.rewind()?;
+            io::copy(&mut content, file).map(drop)
+        };
+        self.write(path, fill, |temporary, target| {
             fs::rename(temporary, target)
         })
         .await
     }
 
     async fn create(&self, path: &str, bytes: Bytes) -> Result<Created> {
-        self.write(path, bytes, |temporary, target| {
+        let fill = move |file: &mut File| file.write_all(&bytes);
+        self.write(path, fill, |temporary, target| {
             // A second name fails if there is one, other than renaming, which replaces.
             let linked = fs::hard_link(temporary, target);
             fs::remove_file(temporary)?;
@@ -225,6 +249,23 @@ impl BucketStorage {
         .caused_by(translated)
     }
 
+    fn writer(&self, path: &str) -> Result<BufWriter> {
+        let location = location(path).map_err(|error| self.error(error, Access::Write, path))?;
+        let objects = Arc::clone(&self.objects) as _;
+        Ok(BufWriter::with_capacity(objects, location, PART))
+    }
+
+    fn put_error(&self, error: io::Error, path: &str) -> Error {
+        let error = match error.downcast::<object_store::Error>() {
+            Ok(error) => error,
+            Err(error) => object_store::Error::Generic {
+                store: "S3",
+                source: error.into(),
+            },
+        };
+        self.error(error, Access::Write, path)
+    }
+
     async fn create_once(&self, path: &str, bytes: &Bytes) -> object_store::Result<bool> {
         let options = PutOptions::from(PutMode::Create);
         let location = location(path)?;
@@ -242,22 +283,35 @@ impl BucketStorage {
 #[async_trait]
 impl Storage for BucketStorage {
     async fn put(&self, path: &str, bytes: Bytes) -> Result<()> {
-        let location = location(path).map_err(|error| self.error(error, Access::Write, path))?;
-        let mut writer = BufWriter::with_capacity(Arc::clone(&self.objects) as _, location, PART);
+        let mut writer = self.writer(path)?;
         let written = async {
             writer.write_all(&bytes).await?;
             writer.shutdown().await
         };
-        written.await.map_err(|error| {
-            let error = match error.downcast::<object_store::Error>() {
-                Ok(error) => error,
-                Err(error) => object_store::Error::Generic {
-                    store: "S3",
-                    source: error.into(),
-                },
+        written.await.map_err(|error| self.put_error(error, path))
+    }
+
+    async fn put_file(&self, path: &str, mut file: File) -> Result<()> {
+        let mut writer = self.writer(path)?;
+        let rewound = file.rewind();
+        rewound.map_err(|error| temporary_error(&error))?;
+        loop {
+            let mut part = Vec::new();
+            (file, part) = blocking(move || {
+                let read = Read::take(&mut file, PART as u64).read_to_end(&mut part);
+                read.map_err(|error| temporary_error(&error))?;
+                Ok((file, part))
+            })
+            .await?;
+            let written = match part.is_empty() {
+                true => writer.shutdown().await,
+                false => writer.write_all(&part).await,
             };
-            self.error(error, Access::Write, path)
-        })
+            written.map_err(|error| self.put_error(error, path))?;
+            if part.is_empty() {
+                return Ok(());
+            }
+        }
     }
 
     /// An answer that the object exists proves nothing: the acknowledgement of an earlier attempt may
@@ -335,6 +389,11 @@ async fn blocking<T: Send + 'static>(
     done.map_err(|error| Error::bug(format!("a thread that writes files stopped: {error}")))?
 }
 
+/// Translates an error of a file that is on its way to its place.
+fn temporary_error(error: &io::Error) -> Error {
+    Error::io(format!("a temporary file cannot be read: {error}"))
+}
+
 fn io_error(what: &str, path: &Path, error: &io::Error) -> Error {
     Error::io(format!("{what} {}: {error}", path.display()))
 }
@@ -388,6 +447,14 @@ mod tests {
         storage.delete("_log/0").await.unwrap();
         storage.delete("_log/0").await.unwrap();
         assert_eq!(storage.list("_log").await.unwrap(), []);
+        for length in [0, 10, 2 * PART, 2 * PART + 1] {
+            let content: Vec<u8> = (0..length).map(|at| (at % 251) as u8).collect();
+            let mut file = tempfile::tempfile().unwrap();
+            file.write_all(&content).unwrap();
+            storage.put_file("large", file).await.unwrap();
+            let read = storage.read("large").await.unwrap();
+            assert!(read.is_some_and(|read| read == content), "{length}");
+        }
     }
 
     #[tokio::test]

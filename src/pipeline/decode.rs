@@ -10,9 +10,10 @@ use super::served::Served;
 use super::worker::Worker;
 use crate::envelope::{Outcome, Record, Redactor, Taken};
 use crate::events::columns::catalog;
-use crate::events::{Decoder, Deduplicator, RowFilter};
+use crate::events::{Decoder, Deduplicator, RowFilter, TypeMismatch};
 use crate::execution::Execution;
 use crate::payload::{Known, ObjectVersion};
+use crate::reject::Reject;
 
 /// The columns and rows that a consumer wants.
 #[derive(Clone, Debug)]
@@ -39,6 +40,8 @@ pub struct DecodeWorker<F> {
     left_rows: usize,
     served: Served,
     recording: Option<Recording>,
+    /// Mismatches that were counted, for a consumer that takes note of them.
+    noted: Option<Vec<TypeMismatch>>,
     deliver: F,
 }
 
@@ -55,6 +58,7 @@ impl<F: FnMut(RecordBatch) -> bool + Send> DecodeWorker<F> {
         Self {
             served: Served::new(Arc::clone(decoder.schema()), request.batch_rows),
             recording: None,
+            noted: None,
             decoder,
             dedup,
             redactor: request.redact.then(Redactor::default),
@@ -78,11 +82,27 @@ impl<F: FnMut(RecordBatch) -> bool + Send> DecodeWorker<F> {
         self
     }
 
+    /// Notes the mismatches from now on, for [`DecodeWorker::take_noted`].
+    #[must_use]
+    pub(super) fn with_noted_mismatches(mut self) -> Self {
+        self.noted = Some(Vec::new());
+        self
+    }
+
+    /// Counts the mismatches of the current payload, and returns those that were noted.
+    pub(super) fn take_noted(&mut self) -> Vec<TypeMismatch> {
+        self.count_mismatches();
+        self.noted.as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
     /// Counts the mismatches of the current payload.
     fn count_mismatches(&mut self) {
         for mismatch in self.decoder.take_type_mismatches() {
             if let Some(recording) = &mut self.recording {
                 recording.add_mismatch(&mismatch);
+            }
+            if let Some(noted) = &mut self.noted {
+                noted.push(mismatch.clone());
             }
             count_mismatch(&self.execution, mismatch);
         }
@@ -166,7 +186,7 @@ impl<F: FnMut(RecordBatch) -> bool + Send> Worker for DecodeWorker<F> {
         }
     }
 
-    fn rejected(&mut self) {
+    fn rejected(&mut self, _reject: &Reject<'_>) {
         if let Some(recording) = &mut self.recording {
             recording.spoil();
         }

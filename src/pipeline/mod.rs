@@ -30,6 +30,8 @@
 
 mod decode;
 mod gate;
+mod keeping;
+mod notes;
 mod recording;
 mod served;
 #[cfg(test)]
@@ -53,6 +55,8 @@ use crate::source::{Progress, Source};
 use gate::Gate;
 
 pub use decode::{BatchRequest, DecodeWorker};
+pub use keeping::{KeepWorker, KeptObject, RowKeeper, keep_worker};
+pub use notes::{HeldRejects, ObjectNotes};
 pub use recording::{CHUNK_ROWS, DecodedColumn, DecodedObject, ObjectCounts, ObjectRecorder};
 pub use watch::ProgressWatch;
 pub use worker::Worker;

@@ -59,8 +59,27 @@ pub struct DecodedColumn {
 /// The counts of a sound object.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ObjectCounts {
-    outcome: Outcome,
-    not_cloudtrail: Vec<(&'static str, u64)>,
+    pub(super) outcome: Outcome,
+    pub(super) not_cloudtrail: Vec<(&'static str, u64)>,
+}
+
+impl ObjectCounts {
+    /// Notes sound input that is no event.
+    pub(super) fn add_not_cloudtrail(&mut self, kind: &'static str, count: u64) {
+        let known = &mut self.not_cloudtrail;
+        match known.iter_mut().find(|(name, _)| *name == kind) {
+            Some((_, sum)) => *sum += count,
+            None => known.push((kind, count)),
+        }
+    }
+
+    /// Counts the object as if it had been read.
+    pub(super) fn count(&self, execution: &Execution) {
+        self.outcome.add_to(&execution.stats);
+        for (kind, count) in &self.not_cloudtrail {
+            execution.stats.not_cloudtrail(kind, *count);
+        }
+    }
 }
 
 impl DecodedObject {
@@ -78,10 +97,7 @@ impl DecodedObject {
 
     /// Counts it as if it had been read.
     pub(super) fn count(&self, execution: &Execution) {
-        self.counts.outcome.add_to(&execution.stats);
-        for (kind, count) in &self.counts.not_cloudtrail {
-            execution.stats.not_cloudtrail(kind, *count);
-        }
+        self.counts.count(execution);
         for mismatch in self.columns.iter().flat_map(|column| &column.mismatch) {
             count_mismatch(execution, mismatch.clone());
         }
@@ -160,11 +176,7 @@ impl Recording {
     /// Notes sound input that is no event.
     pub(super) fn add_not_cloudtrail(&mut self, kind: &'static str, count: u64) {
         if let Some(object) = self.pending.back_mut() {
-            let known = &mut object.counts.not_cloudtrail;
-            match known.iter_mut().find(|(name, _)| *name == kind) {
-                Some((_, sum)) => *sum += count,
-                None => known.push((kind, count)),
-            }
+            object.counts.add_not_cloudtrail(kind, count);
         }
     }
 

@@ -31,7 +31,7 @@ pub trait Worker: Send {
     fn not_cloudtrail(&mut self, _kind: &'static str, _count: u64) {}
 
     /// Hears of a reject, which has been counted.
-    fn rejected(&mut self) {}
+    fn rejected(&mut self, _reject: &Reject<'_>) {}
 
     /// Hears of the end of a payload.
     fn finish_payload(&mut self, _origin: &Arc<str>, _outcome: &Outcome) {}
@@ -243,7 +243,7 @@ impl<W: Worker> RecordSink for Sink<'_, '_, W> {
         let mut tap = self.0.borrow_mut();
         if matches!(tap.judge(), Verdict::Take) {
             tap.gate.execution().reject(reject);
-            tap.worker.rejected();
+            tap.worker.rejected(reject);
         }
     }
 }

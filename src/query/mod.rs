@@ -9,6 +9,7 @@ mod copy;
 mod corrections;
 pub mod functions;
 mod identify;
+mod kept;
 pub mod lake_table;
 mod messages;
 pub mod names;
@@ -37,6 +38,7 @@ use datafusion::sql::sqlparser::ast::Statement as SqlStatement;
 use crate::error::{Error, Result};
 use crate::events::columns;
 use crate::events::family::{AURORA_SOURCES, OTHER_ENGINES};
+use crate::lake::object_cache::ObjectCache;
 use cache::ColumnCache;
 use messages::user_message;
 use names::Names;
@@ -78,6 +80,8 @@ pub struct Session {
     /// The inputs of tables, by name.
     inputs: RwLock<HashMap<String, Input>>,
     cache: Option<Arc<ColumnCache>>,
+    /// Objects that are kept on disk; none unless it is given.
+    object_cache: Option<ObjectCache>,
     /// Permission to write files; none unless it is given.
     exports: Option<Exports>,
 }
@@ -125,8 +129,19 @@ impl Session {
             inputs: RwLock::default(),
             cache: (options.cache_bytes > 0)
                 .then(|| Arc::new(ColumnCache::new(options.cache_bytes))),
+            object_cache: None,
             exports: None,
         })
+    }
+
+    /// Keeps the files and objects that tables read in a cache on disk, from now on. Tables that leave out
+    /// duplicates, or have other sources too, read without it.
+    #[must_use]
+    pub fn with_object_cache(self, cache: Option<ObjectCache>) -> Self {
+        Self {
+            object_cache: cache,
+            ..self
+        }
     }
 
     /// Adds `input` as the table `events`, with the view `aurora_events` of the Aurora family.
@@ -161,7 +176,9 @@ impl Session {
     }
 
     fn events_table(&self, input: Input) -> EventsTable {
-        EventsTable::new(input).with_cache(self.cache.clone())
+        EventsTable::new(input)
+            .with_cache(self.cache.clone())
+            .with_object_cache(self.object_cache.clone())
     }
 
     fn register(&self, name: &str, about: &str, table: Arc<dyn TableProvider>) -> Result<()> {

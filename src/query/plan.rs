@@ -13,6 +13,7 @@ use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use futures::StreamExt;
 
 use super::copy::{CopyPlan, Export};
+use super::kept::PlanOnly;
 use super::names::ColumnNames;
 use super::table::{EventsExec, EventsTable};
 use super::{Session, identify, translate_error};
@@ -212,6 +213,9 @@ impl Session {
         execution: &Arc<Execution>,
     ) -> Result<SendableRecordBatchStream> {
         state.config_mut().set_extension(Arc::clone(execution));
+        if matches!(plan, LogicalPlan::Explain(_)) {
+            state.config_mut().set_extension(Arc::new(PlanOnly));
+        }
         let context = state.task_ctx();
         let explain = |error| self.explain(error);
         let plan = state.create_physical_plan(&plan).await.map_err(explain)?;

@@ -27,10 +27,11 @@ use futures::StreamExt;
 
 use super::cache::{ColumnCache, ScanCache, ScanKey};
 use super::lake_table::{LakeReader, LakeScan};
-use super::{lake_table, pushdown};
+use super::{kept, lake_table, pushdown};
 use crate::events::columns::catalog;
 use crate::events::{Deduplicator, RowFilter};
 use crate::execution::Execution;
+use crate::lake::object_cache::ObjectCache;
 use crate::pipeline::{BatchRequest, DecodeWorker, Pipeline};
 use crate::source::{self, KeyFilter, KnownObjects, Location, OpenContext, Reading, Sources};
 
@@ -64,6 +65,7 @@ pub struct Input {
 pub struct EventsTable {
     input: Arc<Input>,
     cache: Option<Arc<ColumnCache>>,
+    object_cache: Option<ObjectCache>,
 }
 
 impl EventsTable {
@@ -72,6 +74,16 @@ impl EventsTable {
         Self {
             input: Arc::new(input),
             cache: None,
+            object_cache: None,
+        }
+    }
+
+    /// Keeps files and objects on disk.
+    #[must_use]
+    pub(super) fn with_object_cache(self, object_cache: Option<ObjectCache>) -> Self {
+        Self {
+            object_cache,
+            ..self
         }
     }
 
@@ -93,7 +105,26 @@ impl EventsTable {
         })
     }
 
-    /// Returns the scan of the locations, of which there is at least one.
+    /// Returns the scan of the locations, of which there is at least one: over what is kept of them, or over
+    /// themselves.
+    async fn scan_kept_or_read(&self, scan: &LakeScan<'_>) -> Result<Arc<dyn ExecutionPlan>> {
+        let filter = pushdown::row_filter(&scan.filters.iter().collect::<Vec<_>>());
+        if let Some(cache) = &self.object_cache
+            && let Some(scan) = kept::scan(cache, &self.input, &filter, scan).await?
+        {
+            return Ok(scan);
+        }
+        let request = BatchRequest {
+            projection: scan.projection.to_vec(),
+            filter,
+            batch_rows: scan.batch_rows,
+            limit: scan.limit,
+            redact: false,
+        };
+        let partitions = scan.state.config().target_partitions();
+        self.scan_locations(request, partitions)
+    }
+
     fn scan_locations(
         &self,
         mut request: BatchRequest,
@@ -175,26 +206,18 @@ impl TableProvider for EventsTable {
             _ => WIDE_ROWS,
         };
         let mut scans = Vec::new();
-        for lake in &self.input.lakes {
-            let scan = LakeScan {
-                state,
-                projection: &projection,
-                filters,
-                batch_rows,
-                limit,
-            };
-            scans.push(lake_table::scan(lake, &scan).await?);
-        }
+        let scan = LakeScan {
+            state,
+            projection: &projection,
+            filters,
+            batch_rows,
+            limit,
+        };
         if !self.input.locations.is_empty() {
-            let request = BatchRequest {
-                projection: projection.clone(),
-                filter: pushdown::row_filter(&filters.iter().collect::<Vec<_>>()),
-                batch_rows,
-                limit,
-                redact: false,
-            };
-            let partitions = state.config().target_partitions();
-            scans.insert(0, self.scan_locations(request, partitions)?);
+            scans.push(self.scan_kept_or_read(&scan).await?);
+        }
+        for lake in &self.input.lakes {
+            scans.push(lake_table::scan(lake, &scan).await?);
         }
         if scans.len() > 1 {
             return UnionExec::try_new(scans);

@@ -105,7 +105,7 @@ impl Location {
     }
 
     /// Returns whether files or objects are listed here.
-    pub(super) fn is_objects(&self) -> bool {
+    pub fn is_objects(&self) -> bool {
         !matches!(self, Self::Url(_))
     }
 

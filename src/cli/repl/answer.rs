@@ -15,7 +15,7 @@ use super::settings::{Opening, Route};
 use super::shell::Shell;
 use crate::cli::exports::finish_export;
 use crate::cli::output::{self, Destination};
-use crate::cli::progress::Progress;
+use crate::cli::progress::{Progress, tell_notes};
 use crate::cli::sql::Sql;
 use crate::cli::{GRACE, report};
 use crate::error::{Error, ErrorKind, Result};
@@ -200,6 +200,7 @@ impl Reader {
             () = given_up(stop) => Err(Error::stopped()),
         };
         progress.finish();
+        tell_notes(&execution);
         let summary = report::summary(&execution.stats);
         if summary.is_some() && summary != self.told {
             eprintln!("auroratrail: {}", summary.as_deref().unwrap_or_default());
@@ -258,6 +259,7 @@ impl Reader {
             () = given_up(stop) => Err(Error::stopped()),
         };
         progress.finish();
+        tell_notes(&execution);
         let summary = report::summary(&execution.stats);
         if summary.is_some() && summary != self.told {
             eprintln!("auroratrail: {}", summary.as_deref().unwrap_or_default());

@@ -68,10 +68,11 @@ impl Shell {
             cache_bytes: match arguments.dedup {
                 // A copy that is left out would have to be left out of what is kept, too.
                 true => 0,
-                false => arguments.cache,
+                false => arguments.cache_memory,
             },
         })?
-        .with_exports(exports(&opened, &temporary, false));
+        .with_exports(exports(&opened, &temporary, false))
+        .with_object_cache(arguments.cache.find()?);
         let inputs = Inputs::new(opened, arguments.dedup);
         let shell = Self {
             session,

@@ -116,7 +116,7 @@ impl Shell {
         let kept = match self.session.cache_usage().limit_bytes {
             0 => String::new(),
             limit => format!(
-                " Columns that were read are kept, up to {} (--cache).",
+                " Columns that were read are kept, up to {} (--cache-memory).",
                 bytes(limit as u64)
             ),
         };

@@ -1,5 +1,7 @@
 //! Rows as a Parquet file.
 
+use std::io::{self, Write};
+
 use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, Schema, SchemaRef};
 use parquet::arrow::ArrowWriter;
@@ -25,27 +27,42 @@ pub(in crate::lake) enum Effort {
     Lasting,
 }
 
-/// Encodes rows, which are sorted by `eventtime` and then `eventsource`.
+/// The order of a file's rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::lake) enum RowOrder {
+    /// By `eventtime` and then `eventsource`.
+    Time,
+    /// In which they came.
+    Arrival,
+}
+
+/// Encodes rows, which are in this order.
 ///
 /// The file is what every reader reads: data pages of version 1, times as INT64 microseconds UTC,
 /// lists as the Parquet specification names their parts, and no Arrow schema beside Parquet's own
 /// (of some hundred columns it would be a large part of the footer).
-pub(super) fn encode(rows: &RecordBatch, effort: Effort) -> Result<Vec<u8>> {
-    let mut encoder = Encoder::new(rows.schema(), rows.num_rows(), effort)?;
+pub(super) fn encode(rows: &RecordBatch, effort: Effort, order: RowOrder) -> Result<Vec<u8>> {
+    let properties = properties(&rows.schema(), rows.num_rows(), effort, order);
+    let mut encoder = Encoder::with_properties(Vec::new(), rows.schema(), properties)?;
     encoder.write(rows)?;
     encoder.finish()
 }
 
-/// A Parquet file under way, in memory.
-pub(super) struct Encoder(ArrowWriter<Vec<u8>>);
+/// A Parquet file under way, in memory or on the disk.
+pub(super) struct Encoder<W: Write + Send>(ArrowWriter<W>);
 
-impl Encoder {
-    /// An encoder of some `rows` rows.
-    pub(super) fn new(schema: SchemaRef, rows: usize, effort: Effort) -> Result<Self> {
+impl<W: Write + Send> Encoder<W> {
+    /// An encoder to `out` of some `rows` rows, which are sorted by time.
+    pub(super) fn new(out: W, schema: SchemaRef, rows: usize, effort: Effort) -> Result<Self> {
+        let properties = properties(&schema, rows, effort, RowOrder::Time);
+        Self::with_properties(out, schema, properties)
+    }
+
+    fn with_properties(out: W, schema: SchemaRef, properties: WriterProperties) -> Result<Self> {
         let options = ArrowWriterOptions::new()
-            .with_properties(properties(&schema, rows, effort))
+            .with_properties(properties)
             .with_skip_arrow_metadata(true);
-        let writer = ArrowWriter::try_new_with_options(Vec::new(), schema, options);
+        let writer = ArrowWriter::try_new_with_options(out, schema, options);
         writer.map(Self).map_err(|error| failed(&error))
     }
 
@@ -54,18 +71,31 @@ impl Encoder {
         self.0.write(rows).map_err(|error| failed(&error))
     }
 
+    /// Ends the row group if it takes more than `bytes` of memory.
+    pub(super) fn shrink_to(&mut self, bytes: usize) -> Result<()> {
+        match self.0.memory_size() > bytes {
+            true => self.0.flush().map_err(|error| failed(&error)),
+            false => Ok(()),
+        }
+    }
+
     /// Ends the file.
-    pub(super) fn finish(self) -> Result<Vec<u8>> {
+    pub(super) fn finish(self) -> Result<W> {
         self.0.into_inner().map_err(|error| failed(&error))
     }
 }
 
 fn failed(error: &ParquetError) -> Error {
-    Error::bug(format!("rows could not be encoded as Parquet: {error}"))
+    match error {
+        ParquetError::External(error) if error.is::<io::Error>() => {
+            Error::io(format!("cannot write a temporary file: {error}"))
+        }
+        _ => Error::bug(format!("rows could not be encoded as Parquet: {error}")),
+    }
 }
 
 /// Returns the way that a file of `rows` rows is written.
-fn properties(schema: &Schema, rows: usize, effort: Effort) -> WriterProperties {
+fn properties(schema: &Schema, rows: usize, effort: Effort, order: RowOrder) -> WriterProperties {
     let level = match effort {
         Effort::Quick => 1,
         Effort::Lasting => 3,
@@ -83,7 +113,10 @@ fn properties(schema: &Schema, rows: usize, effort: Effort) -> WriterProperties 
         .set_statistics_enabled(EnabledStatistics::Page)
         .set_statistics_truncate_length(Some(STATISTICS_BYTES))
         .set_column_index_truncate_length(Some(STATISTICS_BYTES))
-        .set_sorting_columns(Some(sorting_columns(schema)));
+        .set_sorting_columns(match order {
+            RowOrder::Time => Some(sorting_columns(schema)),
+            RowOrder::Arrival => None,
+        });
     for field in schema.fields() {
         builder = with_column(builder, field.name(), rows);
     }

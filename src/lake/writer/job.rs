@@ -7,7 +7,7 @@ use arrow::compute::filter_record_batch;
 use bytes::Bytes;
 use uuid::Uuid;
 
-use super::encode::{Effort, encode};
+use super::encode::{Effort, RowOrder, encode};
 use super::sparse::{SparseBatch, time_order};
 use super::stats::file_stats;
 use super::{FileStore, RowCheck};
@@ -108,7 +108,7 @@ fn encode_kept(
     let schema = rows.schema();
     let names = schema.fields().iter();
     Ok(Some(EncodedFile {
-        bytes: encode(&rows, effort)?.into(),
+        bytes: encode(&rows, effort, RowOrder::Time)?.into(),
         stats: file_stats(&rows),
         columns: names.map(|field| field.name().clone()).collect(),
     }))

@@ -1,8 +1,8 @@
 //! The rows of several files in one: sorted by time, each event once.
 //!
 //! As long as the rows fit in half of the memory they are sorted there, as those of any new file are.
-//! More of them are sorted by the engine, which writes what does not fit to temporary files; the new file
-//! alone is in memory whole.
+//! More of them are sorted by the engine, which writes what does not fit to temporary files, as the new file is
+//! until it is whole. A row group of it ends early where it would take too much memory.
 
 use std::sync::Arc;
 
@@ -114,7 +114,11 @@ impl Merge {
         let schema = self.schema().await?;
         let mut sorted = self.sorted(Arc::clone(&schema))?;
         let rows: u64 = self.files.iter().map(|file| file.stats.rows).sum();
-        let mut encoder = Encoder::new(schema, rows as usize, Effort::Lasting)?;
+        let out = tempfile::tempfile();
+        let out =
+            out.map_err(|error| Error::io(format!("cannot make a temporary file: {error}")))?;
+        let mut encoder = Encoder::new(out, schema, rows as usize, Effort::Lasting)?;
+        let group_bytes = self.memory_bytes / 4;
         let (mut stats, mut duplicates) = (FileStats::default(), 0);
         while let Some(batch) = sorted
             .try_next()
@@ -130,6 +134,7 @@ impl Merge {
             if kept.num_rows() > 0 {
                 encoder = in_thread(move || {
                     encoder.write(&kept)?;
+                    encoder.shrink_to(group_bytes)?;
                     Ok((encoder, file_stats(&kept)))
                 })
                 .await
@@ -142,14 +147,21 @@ impl Merge {
         if stats.rows == 0 {
             return Ok((None, duplicates));
         }
-        let bytes = in_thread(move || encoder.finish()).await?;
+        let (content, size_bytes) = in_thread(move || {
+            let content = encoder.finish()?;
+            let facts = content.metadata();
+            let facts =
+                facts.map_err(|error| Error::io(format!("a temporary file is gone: {error}")))?;
+            Ok((content, facts.len()))
+        })
+        .await?;
         let file = LakeFile {
             path: new_path(&self.partition),
-            size_bytes: bytes.len() as u64,
+            size_bytes,
             partition: self.partition.clone(),
             stats,
         };
-        self.store.publish(&file.path, bytes.into()).await?;
+        self.store.publish_file(&file.path, content).await?;
         Ok((Some(file), duplicates))
     }
 
@@ -195,12 +207,13 @@ impl Merge {
             None => scan,
         };
         let runtime = RuntimeEnvBuilder::new()
-            .with_memory_pool(Arc::new(FairSpillPool::new(self.memory_bytes)))
+            .with_memory_pool(Arc::new(FairSpillPool::new(self.memory_bytes / 2)))
             .build_arc();
-        // The merge of what was written to disk has this much for itself.
+        // The merge of what was written to disk has this much for itself. What is sorted leaves room for the
+        // row group that is being encoded.
         let config = SessionConfig::new()
             .with_batch_size(BATCH_ROWS)
-            .with_sort_spill_reservation_bytes(self.memory_bytes / 4);
+            .with_sort_spill_reservation_bytes(self.memory_bytes / 8);
         let context = TaskContext::default()
             .with_runtime(runtime.map_err(failed)?)
             .with_session_config(config);
@@ -318,4 +331,4 @@ fn sort_error(error: &DataFusionError) -> Error {
 }
 
 /// Rows of a batch that is read.
-const BATCH_ROWS: usize = 4096;
+const BATCH_ROWS: usize = 1024;

@@ -17,6 +17,7 @@
 //! `buffer_bytes + threads × 2 × min(max_bytes, buffer_bytes)` and the batch that is being added:
 //! [`LakeWriter::write`] waits while all threads are busy.
 
+mod arrivals;
 mod buffer;
 mod encode;
 mod job;
@@ -28,6 +29,8 @@ mod stats;
 mod tests;
 
 use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::{Read, Seek};
 use std::sync::Arc;
 
 use arrow::array::{BooleanArray, RecordBatch, UInt32Array};
@@ -45,6 +48,7 @@ use job::{FileJob, FinishedJob};
 use partition::partitions;
 use sparse::SparseBatch;
 
+pub(super) use arrivals::Arrivals;
 pub(super) use merge::{Merge, Merged};
 
 /// The place of finished files.
@@ -52,6 +56,14 @@ pub(super) use merge::{Merge, Merged};
 pub trait FileStore: Send + Sync + std::fmt::Debug {
     /// Publishes a whole file under a path below the lake's root; it is there whole or not at all.
     async fn publish(&self, path: &str, bytes: Bytes) -> Result<()>;
+
+    /// Publishes what is in `file`, which need not fit in memory, in the same way.
+    async fn publish_file(&self, path: &str, mut file: File) -> Result<()> {
+        let mut bytes = Vec::new();
+        let read = file.rewind().and_then(|()| file.read_to_end(&mut bytes));
+        read.map_err(|error| Error::io(format!("a temporary file cannot be read: {error}")))?;
+        self.publish(path, bytes.into()).await
+    }
 }
 
 /// Leaves out rows before they are written, as the lake has their events already.

@@ -23,20 +23,23 @@ mod record;
 mod tests;
 
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::ops::Range;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use datafusion::arrow::datatypes::{Schema, SchemaRef};
 use datafusion::catalog::Session;
-use datafusion::common::{DataFusionError, Result};
+use datafusion::common::{DataFusionError, Result, Statistics};
 use datafusion::datasource::listing::PartitionedFile;
+use datafusion::datasource::physical_plan::parquet::{ParquetAccessPlan, RowGroupAccess};
 use datafusion::datasource::physical_plan::{
     FileGroup, FileScanConfigBuilder, FileSource, ParquetSource,
 };
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::logical_expr::Expr;
+use datafusion::parquet::arrow::arrow_reader::RowSelection;
 use datafusion::physical_expr_adapter::{
     DefaultPhysicalExprAdapterFactory, PhysicalExprAdapter, PhysicalExprAdapterFactory,
 };
@@ -68,6 +71,17 @@ pub trait LakeReader: Send + Sync + std::fmt::Debug {
     /// # Errors
     /// If the log cannot be read.
     async fn files(&self) -> crate::error::Result<Arc<[LakeFile]>>;
+
+    /// Returns the rows of a file that are meant, in their order, if they are not all. Such a file has one row
+    /// group.
+    fn rows(&self, _file: &LakeFile) -> Option<&[Range<u64>]> {
+        None
+    }
+
+    /// Returns what to do about a file that is gone or damaged.
+    fn remedy(&self) -> String {
+        format!("bring it back from a copy of {}", self.name())
+    }
 
     /// Returns a reader of a version; `None` if there is but one.
     fn at(&self, _at: AsOf) -> Option<Arc<dyn LakeReader>> {
@@ -114,9 +128,14 @@ pub(super) async fn scan(
     let url = ObjectStoreUrl::parse(format!("auroratrail-lake://{key:016x}/"))?;
     let runtime = scan.state.runtime_env();
     runtime.register_object_store(url.as_ref(), lake.store());
+    let is_part = kept.iter().any(|file| lake.rows(file).is_some());
+    let statistics = match is_part {
+        true => Statistics::new_unknown(&schema),
+        false => facts::statistics(&kept, &schema),
+    };
     let config = FileScanConfigBuilder::new(url, source(lake, &schema, scan))
-        .with_statistics(facts::statistics(&kept, &schema))
-        .with_file_groups(groups(&kept, &schema, scan, key))
+        .with_statistics(statistics)
+        .with_file_groups(groups(lake, &kept, &schema, scan))
         .with_batch_size(Some(scan.batch_rows))
         .with_limit(scan.limit)
         .with_expr_adapter(Some(Arc::new(StoredFields)))
@@ -146,7 +165,13 @@ fn key(name: &str) -> u64 {
 }
 
 /// Cuts files, by the times of their events, into groups of about equal bytes.
-fn groups(files: &[&LakeFile], schema: &Schema, scan: &LakeScan<'_>, key: u64) -> Vec<FileGroup> {
+fn groups(
+    lake: &Arc<dyn LakeReader>,
+    files: &[&LakeFile],
+    schema: &Schema,
+    scan: &LakeScan<'_>,
+) -> Vec<FileGroup> {
+    let key = key(lake.name());
     let mut files = files.to_vec();
     files.sort_by_cached_key(|file| (facts::first_time(file), file.path.clone()));
     let bytes: u64 = files.iter().map(|file| file.size_bytes).sum();
@@ -160,7 +185,9 @@ fn groups(files: &[&LakeFile], schema: &Schema, scan: &LakeScan<'_>, key: u64) -
         let group = ((taken + file.size_bytes / 2) / share).min(partitions - 1) as usize;
         taken += file.size_bytes;
         let mut part = PartitionedFile::new_from_meta(meta(file, key));
-        if with_facts {
+        if let Some(rows) = lake.rows(file) {
+            part = part.with_extension(access_plan(file, rows));
+        } else if with_facts {
             part = part.with_statistics(Arc::new(facts::statistics(&[file], schema)));
         }
         groups.resize_with(groups.len().max(group + 1), FileGroup::default);
@@ -168,6 +195,14 @@ fn groups(files: &[&LakeFile], schema: &Schema, scan: &LakeScan<'_>, key: u64) -
     }
     groups.retain(|group| !group.is_empty());
     groups
+}
+
+/// Returns the plan to read some rows of a file of one row group.
+fn access_plan(file: &LakeFile, rows: &[Range<u64>]) -> ParquetAccessPlan {
+    let rows = rows.iter().map(|it| it.start as usize..it.end as usize);
+    let total = file.stats.rows as usize;
+    let selection = RowSelection::from_consecutive_ranges(rows, total);
+    ParquetAccessPlan::new(vec![RowGroupAccess::Selection(selection)])
 }
 
 /// Returns the file as the engine knows it. Its time, which files of a lake do not need as they never

@@ -135,24 +135,20 @@ fn external(error: Error) -> ParquetError {
 impl OpenFile {
     /// Translates an error of reading, after a look at what is there.
     async fn explain(&self, error: ParquetError) -> Error {
-        let lake = self.lake.name();
+        let (lake, remedy) = (self.lake.name(), self.lake.remedy());
         let message = match self.store.head(&self.meta.location).await {
             Err(object_store::Error::NotFound { .. }) => format!(
                 "the file is gone, and the lake's log has it; run the query again, and if that does \
-                 not help, bring the file back from a copy of {lake}"
+                 not help, {remedy}"
             ),
             Err(error) => unreachable(&error),
             Ok(found) if found.size != self.meta.size => format!(
-                "the file is damaged: expected {} bytes as in the lake's log, found {}; bring it back \
-                 from a copy of {lake}",
+                "the file is damaged: expected {} bytes as in the lake's log, found {}; {remedy}",
                 self.meta.size, found.size
             ),
             Ok(_) => match store_error(&error) {
                 Some(error) => unreachable(error),
-                None => format!(
-                    "the file is damaged: {}; bring it back from a copy of {lake}",
-                    reason(&error)
-                ),
+                None => format!("the file is damaged: {}; {remedy}", reason(&error)),
             },
         };
         let (root, path) = (lake.trim_end_matches('/'), &self.meta.location);
