@@ -54,10 +54,12 @@ pub struct Stats {
     /// Attempts at a source that failed and were repeated.
     pub source_failures: AtomicU64,
     counts: Mutex<Counts>,
-    retrying: Mutex<Option<Failing>>,
+    /// What is being retried, by the part of the run that fails.
+    retrying: Mutex<BTreeMap<u64, Failing>>,
+    parts: AtomicU64,
 }
 
-/// A failure of a source that is being retried.
+/// A failure of a part of a run that is being retried.
 struct Failing {
     message: String,
     since: Instant,
@@ -103,46 +105,53 @@ impl Stats {
             .collect()
     }
 
-    /// Sets the failure of the source that is being retried, in words; `None` once it succeeds. The
-    /// log is told of the first failure and of the success.
-    pub fn set_retrying(&self, message: Option<String>) {
+    /// Returns the number of a new part of the run: a source, or the lake. Each fails and succeeds by itself.
+    pub fn add_part(&self) -> u64 {
+        self.parts.fetch_add(1, Relaxed)
+    }
+
+    /// Sets the failure of a part that is being retried, in words; `None` once it succeeds. The log is told
+    /// of the first failure and of the success.
+    pub fn set_retrying(&self, part: u64, message: Option<String>) {
         let Some(message) = message else {
-            let failed = lock(&self.retrying).take();
+            let failed = lock(&self.retrying).remove(&part);
             if let Some(failed) = failed {
                 let seconds = failed.since.elapsed().as_secs_f64();
-                tracing::warn!(seconds, "the source answers again");
+                tracing::warn!(seconds, failed = failed.message, "available again");
             }
             return;
         };
         let mut retrying = lock(&self.retrying);
-        let (is_first, since) = match &*retrying {
+        let (is_first, since) = match retrying.get(&part) {
             // Another partition answers again, this one still fails.
             Some(failing) if failing.message == message => return,
             Some(failing) => (false, failing.since),
             None => (true, Instant::now()),
         };
         self.source_failures.fetch_add(1, Relaxed);
-        *retrying = Some(Failing {
+        let failing = Failing {
             message: message.clone(),
             since,
-        });
+        };
+        retrying.insert(part, failing);
         drop(retrying);
         match is_first {
-            true => tracing::warn!(error = message, "the source fails and is tried again"),
-            false => tracing::debug!(error = message, "the source fails still"),
+            true => tracing::warn!(error = message, "unavailable, and tried again"),
+            false => tracing::debug!(error = message, "still unavailable"),
         }
     }
 
-    /// The failure of the source that is being retried.
+    /// The failure that is being retried for longest.
     pub fn retrying(&self) -> Option<String> {
         let retrying = lock(&self.retrying);
-        retrying.as_ref().map(|failing| failing.message.clone())
+        let longest = retrying.values().min_by_key(|failing| failing.since);
+        longest.map(|failing| failing.message.clone())
     }
 
-    /// Returns the time at which the failure began that is being retried.
+    /// Returns the time at which that failure began.
     pub fn retrying_since(&self) -> Option<Instant> {
         let retrying = lock(&self.retrying);
-        retrying.as_ref().map(|failing| failing.since)
+        retrying.values().map(|failing| failing.since).min()
     }
 
     /// Adds what one worker saw of the events' sources and times (microseconds since 1970, UTC).

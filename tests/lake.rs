@@ -42,6 +42,10 @@ pub enum Fate {
     Fails,
     /// It is done, and fails all the same, as when the answer is lost.
     LosesAnswer,
+    /// The store does not answer it, and neither the next one.
+    Unavailable,
+    /// It is done, and the store's answer does not come.
+    UnavailableAfter,
     /// The process is killed before it.
     KilledBefore,
     /// The process is killed after it.
@@ -69,19 +73,26 @@ impl Faulty {
     }
 
     fn before(&self) -> Result<bool> {
-        if self.calls.fetch_add(1, Relaxed) != self.at {
+        let call = self.calls.fetch_add(1, Relaxed);
+        let meets = match self.fate {
+            Fate::Unavailable => self.at..self.at + 2,
+            _ => self.at..self.at + 1,
+        };
+        if !meets.contains(&call) {
             return Ok(false);
         }
         match self.fate {
             Fate::Fails => Err(Error::io("no space left on device")),
+            Fate::Unavailable => Err(Error::unavailable("S3", "slow down")),
             Fate::KilledBefore => die(),
-            Fate::LosesAnswer | Fate::KilledAfter => Ok(true),
+            Fate::LosesAnswer | Fate::UnavailableAfter | Fate::KilledAfter => Ok(true),
         }
     }
 
     fn after<T>(&self, is_met: bool, done: Result<T>) -> Result<T> {
         match (is_met, self.fate) {
             (true, Fate::LosesAnswer) => Err(Error::io("the connection was reset")),
+            (true, Fate::UnavailableAfter) => Err(Error::unavailable("S3", "reset")),
             (true, Fate::KilledAfter) => die(),
             _ => done,
         }
@@ -307,6 +318,31 @@ fn every_event_is_there_once_whichever_call_fails() {
             );
             run(&lake, logs);
             assert_whole(&lake, &ids, &format!("{fate:?} at {at}"));
+        }
+    }
+}
+
+#[test]
+fn a_lake_that_does_not_answer_is_tried_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let logs = folder.path().join("logs");
+    std::fs::create_dir(&logs).unwrap();
+    let ids = trail(&logs, 0);
+    let runtime = Runtime::new().unwrap();
+    for fate in [Fate::Unavailable, Fate::UnavailableAfter] {
+        for at in 0.. {
+            let lake = folder.path().join(format!("lake-{fate:?}-{at}"));
+            let faulty = Arc::new(Faulty::local(&lake, at, fate));
+            let calls = Arc::clone(&faulty);
+            let summary = runtime.block_on(ingest(faulty, logs.to_str().unwrap()));
+            let summary = summary.unwrap_or_else(|error| panic!("{fate:?} at {at}: {error}"));
+            // Rows of a commit whose answer was lost are not counted.
+            assert!(summary.rows as usize <= ids.len(), "{fate:?} at {at}");
+            assert_whole(&lake, &ids, &format!("{fate:?} at {at}"));
+            if calls.calls.load(Relaxed) <= at {
+                assert!(at > 15, "expected a run of more calls than {at}");
+                break;
+            }
         }
     }
 }

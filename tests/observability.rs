@@ -279,7 +279,7 @@ fn a_source_that_fails_is_seen_and_its_credentials_are_not() {
     let (status, said) = run.stop();
     assert_eq!(status.code(), Some(130), "{said:#?}");
     let log = logged(&said);
-    let failing = with_message(&log, "the source fails and is tried again");
+    let failing = with_message(&log, "unavailable, and tried again");
     assert_eq!(failing.len(), 1, "{said:#?}");
     assert_eq!(failing[0]["level"], "WARN");
 }

@@ -249,7 +249,7 @@ fn source(metrics: &mut Metrics<'_>, stats: &Stats, progress: &Progress) -> fmt:
     let is_retrying = stats.retrying().is_some();
     metrics.gauge(
         "source_retrying",
-        "1 while a failure of a source is being retried, else 0.",
+        "1 while a failure of a source or of the lake is being retried, else 0.",
         f64::from(u8::from(is_retrying)),
     )?;
     let retry = progress.retrying.as_ref().filter(|_| is_retrying);

@@ -118,10 +118,7 @@ impl Monitor {
         let failing_for = since.map(|since| now.saturating_duration_since(since));
         if let Some(time) = failing_for.filter(|it| *it > PATIENCE) {
             let failure = self.stats().retrying().unwrap_or_default();
-            return Some(format!(
-                "the source has failed for {} s: {failure}",
-                time.as_secs()
-            ));
+            return Some(format!("it has failed for {} s: {failure}", time.as_secs()));
         }
         (!self.has_read()).then(|| "nothing has been read yet".to_owned())
     }
@@ -235,7 +232,7 @@ mod tests {
         monitor.end_epoch(&end(1, 5, true));
         assert_eq!(monitor.unready(), None);
         let failing = Some("throttled, attempt 1 failed".to_owned());
-        monitor.stats().set_retrying(failing);
+        monitor.stats().set_retrying(0, failing);
         assert_eq!(monitor.unready(), None, "it has not failed for long");
         monitor.fail(&Error::io("the disk is full"));
         assert_eq!(monitor.unready().unwrap(), "the disk is full");
@@ -247,7 +244,7 @@ mod tests {
         monitor.stats().bytes_read.store(1, Relaxed);
         let fails = |attempt: u32| {
             let said = format!("Kinesis cannot be reached, attempt {attempt} failed");
-            monitor.stats().set_retrying(Some(said));
+            monitor.stats().set_retrying(0, Some(said));
         };
         fails(1);
         let begun = monitor.stats().retrying_since().unwrap();
@@ -255,13 +252,13 @@ mod tests {
         assert_eq!(after(60), None);
         assert_eq!(
             after(61).unwrap(),
-            "the source has failed for 61 s: Kinesis cannot be reached, attempt 1 failed"
+            "it has failed for 61 s: Kinesis cannot be reached, attempt 1 failed"
         );
         // Further attempts are of the same failure.
         fails(2);
         assert_eq!(after(60), None);
         assert!(after(75).unwrap().ends_with("attempt 2 failed"));
-        monitor.stats().set_retrying(None);
+        monitor.stats().set_retrying(0, None);
         assert_eq!(after(75), None);
         // Another failure has its own minute.
         fails(1);

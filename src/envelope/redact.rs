@@ -2,7 +2,7 @@
 //! `unmapped` and fingerprints all have the hidden form.
 //!
 //! A value is hidden because of its key ([`SECRET_WORDS`], [`SECRET_KEYS`], but for [`NAMING_ENDS`] and
-//! [`NAMING_KEYS`]), or a part of a text because of what stands before it ([`TEXT_RULES`]). Texts that
+//! [`NAMING_KEYS`]), because of the name that stands beside it ([`PAIR_NAMES`]), or a part of a text because of what stands before it ([`TEXT_RULES`]). Texts that
 //! are JSON are looked into, down to [`MAX_TEXT_LEVELS`]. All else stays as it is, byte for byte.
 
 use std::borrow::Cow;
@@ -63,6 +63,14 @@ const NAMING_KEYS: &[&str] = &[
     "sequencetoken", "startingtoken", "starttoken", "subjectfromwebidentitytoken", "totaltokens", "updatetoken",
     "uploadsequencetoken",
 ];
+
+/// Keys whose value names what another member of the object has the value of: environment variables, tags,
+/// parameters of CloudFormation and of statements. `parameterName` is not among them, as the parameters of a
+/// database that have such names are settings: `password_encryption`.
+const PAIR_NAMES: &[&str] = &["name", "key", "parameterkey"];
+
+/// Keys of those values.
+const PAIR_VALUES: &[&str] = &["value", "values", "parametervalue"];
 
 /// Rules for parts of texts: what stands before and after a secret stays. Each has one of the words of
 /// [`may_have_secrets`].
@@ -189,8 +197,14 @@ impl Walk<'_> {
     fn value(&mut self, value: Span) {
         match value.first(self.json) {
             b'{' => {
+                let names_secret = self.names_secret(value);
                 for (key, value) in Members::at(self.json, value.start as usize) {
-                    match KeyClass::of(&unescape(key.raw(self.json))) {
+                    let key = unescape(key.raw(self.json));
+                    if names_secret && PAIR_VALUES.contains(&&*letters_of(&key)) {
+                        self.paired(value);
+                        continue;
+                    }
+                    match KeyClass::of(&key) {
                         KeyClass::Other => self.value(value),
                         KeyClass::Secret => self.secret(value),
                         KeyClass::SecretText if value.first(self.json) == b'"' => {
@@ -207,6 +221,27 @@ impl Walk<'_> {
             }
             b'"' => self.text(value),
             _ => {}
+        }
+    }
+
+    /// Returns whether a member of the object gives the name of a secret, whose value another member has.
+    fn names_secret(&self, object: Span) -> bool {
+        Members::at(self.json, object.start as usize).any(|(key, name)| {
+            name.first(self.json) == b'"'
+                && PAIR_NAMES.contains(&&*letters_of(&unescape(key.raw(self.json))))
+                && KeyClass::of(&content(self.json, name)) != KeyClass::Other
+        })
+    }
+
+    /// Hides the value of a secret that another member names: `"value": "x"`, or `{"stringValue": "x"}`.
+    fn paired(&mut self, value: Span) {
+        match value.first(self.json) {
+            b'{' => {
+                for (_, value) in Members::at(self.json, value.start as usize) {
+                    self.paired(value);
+                }
+            }
+            _ => self.secret(value),
         }
     }
 
@@ -277,8 +312,7 @@ enum KeyClass {
 
 impl KeyClass {
     fn of(key: &str) -> Self {
-        let letters = key.chars().filter(|c| !matches!(c, '-' | '_'));
-        let key: String = letters.map(|c| c.to_ascii_lowercase()).collect();
+        let key = letters_of(key);
         let ends = |ends: &[&str]| ends.iter().any(|end| key.ends_with(end));
         if SECRET_KEYS.contains(&&*key) {
             return Self::Secret;
@@ -292,6 +326,12 @@ impl KeyClass {
             false => Self::Other,
         }
     }
+}
+
+/// Returns a key in lower case and without `-` and `_`.
+fn letters_of(key: &str) -> String {
+    let letters = key.chars().filter(|c| !matches!(c, '-' | '_'));
+    letters.map(|c| c.to_ascii_lowercase()).collect()
 }
 
 /// Returns whether the text under a secret's key is to be hidden: it is not empty, no ARN, which names

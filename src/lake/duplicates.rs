@@ -28,6 +28,7 @@ use object_store::ObjectStore;
 use parquet::errors::ParquetError;
 
 use super::file::{LakeFile, StatsValue};
+use super::storage::read_error;
 use crate::error::{Error, Result};
 use facts::{FileFacts, TimeRange};
 
@@ -122,7 +123,7 @@ impl KnownEvents {
             let path = &file.path;
             let message =
                 format!("the lake's file {path} cannot be searched for duplicates: {error}");
-            Error::io(message).caused_by(error)
+            read_error(message, error)
         })
     }
 

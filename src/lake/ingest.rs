@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use arrow::array::{BooleanArray, RecordBatch};
 use arrow::compute::{filter_record_batch, not};
 use async_trait::async_trait;
+use backon::{BackoffBuilder, ExponentialBuilder};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use uuid::Uuid;
 
@@ -122,6 +123,15 @@ struct Head {
     ledger: Ledger,
 }
 
+/// What a run reads.
+struct RunReading<'r> {
+    sources: &'r Sources,
+    locations: &'r [Location],
+    execution: &'r Arc<Execution>,
+    /// The number of the lake in the run.
+    part: u64,
+}
+
 /// The end of an epoch's attempt to commit.
 enum Outcome {
     /// It is committed, or there was nothing to commit.
@@ -155,6 +165,9 @@ impl<'a> Ingest<'a> {
     /// Reads `locations` from where the lake's last commit was, to their end or until `execution` is
     /// stopped; commits epoch by epoch, and tells `observe` of the end of each.
     ///
+    /// A lake that does not answer for now is tried again, after pauses that grow and vary, and what was not
+    /// committed is read again. Standard input cannot be: it ends with the error.
+    ///
     /// # Errors
     /// The error that ended the source or the lake. What was committed before is in the lake.
     pub async fn run(
@@ -164,6 +177,48 @@ impl<'a> Ingest<'a> {
         execution: &Arc<Execution>,
         observe: &mut (dyn FnMut(&EpochEnd) + Send),
     ) -> Result<IngestSummary> {
+        let reading = RunReading {
+            sources,
+            locations,
+            execution,
+            part: execution.stats.add_part(),
+        };
+        let mut pauses = PAUSES.build();
+        let mut attempts = 0;
+        loop {
+            let commits = self.summary.commits;
+            let error = match self.read(&reading, observe).await {
+                Ok(None) => return Ok(self.summary),
+                Ok(Some(error)) => return Err(error),
+                Err(error) => error,
+            };
+            if self.summary.commits > commits {
+                (pauses, attempts) = (PAUSES.build(), 0);
+            }
+            attempts += 1;
+            let may_repeat = error.is_retryable() && !locations.iter().any(Location::is_stdin);
+            if !may_repeat || execution.stop().is_cancelled() {
+                return Err(error);
+            }
+            let told = format!("{error}, attempt {attempts} failed");
+            execution.stats.set_retrying(reading.part, Some(told));
+            let pause = tokio::time::sleep(pauses.next().unwrap_or(LONGEST_PAUSE));
+            if execution.stop().run_until_cancelled(pause).await.is_none() {
+                return Err(error);
+            }
+        }
+    }
+
+    /// Reads on from the lake's last commit; returns the error that ended the source, if one did.
+    ///
+    /// # Errors
+    /// Those of the lake.
+    async fn read(
+        &mut self,
+        reading: &RunReading<'_>,
+        observe: &mut (dyn FnMut(&EpochEnd) + Send),
+    ) -> Result<Option<Error>> {
+        let execution = reading.execution;
         let mut head = self.open().await?;
         loop {
             let open = OpenContext {
@@ -174,7 +229,10 @@ impl<'a> Ingest<'a> {
                 execution: Arc::clone(execution),
                 known: None,
             };
-            let source = sources.open(locations, &open)?;
+            let source = match reading.sources.open(reading.locations, &open) {
+                Ok(source) => source,
+                Err(error) => return Ok(Some(error)),
+            };
             let mut deliveries = deliver(source, &self.request(), execution);
             let mut epoch = self.epoch(&head);
             loop {
@@ -184,16 +242,17 @@ impl<'a> Ingest<'a> {
                         let outcome = self
                             .end_epoch(&mut head, epoch, &barrier.checkpoint, observe)
                             .await?;
+                        execution.stats.set_retrying(reading.part, None);
                         match (outcome, barrier.end) {
                             (Outcome::Superseded, _) => break,
                             (Outcome::Joined, None) => break,
                             (_, None) => epoch = self.epoch(&head),
-                            (_, Some(End::Failed(error))) => return Err(error),
-                            (_, Some(End::Stopped)) => return Err(Error::stopped()),
-                            (_, Some(End::Exhausted)) => return Ok(self.summary),
+                            (_, Some(End::Failed(error))) => return Ok(Some(error)),
+                            (_, Some(End::Stopped)) => return Ok(Some(Error::stopped())),
+                            (_, Some(End::Exhausted)) => return Ok(None),
                         }
                     }
-                    None => return Ok(self.summary),
+                    None => return Ok(None),
                 }
             }
         }
@@ -368,7 +427,7 @@ impl<'a> Ingest<'a> {
             ..written.clone()
         };
         for file in written.files {
-            let rows = self.read(&file).await?;
+            let rows = self.read_file(&file).await?;
             if others.find(&file.partition, &rows).await?.is_none() {
                 kept.files.push(file);
                 continue;
@@ -384,7 +443,7 @@ impl<'a> Ingest<'a> {
         Ok(kept)
     }
 
-    async fn read(&self, file: &LakeFile) -> Result<RecordBatch> {
+    async fn read_file(&self, file: &LakeFile) -> Result<RecordBatch> {
         let bytes = self.storage.read(&file.path).await?;
         let gone = || Error::io(format!("{} is gone as it was committed", file.path));
         let read = || {
@@ -480,6 +539,15 @@ fn columns_of(written: &Written) -> Vec<usize> {
         .filter_map(|name| catalog().index_of(name))
         .collect()
 }
+
+/// Pauses between attempts at a lake that does not answer, beyond those that its store's client makes.
+const PAUSES: ExponentialBuilder = ExponentialBuilder::new()
+    .with_min_delay(Duration::from_millis(200))
+    .with_max_delay(LONGEST_PAUSE)
+    .with_jitter()
+    .without_max_times();
+
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 /// Rows of a batch that is decoded: all columns of it are in memory.
 const BATCH_ROWS: usize = 4096;

@@ -28,7 +28,7 @@ use uuid::Uuid;
 use super::file::{FileStats, LakeFile, STATS_COLUMNS};
 use super::layout::{Level, PartitionBy};
 use super::ledger::APP_ID;
-use super::storage::{Created, Storage};
+use super::storage::{Created, Storage, read_error};
 use crate::error::{Error, Result};
 use crate::events::columns::{ColumnClass, ColumnType, catalog};
 
@@ -310,7 +310,7 @@ impl Log {
     fn error(&self, what: &str, error: DeltaTableError) -> Error {
         match self.store.take_failure() {
             Some(failure) => failure,
-            None => Error::io(format!("the lake {} {what}: {error}", self.name)).caused_by(error),
+            None => read_error(format!("the lake {} {what}: {error}", self.name), error),
         }
     }
 

@@ -389,6 +389,19 @@ async fn blocking<T: Send + 'static>(
     done.map_err(|error| Error::bug(format!("a thread that writes files stopped: {error}")))?
 }
 
+/// Returns an error of reading a lake past its [`Storage`]: one that time may fix, if the store did not answer.
+/// Other crates hide the store's error in theirs, and show it by its words alone.
+pub(super) fn read_error(
+    message: String,
+    error: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+) -> Error {
+    let translated = match message.contains("Generic S3 error") {
+        true => Error::unavailable("S3", message),
+        false => Error::io(message),
+    };
+    translated.caused_by(error)
+}
+
 /// Translates an error of a file that is on its way to its place.
 fn temporary_error(error: &io::Error) -> Error {
     Error::io(format!("a temporary file cannot be read: {error}"))

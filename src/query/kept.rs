@@ -129,6 +129,8 @@ impl Question<'_> {
         };
         let source = self.input.sources.open(&self.input.locations, &open)?;
         let pipeline = Arc::new(Pipeline::new(source, Arc::clone(ahead)));
+        // Nobody waits for threads that are at work when this is dropped.
+        let _close = CloseOnDrop(Arc::clone(&pipeline));
         let mut threads = JoinSet::new();
         for _ in 0..self.threads.max(1) {
             let pipeline = Arc::clone(&pipeline);
@@ -138,8 +140,10 @@ impl Question<'_> {
             threads.spawn_blocking(move || {
                 let mut worker = keep_worker(&request, ahead, keeper);
                 let done = pipeline.run(&mut worker);
-                // A worker that has enough is not asked for the rest.
-                worker.flush();
+                // A worker that has enough is not asked for the rest, and neither need the others go on.
+                if !worker.flush() {
+                    pipeline.close();
+                }
                 done
             });
         }
@@ -168,6 +172,15 @@ impl Question<'_> {
             locations.join("\n"),
             self.keys
         )
+    }
+}
+
+/// Ends the threads of a pipeline.
+struct CloseOnDrop(Arc<Pipeline>);
+
+impl Drop for CloseOnDrop {
+    fn drop(&mut self) {
+        self.0.close();
     }
 }
 

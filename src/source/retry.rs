@@ -22,6 +22,8 @@ pub struct Retrying<S> {
     execution: Arc<Execution>,
     pauses: ExponentialBuilder,
     failing: Option<Failing>,
+    /// Its number in the run.
+    part: u64,
 }
 
 /// A run of failures.
@@ -42,6 +44,7 @@ impl<S> Retrying<S> {
     pub fn new(source: S, execution: Arc<Execution>) -> Self {
         Self {
             source,
+            part: execution.stats.add_part(),
             execution,
             pauses: ExponentialBuilder::new()
                 .with_min_delay(FIRST_PAUSE)
@@ -68,7 +71,7 @@ impl Source for Retrying<Box<dyn Source>> {
                 Err(error) if error.is_retryable() => error,
                 outcome => {
                     if self.failing.take().is_some() {
-                        self.execution.stats.set_retrying(None);
+                        self.execution.stats.set_retrying(self.part, None);
                     }
                     return outcome;
                 }
@@ -79,7 +82,7 @@ impl Source for Retrying<Box<dyn Source>> {
             failing.retry.attempts += 1;
             failing.retry.message = error.to_string();
             let told = format!("{error}, attempt {} failed", failing.retry.attempts);
-            self.execution.stats.set_retrying(Some(told));
+            self.execution.stats.set_retrying(self.part, Some(told));
             let is_bounded = self.source.boundedness() == Boundedness::Bounded;
             if is_bounded && failing.retry.attempts >= ATTEMPTS {
                 return Err(error);

@@ -53,6 +53,41 @@ fn redacted(json: &str) -> (String, u64) {
 }
 
 #[test]
+fn values_are_hidden_by_the_names_beside_them() {
+    for (json, expected, count) in [
+        (
+            r#"{"environment":[{"name":"DB_PASSWORD","value":"x"},{"name":"REGION","value":"eu"}]}"#,
+            r#"{"environment":[{"name":"DB_PASSWORD","value":"***"},{"name":"REGION","value":"eu"}]}"#,
+            1,
+        ),
+        (
+            r#"{"Parameters":[{"ParameterValue":"x","ParameterKey":"ApiToken"}],"password":{}}"#,
+            r#"{"Parameters":[{"ParameterValue":"***","ParameterKey":"ApiToken"}],"password":{}}"#,
+            1,
+        ),
+        (
+            r#"[{"value":{"stringValue":"x","isNull":false},"name":"token"},{"key":"pwd","values":["a","b"]}]"#,
+            r#"[{"value":{"stringValue":"***","isNull":false},"name":"token"},{"key":"pwd","values":["***","***"]}]"#,
+            3,
+        ),
+        (
+            r#"{"parameters":[{"parameterName":"password_encryption","parameterValue":"md5"}]}"#,
+            r#"{"parameters":[{"parameterName":"password_encryption","parameterValue":"md5"}]}"#,
+            0,
+        ),
+        (
+            r#"{"tags":[{"key":"secret-arn","value":"x"},{"key":"secret","value":"arn:aws:x"}]}"#,
+            r#"{"tags":[{"key":"secret-arn","value":"x"},{"key":"secret","value":"arn:aws:x"}]}"#,
+            0,
+        ),
+    ] {
+        let wrapped = |json: &str| format!(r#"{{"requestParameters":{json}}}"#);
+        let (found, hidden) = redacted(&wrapped(json));
+        assert_eq!((found, hidden), (wrapped(expected), count));
+    }
+}
+
+#[test]
 fn values_are_hidden_by_their_keys() {
     for (json, expected, count) in [
         (

@@ -58,6 +58,8 @@ struct Shared {
     reading: Reading,
     execution: Arc<Execution>,
     read_ahead: Arc<Semaphore>,
+    /// The number of the source in the run.
+    part: u64,
     state: Mutex<State>,
 }
 
@@ -97,6 +99,7 @@ impl Live {
             reading: context.reading,
             execution: Arc::clone(&context.execution),
             read_ahead: Arc::new(Semaphore::new(READ_AHEAD_BYTES / UNIT_BYTES)),
+            part: context.execution.stats.add_part(),
             state: Mutex::default(),
         });
         Self {
@@ -271,7 +274,8 @@ impl Outlet {
         };
         let first = state.retrying.values().next();
         let told = first.map(|it| format!("{}, attempt {} failed", it.message, it.attempts));
-        self.shared.execution.stats.set_retrying(told);
+        let shared = &self.shared;
+        shared.execution.stats.set_retrying(shared.part, told);
     }
 }
 

@@ -374,7 +374,7 @@ async fn a_file_that_is_gone_or_damaged_is_named() {
         .await
         .to_string()
         .replace(&*lake.files[1].path, "FILE");
-    insta::assert_snapshot!(gone, @"./lake/FILE: the file is gone, and the lake's log has it; run the query again, and if that does not help, bring the file back from a copy of ./lake");
+    insta::assert_snapshot!(gone, @"./lake/FILE: the file is gone, and the lake's log has it; run the query again, and if that does not help, bring it back from a copy of ./lake");
 }
 
 #[tokio::test(flavor = "multi_thread")]
