@@ -1,5 +1,6 @@
 //! A lake in the eyes of other tools: DuckDB and pyarrow over its Parquet files, delta-rs over its log.
-//! They are installed once, into a virtual environment in the cache folder.
+//! They are installed once, into a virtual environment in the cache folder. Spark, where there is Java, over the
+//! table that the printed DDL makes.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -87,6 +88,32 @@ fn they_read_a_lake_of_several_ingests_that_was_compacted_expired_and_vacuumed()
     assert_ne!(answer(&lake, QUESTIONS[0]), before);
     output(ours("lake").arg("verify").arg(&lake));
     all_read(&lake);
+    spark_reads(folder.path(), &lake);
+}
+
+/// Has Spark answer the questions by the DDL that is printed for it, on Hive's metastore.
+fn spark_reads(folder: &Path, lake: &Path) {
+    if Command::new("java").arg("-version").output().is_err() {
+        eprintln!("left out: Spark needs Java 17, and there is no `java` here");
+        return;
+    }
+    let mut catalog = ours("catalog");
+    catalog
+        .arg(lake)
+        .args(["--for", "spark", "--only", "parquet"]);
+    let (ddl, work) = (folder.join("spark.sql"), folder.join("spark"));
+    std::fs::write(&ddl, output(&mut catalog)).unwrap();
+    std::fs::create_dir(&work).unwrap();
+    let venv = environment("spark-venv", &["pyspark==4.3.0"]);
+    let mut python = Command::new(venv.join("bin/python"));
+    python.args(["-c", include_str!("lake_readers_spark.py")]);
+    python
+        .arg(&ddl)
+        .arg(json!(QUESTIONS).to_string())
+        .arg(&work);
+    let found: Findings = serde_json::from_str(&output(&mut python)).unwrap();
+    let expected: Vec<Vec<Value>> = QUESTIONS.iter().map(|sql| answer(lake, sql)).collect();
+    found.check(&expected);
 }
 
 /// Has every reader answer the questions, and compares their answers with ours.
