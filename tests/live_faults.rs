@@ -823,3 +823,43 @@ fn parts_that_cloudtrail_left_out_stay_marked_through_a_stream_and_a_lake() {
         assert_eq!(rows[1]["dotted"], Value::Null, "{source}");
     }
 }
+
+#[test]
+fn what_was_rejected_before_a_kill_is_kept() {
+    let place = Place::new("http://127.0.0.1:9");
+    let log = place.path().join("app.ndjson");
+    std::fs::write(&log, format!("{}\nno JSON\n", made::record(1))).unwrap();
+    let ingest = [
+        "ingest",
+        "app.ndjson",
+        "--follow",
+        "--keep",
+        "all",
+        "--to",
+        "lake",
+    ];
+    let ingest = [
+        &ingest[..],
+        &["--commit-every", "1", "--rejects", "rejects.ndjson"],
+    ]
+    .concat();
+    let rejected = || {
+        let text = std::fs::read_to_string(place.path().join("rejects.ndjson")).unwrap();
+        let lines = text
+            .lines()
+            .map(|line| serde_json::from_str::<Value>(line).unwrap());
+        let contents = lines.map(|it| it["content"].as_str().unwrap().trim().to_owned());
+        contents.collect::<Vec<_>>()
+    };
+    let running = place.start(&ingest);
+    place.wait_for("lake", 1);
+    running.kill();
+    assert_eq!(rejected(), ["no JSON"]);
+    let mut file = std::fs::File::options().append(true).open(&log).unwrap();
+    file.write_all(format!("nor this\n{}\n", made::record(2)).as_bytes())
+        .unwrap();
+    let running = place.start(&ingest);
+    place.wait_for("lake", 2);
+    running.kill();
+    assert_eq!(rejected(), ["no JSON", "nor this"]);
+}

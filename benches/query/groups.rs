@@ -62,7 +62,8 @@ impl Group {
         };
         let answers: Vec<String> = self.lines.iter().map(answer).collect();
         for (line, other) in self.lines.iter().zip(&answers).skip(1) {
-            if *other != answers[0] {
+            // The lake has each event once, and the files have some twice.
+            if *other != answers[0] && line.tool != Tool::Lake {
                 let (name, tool) = (self.name, line.tool.name());
                 let far = other.bytes().zip(answers[0].bytes());
                 let same = far.take_while(|(one, other)| one == other).count();

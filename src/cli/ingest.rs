@@ -135,7 +135,7 @@ pub(super) async fn run(
         execution,
         progress,
         rejects,
-    } = begin(&opened, &arguments.input, interruption).await?;
+    } = begin(&opened, &arguments.input, interruption, true).await?;
     let started = Instant::now();
     let mut last = IngestSummary::default();
     let ingest = Ingest::new(Arc::clone(lake.storage()), lake.log().clone(), &settings);

@@ -34,10 +34,8 @@ mod verify_trail;
 mod watch;
 mod words;
 
-use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
@@ -45,13 +43,11 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::reject::RejectWriter;
-use crate::sample::Sample;
 use crate::source::aws::AwsSettings;
 use crate::source::{Location, Sources};
 use lakes::Lakes;
 use logs::Level;
-use output::{Format, Target, TemporaryFiles};
+use output::{Format, TemporaryFiles};
 
 pub use logs::say_error;
 
@@ -501,12 +497,6 @@ struct Opened {
     by_default: bool,
 }
 
-/// The file of rejects.
-struct RejectFile {
-    writer: Arc<RejectWriter>,
-    target: Target,
-}
-
 impl Opened {
     /// Parses the words that name sources. Nothing is looked for yet.
     fn parse<'a>(words: impl IntoIterator<Item = &'a String>) -> Result<Self> {
@@ -539,58 +529,5 @@ impl Opened {
             [] => Ok(()),
             others => self.sources.check(others).await,
         }
-    }
-}
-
-impl InputArguments {
-    /// Checks that there is anything to read, and begins the file of rejects.
-    async fn begin(
-        &self,
-        opened: &Opened,
-        temporary: &TemporaryFiles,
-    ) -> Result<Option<RejectFile>> {
-        opened.check().await?;
-        if opened.by_default {
-            let events = Sample::parse("")?.events();
-            // What is piped in is easily thought to be read.
-            let hint = match std::io::stdin().is_terminal() {
-                true => "",
-                false => "; give - to read standard input",
-            };
-            let events = report::count(events);
-            logs::say(
-                Level::Info,
-                &format!(
-                    "no source given, so this is about {events} made-up events (sample:){hint}"
-                ),
-            );
-        }
-        if opened.locations.iter().any(Location::is_stdin) && std::io::stdin().is_terminal() {
-            let message = "reading what is typed or pasted here, up to Ctrl-D";
-            logs::say(Level::Info, message);
-        }
-        let Some(path) = &self.rejects else {
-            return Ok(None);
-        };
-        let (target, file) = Target::open(path, temporary)?;
-        let out = std::io::BufWriter::new(file);
-        Ok(Some(RejectFile {
-            writer: Arc::new(RejectWriter::new(out)),
-            target,
-        }))
-    }
-
-    /// Ends the file of rejects; returns the exit status of a command that was done.
-    fn finish(&self, rejects: u64, file: Option<RejectFile>) -> Result<ExitCode> {
-        if let Some(RejectFile { writer, target }) = file {
-            writer.finish().map_err(|error| {
-                Error::io(format!("cannot write the rejects: {}", report::why(&error)))
-                    .caused_by(error)
-            })?;
-            drop(writer);
-            target.commit()?;
-        }
-        let strict = self.strict && rejects > 0;
-        Ok(ExitCode::from(u8::from(strict)))
     }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
+use super::begin::Rejects;
 use super::exports::{check_exports, exports, finish_export};
 use super::output::{self, Destination, Format, SharedDestination};
 use super::overwrite::{NamedFiles, Output};
@@ -67,7 +68,10 @@ pub(super) async fn run(
     check_exports(&plans, &files)?;
     let rejects = match reading {
         0 => None,
-        _ => arguments.input.begin(&opened, &temporary).await?,
+        _ => {
+            let rejects = Rejects::Replaced(&temporary);
+            arguments.input.begin(&opened, rejects).await?
+        }
     };
     let (out, target) = output::destination(path, options.format, &temporary)?;
     let mut answers = Answers {

@@ -33,7 +33,7 @@ pub(super) async fn run(
         execution,
         progress,
         rejects,
-    } = begin(&opened, &arguments.input, interruption).await?;
+    } = begin(&opened, &arguments.input, interruption, false).await?;
     let context = OpenContext {
         keys: KeyFilter {
             read_digests: true,

@@ -128,7 +128,7 @@ pub(super) async fn run(
         logs::say(Level::Info, &format!("note: {note}"));
     }
     let (out, _) = output::destination(None, arguments.format, &interruption.temporary)?;
-    let begun = begin(&opened, &arguments.input, interruption).await?;
+    let begun = begin(&opened, &arguments.input, interruption, true).await?;
     let watch = Watch {
         threads,
         execution: Arc::clone(&begun.execution),

@@ -16,7 +16,7 @@ use crate::error::{Error, Result};
 #[derive(Debug)]
 pub struct Target {
     name: String,
-    /// `None` for devices and pipes, which are written directly.
+    /// `None` for what is written directly: devices, pipes, files that are added to.
     replacement: Option<Replacement>,
 }
 
@@ -59,6 +59,21 @@ impl Target {
         let (replacement, file) = opened.map_err(|error| {
             Error::io(format!("cannot create {name}: {}", why(&error))).caused_by(error)
         })?;
+        Ok((Self { name, replacement }, file))
+    }
+
+    /// Opens the file at `path`, made if it is not there, to add to what is in it. What is written is there at
+    /// once, and stays whatever becomes of the process.
+    ///
+    /// # Errors
+    /// Io, if nothing can be created or written there.
+    pub fn append(path: &Path) -> Result<(Self, File)> {
+        let name = path.display().to_string();
+        let opened = OpenOptions::new().create(true).append(true).open(path);
+        let file = opened.map_err(|error| {
+            Error::io(format!("cannot write to {name}: {}", why(&error))).caused_by(error)
+        })?;
+        let replacement = None;
         Ok((Self { name, replacement }, file))
     }
 
