@@ -10,6 +10,17 @@
 //! the time after as a part of the time before. It fails if an answer differs, if the packed lake is not
 //! whole, or if compaction took more memory than `--most-memory`.
 //!
+//! On two cores of an Intel Xeon, with nothing else at work, `--memory 256M`: 8,924 files (1.1 GiB) became 365 (303 MiB)
+//! in 52 s, 94 s of CPU.
+//!
+//! | question | before, s | MiB | after, s | MiB | after / before |
+//! | --- | --: | --: | --: | --: | --: |
+//! | count | 0.283 | 132 | 0.150 | 109 | 0.53 |
+//! | calls by name | 3.278 | 319 | 0.380 | 171 | 0.12 |
+//! | denied calls by actor | 5.376 | 361 | 0.409 | 193 | 0.08 |
+//! | one event | 5.202 | 353 | 0.376 | 169 | 0.07 |
+//! | the last twenty | 0.431 | 238 | 0.155 | 118 | 0.36 |
+//!
 //! `--days 1` makes one day of all events, which do not fit in memory and are sorted on disk.
 
 use std::path::{Path, PathBuf};

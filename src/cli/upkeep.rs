@@ -35,8 +35,8 @@ pub(super) struct CompactArguments {
     #[arg(long, value_name = "SIZE", default_value = "256MB", value_parser = parse_size)]
     target_size: usize,
 
-    /// Memory for events that are sorted; what does not fit is sorted on disk. A file of the target's
-    /// size comes on top for each thread
+    /// Memory for events that are sorted; what does not fit is sorted on disk. The process takes some
+    /// 250 MiB more
     #[arg(long, value_name = "SIZE", default_value = "512M", value_parser = parse_size)]
     memory: usize,
 

@@ -33,7 +33,7 @@ use crate::lake::{Lake, LakeFile};
 pub struct CompactSettings {
     /// Bytes of a packed file, about.
     pub target_bytes: u64,
-    /// Bytes of memory for rows, over all threads. Files of the target's size come on top, one a thread.
+    /// Bytes of memory for rows, over all threads. What does not fit is sorted on disk.
     pub memory_bytes: usize,
     /// Bins that are packed at the same time.
     pub threads: usize,
