@@ -356,7 +356,7 @@ fn a_thread_that_panics_ends_the_run_without_a_barrier() {
     let runtime = Runtime::new().unwrap();
     let ended = runtime.block_on(async {
         let mut deliveries = deliver(Box::new(Broken), &request(&LAST), &Arc::default());
-        tokio::time::timeout(Duration::from_secs(20), deliveries.next()).await
+        tokio::time::timeout(Duration::from_secs(120), deliveries.next()).await
     });
     let error = ended.expect("it does not hang").unwrap_err();
     assert!(error.to_string().contains("please report"), "{error}");
