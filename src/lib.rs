@@ -125,6 +125,7 @@ pub mod json;
 pub mod lake;
 pub mod payload;
 pub mod pipeline;
+mod private_folder;
 pub mod query;
 pub mod reject;
 pub mod sample;

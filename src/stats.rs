@@ -110,6 +110,11 @@ impl Stats {
         self.parts.fetch_add(1, Relaxed)
     }
 
+    /// Forgets a part that has ended, perhaps in the midst of a failure.
+    pub fn remove_part(&self, part: u64) {
+        lock(&self.retrying).remove(&part);
+    }
+
     /// Sets the failure of a part that is being retried, in words; `None` once it succeeds. The log is told
     /// of the first failure and of the success.
     pub fn set_retrying(&self, part: u64, message: Option<String>) {

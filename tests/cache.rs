@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use auroratrail::execution::Execution;
+use auroratrail::lake::object_cache::ObjectCache;
 use auroratrail::query::table::Input;
 use auroratrail::query::{Session, SessionOptions};
 use auroratrail::sample::Sample;
@@ -22,14 +23,25 @@ use tempfile::TempDir;
 const ROOMY: usize = 256 << 20;
 
 fn session(folder: &Path, cache_bytes: usize, dedup: bool) -> Session {
+    session_over(folder.to_str().unwrap(), cache_bytes, None, dedup)
+}
+
+/// A session over a location, with a cache in memory and one on disk.
+pub(crate) fn session_over(
+    location: &str,
+    cache_bytes: usize,
+    objects: Option<ObjectCache>,
+    dedup: bool,
+) -> Session {
     let session = Session::new(SessionOptions {
         threads: 2,
         memory_bytes: 256 << 20,
         cache_bytes,
     })
-    .unwrap();
+    .unwrap()
+    .with_object_cache(objects);
     let sources = Sources::new(AwsSettings::default());
-    let locations = vec![sources.parse(folder.to_str().unwrap()).unwrap()];
+    let locations = vec![sources.parse(location).unwrap()];
     let input = Input {
         sources,
         locations,

@@ -1,6 +1,7 @@
 """Runs printed DDL in DuckDB or Spark and writes what it finds as one JSON object.
 
-Arguments: duckdb, view or spark; a file with statements; for view a file with records, a JSON object a line.
+Arguments: duckdb, view, spark or answers; a file with statements; for view a file with records, a JSON object a
+line; for answers (Spark's) a JSON array of queries over `events`, which are told as `lake_readers.py` does.
 """
 
 import glob
@@ -8,6 +9,8 @@ import json
 import os
 import sys
 import tempfile
+import time
+from datetime import datetime
 
 WHAT, DDL = sys.argv[1:3]
 
@@ -93,8 +96,12 @@ def with_view():
     return {"rows": count, "names": names, "faults": faults[:5], "asked": asked}
 
 
-def with_spark():
+def spark_session():
+    """Runs the statements in Spark, on a metastore of its own."""
     from pyspark.sql import SparkSession
+
+    os.environ["TZ"] = "UTC"
+    time.tzset()
 
     folder = tempfile.mkdtemp(dir=os.path.dirname(DDL))
     os.chdir(folder)
@@ -112,7 +119,11 @@ def with_spark():
     spark = builder.getOrCreate()
     for statement in statements():
         spark.sql(statement)
-    table = spark.table("auroratrail.events_parquet")
+    return spark
+
+
+def with_spark():
+    table = spark_session().table("auroratrail.events_parquet")
     count = "count(*)", "CAST(max(dt) AS string)", "count(DISTINCT eventid)"
     every = table.selectExpr(*[f"count(`{name}`) AS `{name}`" for name in table.columns])
     return {
@@ -123,5 +134,40 @@ def with_spark():
     }
 
 
-found = {"duckdb": with_duckdb, "view": with_view, "spark": with_spark}[WHAT]()
+KINDS = {
+    "string": "text",
+    "boolean": "bool",
+    "bigint": "int64",
+    "double": "double",
+    "timestamp": "timestamp[us, tz=UTC]",
+    "array<string>": ["text"],
+    "array<struct<arn:string,accountid:string,type:string>>": [
+        {"arn": "text", "accountid": "text", "type": "text"}
+    ],
+}
+
+
+def cell(value):
+    if isinstance(value, datetime):
+        return value.strftime("%Y-%m-%dT%H:%M:%SZ")
+    if isinstance(value, list):
+        return [cell(item) for item in value]
+    # A row in a row.
+    return value.asDict() if hasattr(value, "asDict") else value
+
+
+def with_answers():
+    spark = spark_session()
+    table = spark.table("auroratrail.events_parquet")
+    table.createTempView("events")
+    rows = [spark.sql(query).collect() for query in json.loads(sys.argv[3])]
+    return {
+        "reader": "Spark",
+        "types": {name: KINDS.get(kind, kind) for name, kind in table.dtypes},
+        "answers": [[[cell(it) for it in row] for row in answer] for answer in rows],
+    }
+
+
+readers = {"duckdb": with_duckdb, "view": with_view, "spark": with_spark, "answers": with_answers}
+found = readers[WHAT]()
 print(json.dumps(found, default=str))

@@ -101,16 +101,12 @@ fn spark_reads(folder: &Path, lake: &Path) {
     catalog
         .arg(lake)
         .args(["--for", "spark", "--only", "parquet"]);
-    let (ddl, work) = (folder.join("spark.sql"), folder.join("spark"));
+    let ddl = folder.join("spark.sql");
     std::fs::write(&ddl, output(&mut catalog)).unwrap();
-    std::fs::create_dir(&work).unwrap();
     let venv = environment("spark-venv", &["pyspark==4.3.0"]);
     let mut python = Command::new(venv.join("bin/python"));
-    python.args(["-c", include_str!("lake_readers_spark.py")]);
-    python
-        .arg(&ddl)
-        .arg(json!(QUESTIONS).to_string())
-        .arg(&work);
+    python.args(["-c", include_str!("catalog_readers.py"), "answers"]);
+    python.arg(&ddl).arg(json!(QUESTIONS).to_string());
     let found: Findings = serde_json::from_str(&output(&mut python)).unwrap();
     let expected: Vec<Vec<Value>> = QUESTIONS.iter().map(|sql| answer(lake, sql)).collect();
     found.check(&expected);

@@ -9,36 +9,20 @@ use std::time::Duration;
 
 use auroratrail::execution::Execution;
 use auroratrail::lake::object_cache::ObjectCache;
-use auroratrail::query::table::Input;
-use auroratrail::query::{Session, SessionOptions};
-use auroratrail::source::Sources;
-use auroratrail::source::aws::AwsSettings;
+use auroratrail::query::Session;
 use tempfile::TempDir;
 
-use crate::cache::{QUERIES, ask, bytes_read, counts, settle, write_events, write_sample};
+use crate::cache::{
+    QUERIES, ask, bytes_read, counts, session_over, settle, write_events, write_sample,
+};
 use crate::moto_server::Moto;
 
 const ROOMY: u64 = 1 << 30;
 
 /// A session over `location` with a cache in `cache`, or none.
 fn session(location: &str, cache: Option<(&Path, u64)>) -> Session {
-    let session = Session::new(SessionOptions {
-        threads: 2,
-        memory_bytes: 256 << 20,
-        cache_bytes: 0,
-    })
-    .unwrap()
-    .with_object_cache(cache.map(|(folder, limit)| ObjectCache::new(folder, limit)));
-    let sources = Sources::new(AwsSettings::default());
-    let locations = vec![sources.parse(location).unwrap()];
-    let input = Input {
-        sources,
-        locations,
-        lakes: Vec::new(),
-        dedup: false,
-    };
-    session.add_events(input).unwrap();
-    session
+    let cache = cache.map(|(folder, limit)| ObjectCache::new(folder, limit));
+    session_over(location, 0, cache, false)
 }
 
 /// Rows with records as JSON, as a record of the cache is put together again.

@@ -34,7 +34,7 @@ use crate::execution::Execution;
 use crate::pipeline::{
     BatchRequest, Delivery, DeliveryRequest, End, Epochs, ProgressWatch, deliver,
 };
-use crate::source::{KeyFilter, Location, OpenContext, Reading, Sources};
+use crate::source::{Boundedness, KeyFilter, Location, OpenContext, Reading, Sources};
 
 /// A condition that rows must meet to be kept.
 pub trait RowCondition: Send + Sync {
@@ -79,6 +79,8 @@ pub struct Ingest<'a> {
     /// A name of this run, for its checkpoints.
     writer_name: String,
     summary: IngestSummary,
+    /// Whether what is read ends by itself, once the lake is open.
+    boundedness: Option<Boundedness>,
     progress: ProgressWatch,
 }
 
@@ -153,6 +155,7 @@ impl<'a> Ingest<'a> {
             writer_settings: settings.writer.clone(),
             writer_name: Uuid::new_v4().to_string(),
             summary: IngestSummary::default(),
+            boundedness: None,
             progress: ProgressWatch::default(),
         }
     }
@@ -165,8 +168,9 @@ impl<'a> Ingest<'a> {
     /// Reads `locations` from where the lake's last commit was, to their end or until `execution` is
     /// stopped; commits epoch by epoch, and tells `observe` of the end of each.
     ///
-    /// A lake that does not answer for now is tried again, after pauses that grow and vary, and what was not
-    /// committed is read again. Standard input cannot be: it ends with the error.
+    /// A lake that answered and does not for now is tried again, after pauses that grow and vary, and what was
+    /// not committed is read, and counted, again. While sources end by themselves that is given up after
+    /// twelve attempts without a commit. Standard input cannot be read again: it ends with the error.
     ///
     /// # Errors
     /// The error that ended the source or the lake. What was committed before is in the lake.
@@ -196,8 +200,14 @@ impl<'a> Ingest<'a> {
                 (pauses, attempts) = (PAUSES.build(), 0);
             }
             attempts += 1;
-            let may_repeat = error.is_retryable() && !locations.iter().any(Location::is_stdin);
-            if !may_repeat || execution.stop().is_cancelled() {
+            let may_repeat = match self.boundedness {
+                Some(Boundedness::Unbounded) => true,
+                Some(Boundedness::Bounded) => attempts < ATTEMPTS,
+                // It has not answered yet: the settings may be wrong.
+                None => false,
+            };
+            let may_repeat = may_repeat && !locations.iter().any(Location::is_stdin);
+            if !may_repeat || !error.is_retryable() || execution.stop().is_cancelled() {
                 return Err(error);
             }
             let told = format!("{error}, attempt {attempts} failed");
@@ -233,6 +243,7 @@ impl<'a> Ingest<'a> {
                 Ok(source) => source,
                 Err(error) => return Ok(Some(error)),
             };
+            self.boundedness = Some(source.boundedness());
             let mut deliveries = deliver(source, &self.request(), execution);
             let mut epoch = self.epoch(&head);
             loop {
@@ -546,6 +557,9 @@ const PAUSES: ExponentialBuilder = ExponentialBuilder::new()
     .with_max_delay(LONGEST_PAUSE)
     .with_jitter()
     .without_max_times();
+
+/// Attempts in a row after which a run gives up that would end by itself.
+const ATTEMPTS: u32 = 12;
 
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 

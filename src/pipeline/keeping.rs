@@ -69,6 +69,23 @@ struct Current {
     part: u32,
     rows: u64,
     notes: ObjectNotes,
+    reject_bytes: usize,
+}
+
+impl Current {
+    /// Notes a reject. An object with too many is of no version that is known again.
+    fn add_reject(&mut self, reject: &Reject<'_>) {
+        if self.reject_bytes > MOST_REJECT_BYTES {
+            return;
+        }
+        let reject = KeptReject::new(reject);
+        self.reject_bytes += reject.bytes();
+        self.notes.rejects.push(reject);
+        if self.reject_bytes > MOST_REJECT_BYTES {
+            self.version = None;
+            self.notes.rejects = Vec::new();
+        }
+    }
 }
 
 /// Batches on their way from the decoder to the keeper.
@@ -96,11 +113,6 @@ pub fn keep_worker<K: RowKeeper>(
 }
 
 impl<F: FnMut(RecordBatch) -> bool + Send, K: RowKeeper> KeepWorker<F, K> {
-    /// Returns the keeper, at the end.
-    pub fn into_keeper(self) -> K {
-        self.keeper
-    }
-
     fn hand_down(&mut self) {
         for batch in lock(&self.batches).drain(..) {
             self.keeper.take_rows(batch);
@@ -166,6 +178,7 @@ impl<F: FnMut(RecordBatch) -> bool + Send, K: RowKeeper> Worker for KeepWorker<F
             part: 0,
             rows: 0,
             notes: ObjectNotes::default(),
+            reject_bytes: 0,
         });
     }
 
@@ -177,7 +190,7 @@ impl<F: FnMut(RecordBatch) -> bool + Send, K: RowKeeper> Worker for KeepWorker<F
 
     fn rejected(&mut self, reject: &Reject<'_>) {
         if let Some(current) = &mut self.current {
-            current.notes.rejects.push(KeptReject::new(reject));
+            current.add_reject(reject);
         }
     }
 
@@ -206,3 +219,6 @@ fn lock(batches: &Batches) -> std::sync::MutexGuard<'_, Vec<RecordBatch>> {
     let locked = batches.lock();
     locked.unwrap_or_else(std::sync::PoisonError::into_inner)
 }
+
+/// The most bytes of rejects that are noted of an object.
+const MOST_REJECT_BYTES: usize = 256 << 10;

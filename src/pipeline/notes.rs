@@ -1,7 +1,7 @@
 //! What is told of an object beside its rows, in a form that can be kept and told again.
 
 use std::collections::HashSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
@@ -52,7 +52,8 @@ impl KeptReject {
         });
     }
 
-    fn bytes(&self) -> usize {
+    /// Returns its bytes of memory, about.
+    pub(super) fn bytes(&self) -> usize {
         self.bytes.len() + self.detail.len() + self.location.origin.len() + REJECT_BYTES
     }
 
@@ -88,11 +89,6 @@ impl ObjectNotes {
         for reject in &self.rejects {
             reject.tell(execution);
         }
-    }
-
-    /// Returns bytes of the rejects, about.
-    pub fn reject_bytes(&self) -> usize {
-        self.rejects.iter().map(KeptReject::bytes).sum()
     }
 
     /// Returns whether the object may read otherwise another time, though it is the same: it could not be
@@ -199,31 +195,39 @@ fn name(text: &str) -> &'static str {
 
 /// Rejects of an execution, kept to be told later or not at all.
 #[derive(Clone, Debug, Default)]
-pub struct HeldRejects(Arc<Mutex<Vec<KeptReject>>>);
+pub struct HeldRejects(Arc<Mutex<Held>>);
+
+#[derive(Debug, Default)]
+struct Held {
+    rejects: Vec<KeptReject>,
+    bytes: usize,
+}
 
 impl HeldRejects {
     /// Counts and tells all of them in another execution.
     pub fn tell(&self, execution: &Execution) {
-        for reject in &*self.rejects() {
+        for reject in &self.held().rejects {
             reject.tell(execution);
         }
     }
 
     /// Returns whether they are more than should be kept in memory.
     pub fn are_too_many(&self) -> bool {
-        let bytes: usize = self.rejects().iter().map(KeptReject::bytes).sum();
-        bytes >= HELD_BYTES
+        self.held().bytes >= HELD_BYTES
     }
 
-    fn rejects(&self) -> std::sync::MutexGuard<'_, Vec<KeptReject>> {
+    fn held(&self) -> MutexGuard<'_, Held> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl RejectSink for HeldRejects {
     fn reject(&self, reject: &Reject<'_>) {
-        if !self.are_too_many() {
-            self.rejects().push(KeptReject::new(reject));
+        let mut held = self.held();
+        if held.bytes < HELD_BYTES {
+            let reject = KeptReject::new(reject);
+            held.bytes += reject.bytes();
+            held.rejects.push(reject);
         }
     }
 }
@@ -274,7 +278,7 @@ mod tests {
         assert_eq!(execution.stats.rejects_by_reason(), [("not JSON", 1)]);
         let mismatches = execution.stats.type_mismatches();
         assert_eq!(mismatches, [("requestParameters.port", 5, location)]);
-        assert_eq!(*held.rejects(), notes.rejects);
+        assert_eq!(held.held().rejects, notes.rejects);
         assert_eq!(ObjectNotes::of_json(&json!({"events": 1})), None);
     }
 }

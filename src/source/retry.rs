@@ -56,6 +56,12 @@ impl<S> Retrying<S> {
     }
 }
 
+impl<S> Drop for Retrying<S> {
+    fn drop(&mut self) {
+        self.execution.stats.remove_part(self.part);
+    }
+}
+
 #[async_trait]
 impl Source for Retrying<Box<dyn Source>> {
     fn boundedness(&self) -> Boundedness {
@@ -166,12 +172,12 @@ mod tests {
             kind,
             boundedness,
         });
-        let retrying = Retrying::new(source, Arc::default());
-        let pauses = retrying
+        let mut retrying = Retrying::new(source, Arc::default());
+        retrying.pauses = retrying
             .pauses
             .with_min_delay(PAUSE)
             .with_max_delay(8 * PAUSE);
-        Retrying { pauses, ..retrying }
+        retrying
     }
 
     const PAUSE: Duration = Duration::from_millis(2);
@@ -219,5 +225,16 @@ mod tests {
             .is_err()
         {}
         assert!(start.elapsed() >= PAUSE);
+    }
+
+    #[tokio::test]
+    async fn a_source_that_ends_amid_a_failure_fails_no_more() {
+        let mut source = flaky(1000, throttled, Boundedness::Unbounded);
+        let execution = Arc::clone(&source.execution);
+        let waited = tokio::time::timeout(Duration::from_millis(50), source.next()).await;
+        assert!(waited.is_err() && execution.stats.retrying().is_some());
+        drop(source);
+        assert_eq!(execution.stats.retrying(), None);
+        assert_eq!(execution.stats.retrying_since(), None);
     }
 }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use crate::cli::report::why;
 use crate::error::{Error, Result};
+use crate::private_folder::make_private;
 
 /// Returns the folder of the history and of kept statements, made if it is not there; readable by its
 /// user alone, as statements name people and resources. It is `$XDG_STATE_HOME/auroratrail`, by
@@ -117,12 +118,4 @@ fn queries() -> Result<PathBuf> {
         Error::io(format!("cannot make {folder}: {}", why(&error)))
     })?;
     Ok(folder)
-}
-
-fn make_private(folder: &std::path::Path) -> io::Result<()> {
-    let mut builder = fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(folder)
 }

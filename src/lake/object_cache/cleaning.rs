@@ -99,19 +99,15 @@ fn remove_beyond(folder: &Path, limit_bytes: u64) -> io::Result<()> {
 
 /// Packs small segments, as many questions about a few new objects leave them, if they are many.
 fn pack_small(folder: &Path) -> Result<()> {
-    let small: Vec<Segment> = segment::index_paths(folder)
-        .unwrap_or_default()
-        .iter()
-        .filter(|index| {
-            fs::metadata(index.with_extension(ROWS)).is_ok_and(|it| it.len() < SMALL_BYTES)
-        })
-        .filter_map(|index| segment::read(index))
-        .collect();
+    let mut small = segment::index_paths(folder).unwrap_or_default();
+    small.retain(|index| {
+        fs::metadata(index.with_extension(ROWS)).is_ok_and(|it| it.len() < SMALL_BYTES)
+    });
     if small.len() < MOST_SMALL {
         return Ok(());
     }
     let (mut rows, mut parts, mut packed) = (Arrivals::default(), Vec::new(), Vec::new());
-    for segment in small {
+    for segment in small.iter().filter_map(|index| segment::read(index)) {
         let before = rows.rows() as u64;
         if add_rows(&mut rows, folder, &segment).is_none() {
             // It is damaged: what it had is read again.

@@ -197,9 +197,7 @@ impl RowKeeper for SegmentKeeper {
         let is_last = object.notes.is_some();
         self.readings += u64::from(is_last);
         let notes = object.notes.as_ref();
-        let is_told_again = notes.is_none_or(|notes| {
-            !notes.is_unfinished() && notes.reject_bytes() <= MOST_REJECT_BYTES
-        });
+        let is_told_again = notes.is_none_or(|notes| !notes.is_unfinished());
         // Rows of an object that is not known again are used this once.
         if let Some(version) = object.version.filter(|_| is_told_again) {
             self.parts.push(KeptPart {
@@ -260,6 +258,3 @@ pub(super) const SEGMENT_BYTES: usize = 32 << 20;
 
 /// Rows of a segment, fewer than a row group may have.
 const SEGMENT_ROWS: usize = 100_000;
-
-/// The most bytes of rejects that are kept of an object; one with more is read anew each time.
-const MOST_REJECT_BYTES: usize = 256 << 10;

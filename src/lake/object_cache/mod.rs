@@ -42,6 +42,7 @@ use siphasher::sip::SipHasher13;
 use crate::error::{Error, Result};
 use crate::events::columns::catalog;
 use crate::pipeline::ObjectNotes;
+use crate::private_folder::make_private;
 use crate::source::ObjectVersion;
 use segment::{KeptPart, Segment};
 
@@ -110,6 +111,8 @@ impl ObjectCache {
             cleaned?;
         }
         lock.lock_shared().map_err(failed)?;
+        // Another version of this program sees by it that the cache is used.
+        let _ = lock.set_modified(std::time::SystemTime::now());
         let segments = segment::read_all(&self.folder).map_err(failed)?;
         Ok(Arc::new(OpenCache {
             objects: objects(&segments),
@@ -221,14 +224,6 @@ fn hash(value: &impl Hash) -> u64 {
     let mut hasher = SipHasher13::new();
     value.hash(&mut hasher);
     hasher.finish()
-}
-
-fn make_private(folder: &Path) -> io::Result<()> {
-    let mut builder = fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(folder)
 }
 
 /// Changed whenever the same objects give other rows.

@@ -21,7 +21,7 @@ use crate::source::ObjectVersion;
 /// A segment.
 #[derive(Debug)]
 pub(super) struct Segment {
-    /// The file; of no bytes, and not there, if there are no rows.
+    /// The file; without a byte if there are no rows.
     pub(super) file: LakeFile,
     /// The objects and parts of objects in it.
     pub(super) parts: Vec<KeptPart>,

@@ -166,6 +166,12 @@ impl Source for Live {
     }
 }
 
+impl Drop for Shared {
+    fn drop(&mut self) {
+        self.execution.stats.remove_part(self.part);
+    }
+}
+
 impl Shared {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
