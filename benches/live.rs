@@ -154,6 +154,7 @@ fn settings(arguments: &Arguments, threads: usize) -> IngestSettings {
         },
         condition: None,
         redact: false,
+        last_commit: Duration::from_secs(25),
     }
 }
 

@@ -31,6 +31,7 @@ use object_store::{
 };
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use tokio::runtime::Runtime;
+use tokio_util::sync::CancellationToken;
 
 use crate::made;
 use crate::moto_server::Moto;
@@ -46,6 +47,8 @@ pub enum Fate {
     Unavailable,
     /// It is done, and the store's answer does not come.
     UnavailableAfter,
+    /// The answer never comes.
+    Hangs,
     /// The process is killed before it.
     KilledBefore,
     /// The process is killed after it.
@@ -72,7 +75,7 @@ impl Faulty {
         }
     }
 
-    fn before(&self) -> Result<bool> {
+    async fn before(&self) -> Result<bool> {
         let call = self.calls.fetch_add(1, Relaxed);
         let meets = match self.fate {
             Fate::Unavailable => self.at..self.at + 2,
@@ -84,6 +87,7 @@ impl Faulty {
         match self.fate {
             Fate::Fails => Err(Error::io("no space left on device")),
             Fate::Unavailable => Err(Error::unavailable("S3", "slow down")),
+            Fate::Hangs => std::future::pending().await,
             Fate::KilledBefore => die(),
             Fate::LosesAnswer | Fate::UnavailableAfter | Fate::KilledAfter => Ok(true),
         }
@@ -111,27 +115,27 @@ fn die() -> ! {
 #[async_trait]
 impl Storage for Faulty {
     async fn put(&self, path: &str, bytes: Bytes) -> Result<()> {
-        let is_met = self.before()?;
+        let is_met = self.before().await?;
         self.after(is_met, self.inner.put(path, bytes).await)
     }
 
     async fn create(&self, path: &str, bytes: Bytes) -> Result<Created> {
-        let is_met = self.before()?;
+        let is_met = self.before().await?;
         self.after(is_met, self.inner.create(path, bytes).await)
     }
 
     async fn read(&self, path: &str) -> Result<Option<Bytes>> {
-        let is_met = self.before()?;
+        let is_met = self.before().await?;
         self.after(is_met, self.inner.read(path).await)
     }
 
     async fn delete(&self, path: &str) -> Result<()> {
-        let is_met = self.before()?;
+        let is_met = self.before().await?;
         self.after(is_met, self.inner.delete(path).await)
     }
 
     async fn list(&self, folder: &str) -> Result<Vec<Entry>> {
-        let is_met = self.before()?;
+        let is_met = self.before().await?;
         self.after(is_met, self.inner.list(folder).await)
     }
 
@@ -160,16 +164,25 @@ fn settings() -> IngestSettings {
         },
         condition: None,
         redact: false,
+        last_commit: Duration::from_millis(200),
     }
 }
 
 pub async fn ingest(storage: Arc<dyn Storage>, source: &str) -> Result<IngestSummary> {
+    ingest_until_stopped(storage, source, Execution::default()).await
+}
+
+async fn ingest_until_stopped(
+    storage: Arc<dyn Storage>,
+    source: &str,
+    execution: Execution,
+) -> Result<IngestSummary> {
     let sources = Sources::new(AwsSettings::default());
     let locations = vec![sources.parse(source)?];
     let settings = settings();
     let log = Log::new(Arc::clone(&storage), "lake");
     let ingest = Ingest::new(storage, log, &settings);
-    let execution = Arc::new(Execution::default());
+    let execution = Arc::new(execution);
     ingest
         .run(&sources, &locations, &execution, &mut |_| {})
         .await
@@ -351,6 +364,37 @@ fn a_lake_that_does_not_answer_is_tried_again() {
             }
         }
     }
+}
+
+#[test]
+fn a_stop_does_not_wait_for_a_lake_that_never_answers() {
+    let folder = tempfile::tempdir().unwrap();
+    let logs = folder.path().join("logs");
+    std::fs::create_dir(&logs).unwrap();
+    let ids = trail(&logs, 0);
+    let lake = folder.path().join("lake");
+    // One of a commit, after those that open the lake.
+    let faulty = Arc::new(Faulty::local(&lake, 10, Fate::Hangs));
+    let calls = Arc::clone(&faulty);
+    let ended = Runtime::new().unwrap().block_on(async {
+        let stop = CancellationToken::new();
+        let hanging = async {
+            while calls.calls.load(Relaxed) <= 10 {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            stop.cancel();
+        };
+        let execution = Execution::new(stop.clone());
+        let ingest = ingest_until_stopped(faulty, logs.to_str().unwrap(), execution);
+        tokio::join!(ingest, hanging).0
+    });
+    let error = ended.unwrap_err().to_string();
+    assert!(
+        error.contains("reads again what it would have had"),
+        "{error}"
+    );
+    run(&lake, logs.to_str().unwrap());
+    assert_whole(&lake, &ids, "the run after it");
 }
 
 /// Run by the test after it, in a process that dies.

@@ -247,6 +247,7 @@ async fn settings(arguments: &IngestArguments, threads: usize) -> Result<IngestS
         },
         condition: condition.map(|it| Arc::new(it) as Arc<dyn RowCondition>),
         redact: arguments.redact,
+        last_commit: LAST_COMMIT,
     })
 }
 
@@ -310,3 +311,7 @@ fn log(text: &str, summary: &IngestSummary, redacted: u64, time: Duration) {
 
 /// JSON bytes of an epoch: of a large backfill, a commit comes each few hundred thousand events.
 const EPOCH_BYTES: u64 = 1 << 30;
+
+/// The time of a last commit after Ctrl-C or SIGTERM: Kubernetes kills a process 30 seconds after it told it
+/// to end, unless it is told otherwise.
+const LAST_COMMIT: Duration = Duration::from_secs(25);

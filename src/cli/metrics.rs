@@ -291,6 +291,17 @@ fn source(metrics: &mut Metrics<'_>, stats: &Stats, progress: &Progress) -> fmt:
             Lag::Payloads(count) => Some(*count as f64),
             _ => None,
         }),
+    )?;
+    metrics.gauges(
+        (
+            "source_waiting_bytes",
+            "Bytes written to files that are followed, and not handed on.",
+        ),
+        "partition",
+        of(|lag| match lag {
+            Lag::Bytes(count) => Some(*count as f64),
+            _ => None,
+        }),
     )
 }
 

@@ -308,8 +308,8 @@ const INTERRUPTED: u8 = 130;
 /// The longest time that the work may take to stop.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// The longest time that a last commit may take.
-const COMMIT_GRACE: Duration = Duration::from_secs(300);
+/// The longest time that a last commit may take. An ingest gives it less, and says so.
+const COMMIT_GRACE: Duration = Duration::from_secs(30);
 
 /// Keeps panics silent that a reject will tell of.
 fn say_no_panics_of_decoders() {

@@ -1,5 +1,6 @@
 //! The status line of a run over live sources:
-//! `trail-stream: 12 s behind, 1,234 events/s, 56 commits, 1,234,567 rows`.
+//! `trail-stream: 12 s behind, 1,234 events/s, 56 commits, 1,234,567 rows`. Files that are followed are
+//! behind by bytes.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering::Relaxed;
@@ -9,9 +10,16 @@ use unicode_segmentation::UnicodeSegmentation;
 
 use super::monitor::Monitor;
 use super::progress::{Part, fit, how_far};
-use super::report::{count, long_time};
+use super::report::{bytes, count, long_time};
 use crate::source::{Lag, Progress};
 use crate::stats::Stats;
+
+/// The distance of a source from its newest data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Behind {
+    Bytes(u64),
+    Time(Duration),
+}
 
 /// The rate of events over the last seconds: that of a whole month would never move.
 #[derive(Debug, Default)]
@@ -49,7 +57,7 @@ pub(super) fn text(monitor: &Monitor, elapsed: Duration, rate: &mut Rate) -> Str
 /// Returns the parts of the line; of a run over objects alone, those of [`how_far`] and its commits.
 fn parts(
     stats: &Stats,
-    behind: &[(String, Duration)],
+    behind: &[(String, Behind)],
     elapsed: Duration,
     (per_second, committed): (u64, Option<(u64, u64)>),
 ) -> Vec<Part> {
@@ -78,28 +86,34 @@ fn parts(
 
 /// Returns `trail-stream: 12 s behind` for each source; those that are the least behind leave a full
 /// line first.
-fn sources(behind: &[(String, Duration)]) -> Vec<Part> {
-    let mut by_lag: Vec<&(String, Duration)> = behind.iter().collect();
+fn sources(behind: &[(String, Behind)]) -> Vec<Part> {
+    let mut by_lag: Vec<&(String, Behind)> = behind.iter().collect();
     by_lag.sort_by_key(|(_, lag)| std::cmp::Reverse(*lag));
     let parts = by_lag.iter().enumerate().map(|(rank, (name, lag))| {
         let priority = match rank {
             0 => 0,
             _ => u8::try_from(rank + 2).unwrap_or(u8::MAX),
         };
-        let lag = long_time(lag.as_secs());
+        let lag = match lag {
+            Behind::Bytes(number) => bytes(*number),
+            Behind::Time(lag) => long_time(lag.as_secs()),
+        };
         (priority, format!("{}: {lag} behind", shortened(name)))
     });
     parts.collect()
 }
 
 /// Returns the greatest lag of each source, by its name.
-fn behind(progress: &Progress) -> Vec<(String, Duration)> {
-    let mut behind = BTreeMap::<&str, Duration>::new();
+fn behind(progress: &Progress) -> Vec<(String, Behind)> {
+    let mut behind = BTreeMap::<&str, Behind>::new();
     for (partition, lag) in &progress.behind {
-        if let Lag::Time(time) = lag {
-            let greatest = behind.entry(source_name(partition)).or_default();
-            *greatest = (*greatest).max(*time);
-        }
+        let (name, lag) = match lag {
+            Lag::Time(time) => (source_name(partition), Behind::Time(*time)),
+            Lag::Bytes(number) => ("followed files", Behind::Bytes(*number)),
+            Lag::Objects(_) | Lag::Payloads(_) => continue,
+        };
+        let greatest = behind.entry(name).or_insert(lag);
+        *greatest = lag.max(*greatest);
     }
     let named = behind.into_iter();
     named.map(|(name, lag)| (name.to_owned(), lag)).collect()
@@ -176,6 +190,24 @@ mod tests {
         assert_eq!(
             line(&many[..2], Some((1, 1))),
             "second: 1 h 6 min behind, first: 5 s behind, 1,234 events/s, 1 commit, 1 row"
+        );
+    }
+
+    #[test]
+    fn followed_files_are_behind_by_bytes() {
+        let behind = behind(&Progress {
+            behind: [("follow://".to_owned(), Lag::Bytes(3 << 20))].into(),
+            retrying: None,
+        });
+        let numbers = (1234, Some((56, 1_234_567)));
+        assert_eq!(
+            fit(parts(
+                &partly_read(),
+                &behind,
+                Duration::from_secs(60),
+                numbers
+            )),
+            "followed files: 3.0 MiB behind, 1,234 events/s, 56 commits, 1,234,567 rows"
         );
     }
 

@@ -67,6 +67,8 @@ pub struct IngestSettings {
     pub condition: Option<Arc<dyn RowCondition>>,
     /// Hides values that look like secrets.
     pub redact: bool,
+    /// The time that a last commit has after a stop.
+    pub last_commit: Duration,
 }
 
 /// A lake that is written to.
@@ -172,6 +174,10 @@ impl<'a> Ingest<'a> {
     /// not committed is read, and counted, again. While sources end by themselves that is given up after
     /// twelve attempts without a commit. Standard input cannot be read again: it ends with the error.
     ///
+    /// A stop waits for the last commit, but not for a lake that does not take it: after
+    /// [`last_commit`](IngestSettings::last_commit) it is given up, and the next run reads again what it would
+    /// have had.
+    ///
     /// # Errors
     /// The error that ended the source or the lake. What was committed before is in the lake.
     pub async fn run(
@@ -191,7 +197,12 @@ impl<'a> Ingest<'a> {
         let mut attempts = 0;
         loop {
             let commits = self.summary.commits;
-            let error = match self.read(&reading, observe).await {
+            let overdue = overdue(execution, self.settings.last_commit);
+            let read = tokio::select! {
+                read = self.read(&reading, observe) => read,
+                error = overdue => Err(error),
+            };
+            let error = match read {
                 Ok(None) => return Ok(self.summary),
                 Ok(Some(error)) => return Err(error),
                 Err(error) => error,
@@ -541,6 +552,17 @@ impl RowCheck for NotKnown {
         let inverted = found.map(|found| not(&found)).transpose();
         inverted.map_err(|error| Error::bug(format!("rows cannot be told apart: {error}")))
     }
+}
+
+/// Returns the error of a last commit that is not done, once it has had its time since the stop.
+async fn overdue(execution: &Execution, last_commit: Duration) -> Error {
+    execution.stop().cancelled().await;
+    tokio::time::sleep(last_commit).await;
+    let seconds = last_commit.as_secs();
+    Error::io(format!(
+        "the last commit was not done {seconds} s after the stop and is given up; the next run reads again what \
+         it would have had"
+    ))
 }
 
 /// Returns the columns that occur in files, as indexes into the catalog.

@@ -4,9 +4,13 @@
 mod replace;
 
 use std::collections::HashMap;
+use std::num::NonZero;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
+use buoyant_kernel::Engine;
+use buoyant_kernel_engine::DefaultEngineBuilder;
+use buoyant_kernel_engine::executor::tokio::{TokioBackgroundExecutor, TokioMultiThreadExecutor};
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use deltalake::kernel::transaction::{CommitBuilder, CommitProperties, TransactionError};
@@ -22,6 +26,7 @@ use deltalake::table::state::DeltaTableState;
 use deltalake::{DeltaResult, DeltaTable, DeltaTableError};
 use futures::TryStreamExt;
 use object_store::ObjectStore;
+use tokio::runtime::{Handle, RuntimeFlavor};
 use url::Url;
 use uuid::Uuid;
 
@@ -96,6 +101,10 @@ pub enum Committed {
 /// table says otherwise.
 const CARRIED_COMMITS: u64 = 100;
 
+/// Files of the log that are read at the same time. A reader of JSON takes 1.6 MB from the start, so the
+/// thousand that the Delta crate would open take as much as everything else.
+const READ_AT_ONCE: NonZero<usize> = NonZero::new(16).expect("16 is not zero");
+
 impl Log {
     /// The log of the lake in `storage`, which messages call `name`. Nothing is read yet.
     pub fn new(storage: Arc<dyn Storage>, name: &str) -> Self {
@@ -148,7 +157,8 @@ impl Log {
             .snapshot()
             .map_err(|error| self.error("cannot be read", error))?;
         let number = state.version();
-        self.read(state.clone(), number).await.map(Some)
+        let checkpoint = self.checkpoint(state).await?;
+        self.read(state.clone(), checkpoint, number).map(Some)
     }
 
     /// Creates the lake, unless somebody else does; returns its newest version.
@@ -183,7 +193,8 @@ impl Log {
         let mut state = base.state.clone();
         let updated = state.update(&self.log_store(), None).await;
         updated.map_err(|error| self.error("cannot be read", error))?;
-        self.read(state, base.read_at).await
+        let checkpoint = self.checkpoint(&state).await?;
+        self.read(state, checkpoint, base.read_at)
     }
 
     /// Commits files after `base`, with the number of their checkpoint and columns that are new.
@@ -217,7 +228,7 @@ impl Log {
         );
         match built.await {
             Ok(done) => {
-                let version = self.read(done.snapshot(), base.read_at).await?;
+                let version = self.read(done.snapshot(), Some(checkpoint), base.read_at)?;
                 Ok(Committed::Version(self.renewed(version).await))
             }
             Err(error) if is_conflict(&error) => Ok(Committed::Conflict),
@@ -268,9 +279,19 @@ impl Log {
         Arc::clone(&self.store) as _
     }
 
-    async fn read(&self, state: DeltaTableState, read_at: u64) -> Result<Version> {
-        let failed = |error| self.error("cannot be read", error);
-        let checkpoint = state.transaction_version(&self.log_store(), APP_ID).await;
+    /// Returns the number of the checkpoint that a state names.
+    async fn checkpoint(&self, state: &DeltaTableState) -> Result<Option<i64>> {
+        let number = state.transaction_version(&self.log_store(), APP_ID).await;
+        number.map_err(|error| self.error("cannot be read", error))
+    }
+
+    /// Returns the version of a state that was whole at the version `read_at`.
+    fn read(
+        &self,
+        state: DeltaTableState,
+        checkpoint: Option<i64>,
+        read_at: u64,
+    ) -> Result<Version> {
         let columns = state.metadata().partition_columns();
         let partition_by = PartitionBy::parse(&columns.join(",")).map_err(|_| {
             Error::io(format!(
@@ -300,7 +321,7 @@ impl Log {
         Ok(Version {
             number: state.version(),
             files,
-            checkpoint: checkpoint.map_err(failed)?,
+            checkpoint,
             partition_by,
             state,
             read_at,
@@ -449,6 +470,23 @@ impl LogStore for StorageLog {
         Arc::clone(&self.objects)
     }
 
+    fn engine(&self, _: Option<Uuid>) -> Arc<dyn Engine> {
+        let engine = DefaultEngineBuilder::new(Arc::clone(&self.objects));
+        let engine = engine.with_buffer_size(READ_AT_ONCE);
+        let runtime = Handle::current();
+        match runtime.runtime_flavor() {
+            RuntimeFlavor::MultiThread => {
+                let executor = TokioMultiThreadExecutor::new(runtime);
+                Arc::new(engine.with_task_executor(Arc::new(executor)).build())
+            }
+            // The reader blocks its thread until another one has read.
+            _ => {
+                let executor = TokioBackgroundExecutor::new();
+                Arc::new(engine.with_task_executor(Arc::new(executor)).build())
+            }
+        }
+    }
+
     fn config(&self) -> &LogStoreConfig {
         &self.config
     }
@@ -558,8 +596,9 @@ fn data_type(column: ColumnType) -> DataType {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lake::Lake;
-    use crate::source::Sources;
+    use crate::lake::tests::store::NotingStore;
+    use crate::lake::{Lake, storage};
+    use crate::source::{Folder, Sources};
 
     fn file_of(number: u64) -> LakeFile {
         LakeFile {
@@ -599,5 +638,34 @@ mod tests {
         assert_eq!(version.checkpoint, Some(CARRIED_COMMITS as i64 + 2));
         let log = folder.path().join("_delta_log");
         assert!(log.join("_last_checkpoint").exists());
+    }
+
+    /// Each file of the log that is open takes memory, however few commits are new.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_commit_reads_none_of_those_before_and_an_opened_log_few_at_a_time() {
+        let store = Arc::new(NotingStore::default());
+        let bucket = Folder::Bucket {
+            store: Arc::clone(&store) as _,
+            prefix: "lake".to_owned(),
+        };
+        let log = Log::new(storage::open(bucket, "s3://b/lake"), "lake");
+        let mut version = log.create(&PartitionBy::default()).await.unwrap();
+        store.take_reads();
+        for number in 1..=60 {
+            let files = [file_of(number)];
+            let committed = log.commit(&version, &files, number as i64, &[]).await;
+            let Committed::Version(next) = committed.unwrap() else {
+                panic!("nobody else commits");
+            };
+            let mut reads = store.take_reads();
+            let own = format!("lake/_delta_log/{number:020}.json");
+            reads.retain(|path| path.ends_with(".json") && *path != own);
+            assert_eq!(reads, [] as [&str; 0], "{number}");
+            version = next;
+        }
+        let opened = log.version(AsOf::Latest).await.unwrap().unwrap();
+        assert_eq!(opened.files.len(), 60);
+        assert!(store.take_reads().len() > 60);
+        assert!(store.most_at_once() <= READ_AT_ONCE.get());
     }
 }

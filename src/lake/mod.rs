@@ -27,6 +27,8 @@ pub mod ledger;
 pub mod log;
 pub mod object_cache;
 pub mod storage;
+#[cfg(test)]
+mod tests;
 pub mod upkeep;
 pub mod verify;
 pub mod writer;

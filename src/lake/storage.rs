@@ -218,6 +218,16 @@ impl Storage for LocalStorage {
     }
 
     async fn list(&self, folder: &str) -> Result<Vec<Entry>> {
+        let place = self.root.join(folder);
+        blocking(move || match place.is_file() {
+            // The client takes it for an empty folder.
+            true => Err(Error::io(format!(
+                "{} is a file, where a lake has a folder",
+                place.display()
+            ))),
+            false => Ok(()),
+        })
+        .await?;
         list(&*self.objects, folder).await.map_err(|error| {
             let folder = self.root.join(folder);
             Error::io(format!("cannot list {}", folder.display())).caused_by(error)
@@ -482,5 +492,18 @@ mod tests {
             "s3://b/some/where",
         ))
         .await;
+    }
+
+    #[tokio::test]
+    async fn a_file_in_the_place_of_a_folder_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("_delta_log"), "").unwrap();
+        let storage = open(Folder::Local(folder.path().to_owned()), "lake");
+        let error = storage.list("_delta_log").await.unwrap_err().to_string();
+        let told = error.strip_prefix(folder.path().to_str().unwrap());
+        assert_eq!(
+            told,
+            Some("/_delta_log is a file, where a lake has a folder")
+        );
     }
 }

@@ -149,6 +149,8 @@ pub enum Lag {
     Objects(u64),
     /// Payloads that are made and not handed out.
     Payloads(u64),
+    /// Bytes that were written and not handed out, those of a line that is not whole yet included.
+    Bytes(u64),
 }
 
 /// A failure that is being retried.

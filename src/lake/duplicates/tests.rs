@@ -1,100 +1,22 @@
 //! Lakes of made files, and what is read of them.
 
 use std::collections::HashSet;
-use std::ops::Range;
-use std::sync::Mutex;
 
 use arrow::array::ArrayRef;
 use arrow::datatypes::{DataType, Field, Schema};
-use async_trait::async_trait;
-use bytes::Bytes;
-use futures::stream::BoxStream;
-use object_store::memory::InMemory;
+use object_store::ObjectStoreExt;
 use object_store::path::Path;
-use object_store::{
-    CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStoreExt,
-    PutMultipartOptions, PutOptions, PutPayload, PutResult,
-};
 use parquet::arrow::ArrowWriter;
 use parquet::file::properties::WriterProperties;
 use parquet::schema::types::ColumnPath;
 use proptest::prelude::*;
 
 use super::*;
+use crate::lake::tests::store::NotingStore;
 use crate::lake::{ColumnStats, FileStats};
 
 /// An event: ID, fingerprint, time.
 type Event = (Option<String>, Option<i64>, Option<i64>);
-
-/// A store that notes the names of files that are read, once a request.
-#[derive(Debug, Default)]
-struct Noting {
-    inner: InMemory,
-    reads: Mutex<Vec<String>>,
-}
-
-impl Noting {
-    fn take_reads(&self) -> Vec<String> {
-        std::mem::take(&mut self.reads.lock().unwrap())
-    }
-}
-
-impl std::fmt::Display for Noting {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("a store for tests")
-    }
-}
-
-type StoreResult<T> = object_store::Result<T>;
-
-#[async_trait]
-impl ObjectStore for Noting {
-    async fn put_opts(
-        &self,
-        path: &Path,
-        payload: PutPayload,
-        options: PutOptions,
-    ) -> StoreResult<PutResult> {
-        self.inner.put_opts(path, payload, options).await
-    }
-
-    async fn put_multipart_opts(
-        &self,
-        path: &Path,
-        options: PutMultipartOptions,
-    ) -> StoreResult<Box<dyn MultipartUpload>> {
-        self.inner.put_multipart_opts(path, options).await
-    }
-
-    async fn get_opts(&self, path: &Path, options: GetOptions) -> StoreResult<GetResult> {
-        self.reads.lock().unwrap().push(path.to_string());
-        self.inner.get_opts(path, options).await
-    }
-
-    async fn get_ranges(&self, path: &Path, ranges: &[Range<u64>]) -> StoreResult<Vec<Bytes>> {
-        self.reads.lock().unwrap().push(path.to_string());
-        self.inner.get_ranges(path, ranges).await
-    }
-
-    fn delete_stream(
-        &self,
-        paths: BoxStream<'static, StoreResult<Path>>,
-    ) -> BoxStream<'static, StoreResult<Path>> {
-        self.inner.delete_stream(paths)
-    }
-
-    fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, StoreResult<ObjectMeta>> {
-        self.inner.list(prefix)
-    }
-
-    async fn list_with_delimiter(&self, prefix: Option<&Path>) -> StoreResult<ListResult> {
-        self.inner.list_with_delimiter(prefix).await
-    }
-
-    async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> StoreResult<()> {
-        self.inner.copy_opts(from, to, options).await
-    }
-}
 
 /// The form of a made file.
 #[derive(Clone, Copy, Debug)]
@@ -134,7 +56,7 @@ fn rows(events: &[Event]) -> RecordBatch {
 }
 
 /// Puts a file of these events, which are more columns wide than those that are compared.
-async fn put_file(store: &Noting, path: &str, events: &[Event], form: Form) -> LakeFile {
+async fn put_file(store: &NotingStore, path: &str, events: &[Event], form: Form) -> LakeFile {
     let mut batch = rows(events);
     if !form.has_fingerprints {
         batch = batch.project(&[0, 1]).unwrap();
@@ -210,8 +132,8 @@ fn known(found: Result<Option<BooleanArray>>) -> Vec<usize> {
 }
 
 /// Returns a look-up over two files of a day and one of another.
-async fn lake(form: Form) -> (Arc<Noting>, KnownEvents) {
-    let store = Arc::new(Noting::default());
+async fn lake(form: Form) -> (Arc<NotingStore>, KnownEvents) {
+    let store = Arc::new(NotingStore::default());
     let early = [
         event("a", 1, 100),
         event("b", 2, 110),
@@ -300,7 +222,7 @@ async fn files_are_read_no_more_than_needed() {
 
 #[tokio::test]
 async fn a_damaged_file_is_named() {
-    let store = Arc::new(Noting::default());
+    let store = Arc::new(NotingStore::default());
     let path = Path::parse("dt=1/bad.parquet").unwrap();
     store.put(&path, vec![7; 100].into()).await.unwrap();
     let events = KnownEvents::new(Arc::clone(&store) as Arc<dyn ObjectStore>);
@@ -376,7 +298,7 @@ proptest! {
         new in made_events(),
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        let store = Arc::new(Noting::default());
+        let store = Arc::new(NotingStore::default());
         let mut put = Vec::new();
         let mut seen = HashSet::new();
         for (number, (events, group_rows, has_filters, has_statistics)) in files.iter().enumerate() {

@@ -74,7 +74,7 @@ impl Log {
             .build(Some(&base.state), self.log_store(), operation);
         match built.await {
             Ok(done) => {
-                let version = self.read(done.snapshot(), base.read_at).await?;
+                let version = self.read(done.snapshot(), base.checkpoint, base.read_at)?;
                 Ok(Committed::Version(self.renewed(version).await))
             }
             Err(error) if is_conflict(&error) => Ok(Committed::Conflict),

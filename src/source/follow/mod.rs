@@ -25,7 +25,7 @@ use tokio::time::Instant;
 use self::tail::{FileId, Lines, Tail};
 use super::live::{Feed, Live, Outlet};
 use super::objects::{self, Buckets};
-use super::{Location, OpenContext, Reading, Source};
+use super::{Lag, Location, OpenContext, Reading, Source};
 use crate::checkpoint::{Checkpoint, Position};
 use crate::error::Result;
 use crate::input_location::InputLocation;
@@ -141,6 +141,7 @@ impl Tails {
                     crate::error::Error::bug(format!("a reader stopped: {error}"))
                 })?;
                 tail = back;
+                self.tell_waiting(Some(&tail));
                 if !self
                     .note(&tail, lines.as_ref().ok().and_then(Option::as_ref))
                     .await
@@ -168,7 +169,15 @@ impl Tails {
             }
             self.open.insert(id, tail);
         }
+        self.tell_waiting(None);
         Ok(true)
+    }
+
+    /// Tells how much is still to be handed on, of all files; `reading` is not among those that are open.
+    fn tell_waiting(&self, reading: Option<&Tail>) {
+        let waiting = self.open.values().chain(reading).map(Tail::waiting).sum();
+        let lag = Some(Lag::Bytes(waiting));
+        self.outlet.behind(tail::PARTITION, lag);
     }
 
     /// Puts the place where a file is begun into the checkpoint, so that a later run does not begin elsewhere.

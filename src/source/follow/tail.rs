@@ -150,6 +150,12 @@ impl Tail {
         self.offset
     }
 
+    /// Returns the bytes that were written and not handed out.
+    pub(super) fn waiting(&self) -> u64 {
+        let written = self.file.metadata().map_or(0, |it| it.len());
+        written.saturating_sub(self.offset.max(self.skip_bytes))
+    }
+
     /// Returns the byte after the last line break of the first `length` bytes.
     fn end_of_lines(&mut self, length: u64) -> io::Result<u64> {
         let from = length.saturating_sub(CHUNK_BYTES as u64);

@@ -56,8 +56,11 @@ async fn lines_come_once_they_are_whole_and_through_rotation() {
     let mut source = open(folder.path(), None, Reading::Follow);
     assert_eq!(source.boundedness(), Boundedness::Unbounded);
     assert_eq!(lines(&mut source).await, ["1", "2"]);
+    let waiting = |source: &dyn Source| source.progress().behind.into_values().next();
+    assert_eq!(waiting(&*source), Some(Lag::Bytes(1)));
     append(&log, "\n4\n");
     assert_eq!(lines(&mut source).await, ["3", "4"]);
+    assert_eq!(waiting(&*source), Some(Lag::Bytes(0)));
     // The writer still has the old file for a moment.
     let old = folder.path().join("app.log.1");
     fs::rename(&log, &old).unwrap();

@@ -1,0 +1,3 @@
+//! What tests of a lake share.
+
+pub mod store;
