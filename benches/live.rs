@@ -7,7 +7,8 @@
 //! The source hands out CloudWatch Logs subscription messages of 40 events each, as Kinesis delivers
 //! them (inflated, as compressing them anew would cost more than all the rest), as fast as they are
 //! taken. Event IDs are new in each message and times go on, a minute each second or so, so that
-//! nothing is a duplicate. Every ten seconds a line says how fast it was since the last, in MB of
+//! nothing is a duplicate. Before that the same threads read the same messages with serde_json for three
+//! seconds and do nothing with them: the speed to compare with. Every ten seconds a line says how fast it was since the last, in MB of
 //! CloudTrail JSON a second, and how much memory the process has; the last line is of all. Memory is to
 //! stay flat however long it runs. It fails if it was slower than `--aim`, or if the lake does not have
 //! each event.
@@ -87,6 +88,8 @@ fn main() -> ExitCode {
 /// Runs for the time that was asked for. Returns MB of CloudTrail JSON a second.
 async fn run(arguments: &Arguments, threads: usize, folder: &Path) -> Result<f64> {
     let messages: Arc<[Message]> = Message::all().into();
+    let reading_alone = rate_of_reading(&messages, threads);
+    println!("reading with serde_json alone: {reading_alone:.0} MB/s");
     let handed = Arc::new(Handed::default());
     let counted = Arc::clone(&handed);
     let sources = Sources::new(AwsSettings::default()).with_scheme("memory", move |_, _| {
@@ -118,8 +121,9 @@ async fn run(arguments: &Arguments, threads: usize, folder: &Path) -> Result<f64
     let events = handed.events.load(Relaxed);
     let rate = handed.bytes.load(Relaxed) as f64 / 1e6 / time;
     println!(
-        "{rate:.0} MB/s, {:.0} events/s over {time:.0} s in {threads} threads; {} commits, {} files, {:.0} MB; \
-         {} MiB at the end",
+        "{rate:.0} MB/s ({:.2} of reading alone), {:.0} events/s over {time:.0} s in {threads} threads; \
+         {} commits, {} files, {:.0} MB; {} MiB at the end",
+        rate / reading_alone,
         events as f64 / time,
         last.commits,
         last.files,
@@ -156,6 +160,34 @@ fn settings(arguments: &Arguments, threads: usize) -> IngestSettings {
         redact: false,
         last_commit: Duration::from_secs(25),
     }
+}
+
+/// Returns MB of CloudTrail JSON a second that the threads read with serde_json.
+fn rate_of_reading(messages: &[Message], threads: usize) -> f64 {
+    let start = Instant::now();
+    let read = || {
+        let mut bytes = 0;
+        for message in messages.iter().cycle() {
+            if start.elapsed() > Duration::from_secs(3) {
+                break;
+            }
+            let document: Value = serde_json::from_slice(&message.bytes).expect("it is JSON");
+            let events = document["logEvents"].as_array().expect("it has events");
+            for event in events {
+                let text = event["message"].as_str().expect("events are text");
+                let event: Value = serde_json::from_str(text).expect("they are JSON");
+                std::hint::black_box(event);
+            }
+            bytes += message.event_bytes;
+        }
+        bytes
+    };
+    let bytes: u64 = std::thread::scope(|scope| {
+        let readers: Vec<_> = (0..threads).map(|_| scope.spawn(read)).collect();
+        let readers = readers.into_iter();
+        readers.map(|it| it.join().expect("it reads")).sum()
+    });
+    bytes as f64 / 1e6 / start.elapsed().as_secs_f64()
 }
 
 /// Prints a line every ten seconds, and stops the run at its time.

@@ -372,14 +372,14 @@ fn faults_of_a_lake_are_named() {
     std::fs::write(&file, damaged).unwrap();
     let said = fault(&["lake", "verify", "lake"], folder.path());
     assert!(
-        said.contains("part-") && said.contains("1 faults"),
+        said.contains("part-") && said.contains("1 fault"),
         "{said}"
     );
     std::fs::write(&file, &whole).unwrap();
     std::fs::copy(&file, day.join("part-copy.parquet")).unwrap();
     let (shown, _) = run(&["lake", "verify", "lake"], folder.path());
     assert!(
-        shown.contains("1 files are in the folder and not in this version"),
+        shown.contains("1 file in the folder and not in this version"),
         "{shown}"
     );
     std::fs::remove_file(&file).unwrap();

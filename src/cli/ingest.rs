@@ -13,7 +13,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::begin::{Begun, begin};
 use super::logs::{self, Level};
 use super::monitor::{Monitor, MonitorArguments};
-use super::report::{bytes, count, elapsed, summary};
+use super::report::{bytes, count, counted, elapsed, summary};
 use super::schedule::Schedule;
 use super::{InputArguments, Interruption, NOTHING_READ, Opened, parse_size, upkeep};
 use crate::error::{Error, Result};
@@ -253,19 +253,14 @@ async fn settings(arguments: &IngestArguments, threads: usize) -> Result<IngestS
 
 /// Says what was added.
 fn tell(lake: &str, summary: &IngestSummary, redacted: u64, time: Duration) {
-    let events = |number: u64| {
-        let noun = if number == 1 { "event" } else { "events" };
-        format!("{} {noun}", count(number))
-    };
     let mut text = match summary.commits {
         0 => format!("{lake}: nothing new"),
         commits => format!(
-            "{lake}: {} added in {} files, {}, {} commit{}; it is at version {}",
-            events(summary.rows),
-            count(summary.files),
+            "{lake}: {} added in {}, {}, {}; it is at version {}",
+            counted(summary.rows, "event"),
+            counted(summary.files, "file"),
             bytes(summary.bytes),
-            count(commits),
-            if commits == 1 { "" } else { "s" },
+            counted(commits, "commit"),
             summary.version,
         ),
     };
@@ -282,7 +277,7 @@ fn tell(lake: &str, summary: &IngestSummary, redacted: u64, time: Duration) {
         );
     }
     if redacted > 0 {
-        text += &format!("; {} secrets hidden", count(redacted));
+        text += &format!("; {} hidden", counted(redacted, "secret"));
     }
     text += &format!(" ({})", elapsed(time));
     match logs::is_json() {

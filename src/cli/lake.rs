@@ -8,7 +8,7 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 
 use super::ScanFormat;
-use super::report::{bytes, count};
+use super::report::{bytes, count, counted};
 use super::upkeep::{TARGET_BYTES, plan_line};
 use crate::checkpoint::Position;
 use crate::error::{Error, Result};
@@ -101,16 +101,16 @@ async fn check(arguments: LakeVerifyArguments) -> Result<ExitCode> {
     }
     let number = version.number;
     let what = format!(
-        "{}: version {number}, {} files, {} events",
+        "{}: version {number}, {}, {}",
         lake.name(),
-        count(outcome.files),
-        count(outcome.rows)
+        counted(outcome.files, "file"),
+        counted(outcome.rows, "event")
     );
     let orphans = match outcome.orphans {
         0 => String::new(),
         orphans => format!(
-            "; {} files are in the folder and not in this version: replaced, or of writers that died or are at work",
-            count(orphans)
+            "; {} in the folder and not in this version: replaced, or of writers that died or are at work",
+            counted(orphans, "file")
         ),
     };
     match outcome.faults.len() {
@@ -119,8 +119,8 @@ async fn check(arguments: LakeVerifyArguments) -> Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         faults => Err(Error::io(format!(
-            "{what}, {} faults{orphans}",
-            count(faults as u64)
+            "{what}, {}{orphans}",
+            counted(faults as u64, "fault")
         ))),
     }
 }
@@ -220,8 +220,8 @@ fn as_text(
             commit.millis.map_or_else(String::new, |it| time(it * 1000)),
             commit.operation,
             commit.files.map_or_else(String::new, |(out, new)| format!(
-                "  {} files out, {} in",
-                count(out),
+                "  {} out, {} in",
+                counted(out, "file"),
                 count(new)
             ))
         );

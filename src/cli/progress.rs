@@ -10,7 +10,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::logs::{self, Level};
 use super::monitor::Monitor;
-use super::report::{bytes, count, long_time};
+use super::report::{bytes, count, counted, long_time};
 use super::status::{self, Rate};
 use crate::execution::Execution;
 use crate::reject::{Reject, RejectSink};
@@ -284,7 +284,7 @@ pub(super) fn how_far(stats: &Stats, elapsed: Duration) -> Vec<Part> {
     let events = load(&stats.events) + load(&stats.salvaged);
     let rate = |number: u64| (number as f64 / elapsed.as_secs_f64().max(0.001)) as u64;
     parts.push((2, format!("{}/s", bytes(rate(done)))));
-    parts.push((0, format!("{} events", count(events))));
+    parts.push((0, counted(events, "event")));
     parts.push((3, format!("{}/s", count(rate(events)))));
     if is_total && elapsed > WARM_UP {
         parts.extend(time_to_go(done, all, elapsed).map(|text| (0, text)));

@@ -19,6 +19,12 @@ pub(super) fn count(number: u64) -> String {
     text
 }
 
+/// `1 file`, `1,234 files`, of the singular.
+pub(super) fn counted(number: u64, noun: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{} {noun}{plural}", count(number))
+}
+
 /// `35 MiB`, with a digit after the point below ten.
 pub(super) fn bytes(number: u64) -> String {
     let mut number = number as f64;
@@ -69,13 +75,10 @@ pub(super) fn partial(stats: &Stats, rows: u64, time: Duration) -> String {
     };
     let size = part_of_bytes(stats).map_or_else(String::new, |size| format!(" ({size})"));
     let events = stats.events.load(Relaxed) + stats.salvaged.load(Relaxed);
-    let plural = |number: u64| if number == 1 { "" } else { "s" };
     format!(
-        "stopped after {files}{size}: {} event{} read, {} row{} shown",
-        count(events),
-        plural(events),
-        count(rows),
-        plural(rows)
+        "stopped after {files}{size}: {} read, {} shown",
+        counted(events, "event"),
+        counted(rows, "row")
     )
 }
 
@@ -140,10 +143,9 @@ pub(super) fn summary(stats: &Stats) -> Option<String> {
     }
     let events =
         stats.events.load(Relaxed) + stats.insights.load(Relaxed) + stats.aggregated.load(Relaxed);
-    let plural = if events == 1 { "" } else { "s" };
     Some(format!(
-        "{} event{plural}; {}",
-        count(events),
+        "{}; {}",
+        counted(events, "event"),
         parts.join("; ")
     ))
 }
@@ -193,6 +195,13 @@ pub(super) mod tests {
         stats.bytes_read.store(35 << 20, Relaxed);
         stats.events.store(180_000, Relaxed);
         stats
+    }
+
+    #[test]
+    fn nouns_are_counted() {
+        assert_eq!(counted(0, "row"), "0 rows");
+        assert_eq!(counted(1, "row"), "1 row");
+        assert_eq!(counted(1234, "row"), "1,234 rows");
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use indicatif::HumanBytes;
 
 use super::SampleArguments;
-use super::report::count;
+use super::report::counted;
 use crate::error::{Error, Result};
 use crate::sample::Sample;
 
@@ -23,9 +23,9 @@ pub(super) fn run(arguments: &SampleArguments) -> Result<ExitCode> {
     }
     let written = sample.write_trail(&arguments.folder)?;
     eprintln!(
-        "auroratrail: {} made-up events in {} files, {} ({} inflated), below {}",
-        count(sample.events()),
-        count(written.files),
+        "auroratrail: {} in {}, {} ({} inflated), below {}",
+        counted(sample.events(), "made-up event"),
+        counted(written.files, "file"),
         HumanBytes(written.stored_bytes),
         HumanBytes(written.bytes),
         arguments.folder.display(),

@@ -10,7 +10,7 @@ use unicode_segmentation::UnicodeSegmentation;
 
 use super::monitor::Monitor;
 use super::progress::{Part, fit, how_far};
-use super::report::{bytes, count, long_time};
+use super::report::{bytes, count, counted, long_time};
 use crate::source::{Lag, Progress};
 use crate::stats::Stats;
 
@@ -61,8 +61,7 @@ fn parts(
     elapsed: Duration,
     (per_second, committed): (u64, Option<(u64, u64)>),
 ) -> Vec<Part> {
-    let plural = |number: u64| if number == 1 { "" } else { "s" };
-    let commits = |commits: u64| format!("{} commit{}", count(commits), plural(commits));
+    let commits = |commits| counted(commits, "commit");
     if behind.is_empty() {
         let mut parts = how_far(stats, elapsed);
         let at = parts.len() - usize::from(stats.retrying().is_some());
@@ -76,9 +75,9 @@ fn parts(
     match committed {
         Some((number, rows)) => {
             parts.push((2, commits(number)));
-            parts.push((0, format!("{} row{}", count(rows), plural(rows))));
+            parts.push((0, counted(rows, "row")));
         }
-        None => parts.push((0, format!("{} events", count(stats.events.load(Relaxed))))),
+        None => parts.push((0, counted(stats.events.load(Relaxed), "event"))),
     }
     parts.extend(stats.retrying().map(|text| (0, text)));
     parts

@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::lake::open;
 use super::logs::{self, Level};
-use super::report::{bytes, count};
+use super::report::{bytes, count, counted};
 use super::schedule::Schedule;
 use super::{Interruption, parse_size};
 use crate::error::{Error, Result};
@@ -189,8 +189,8 @@ async fn run_once(lake: &Lake, settings: &CompactSettings, stop: &CancellationTo
         _ if done.is_stopped => Err(Error::stopped()),
         0 => Ok(()),
         faults => Err(Error::io(format!(
-            "{} groups of files could not be packed",
-            count(faults as u64)
+            "{} of files could not be packed",
+            counted(faults as u64, "group")
         ))),
     }
 }
@@ -238,8 +238,7 @@ fn print(text: &str) {
 
 /// Returns a number of files, with their size.
 fn files(number: u64, size: u64) -> String {
-    let noun = if number == 1 { "file" } else { "files" };
-    format!("{} {noun} ({})", count(number), bytes(size))
+    format!("{} ({})", counted(number, "file"), bytes(size))
 }
 
 /// Returns what compaction would do, a line for all of it.
@@ -283,8 +282,8 @@ fn packed(name: &str, done: &CompactSummary) -> String {
     let given_up = match done.given_up {
         0 => String::new(),
         number => format!(
-            "; {} groups of files were left to another process",
-            count(number)
+            "; {} of files left to another process",
+            counted(number, "group")
         ),
     };
     if done.commits == 0 {
@@ -297,9 +296,9 @@ fn packed(name: &str, done: &CompactSummary) -> String {
     let before = files(done.files_before, done.bytes_before);
     let after = files(done.files_after, done.bytes_after);
     format!(
-        "{name}: version {}, {before} are {after}: {} events{duplicates}{given_up}\n",
+        "{name}: version {}, {before} are {after}: {}{duplicates}{given_up}\n",
         done.version,
-        count(done.rows),
+        counted(done.rows, "event"),
     )
 }
 
@@ -308,10 +307,9 @@ fn expired(name: &str, day: &str, done: &ExpireSummary, is_dry_run: bool) -> Str
         return format!("{name}: no events of days before {day}\n");
     };
     let what = format!(
-        "{} events of {} {}, {first} to {last}, in {}",
-        count(done.rows),
-        count(done.days.len() as u64),
-        if first == last { "day" } else { "days" },
+        "{} of {}, {first} to {last}, in {}",
+        counted(done.rows, "event"),
+        counted(done.days.len() as u64, "day"),
         files(done.files, done.bytes)
     );
     match is_dry_run {

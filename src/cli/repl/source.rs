@@ -105,8 +105,8 @@ impl Shell {
         self.say(&match usage.limit_bytes {
             0 => "no columns are kept in memory".to_owned(),
             limit => format!(
-                "columns of {} files are kept, {} of {}",
-                report::count(usage.objects as u64),
+                "columns of {} are kept, {} of {}",
+                report::counted(usage.objects as u64, "file"),
                 of(usage.held_bytes),
                 of(limit)
             ),

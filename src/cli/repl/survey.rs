@@ -12,7 +12,7 @@ use super::commands;
 use super::completion::{SqlCompleter, Vocabulary};
 use super::shell::Shell;
 use super::source::EVENTS;
-use crate::cli::report::{bytes, count};
+use crate::cli::report::{bytes, count, counted};
 use crate::execution::Execution;
 use crate::query::profile::{Profile, gather};
 
@@ -138,8 +138,7 @@ async fn files_so_far(execution: &Execution) -> String {
     };
     match stats.objects_listed.load(Relaxed) {
         0 => String::new(),
-        1 => format!(" (1 file{more})"),
-        files => format!(" ({} files{more})", count(files)),
+        files => format!(" ({}{more})", counted(files, "file")),
     }
 }
 
