@@ -371,10 +371,7 @@ fn faults_of_a_lake_are_named() {
     damaged[40] ^= 0xff;
     std::fs::write(&file, damaged).unwrap();
     let said = fault(&["lake", "verify", "lake"], folder.path());
-    assert!(
-        said.contains("part-") && said.contains("1 fault"),
-        "{said}"
-    );
+    assert!(said.contains("part-") && said.contains("1 fault"), "{said}");
     std::fs::write(&file, &whole).unwrap();
     std::fs::copy(&file, day.join("part-copy.parquet")).unwrap();
     let (shown, _) = run(&["lake", "verify", "lake"], folder.path());
