@@ -258,51 +258,47 @@ fn source(metrics: &mut Metrics<'_>, stats: &Stats, progress: &Progress) -> fmt:
         "Attempts that have failed since the last success.",
         retry.map_or(0.0, |retry| f64::from(retry.attempts)),
     )?;
-    let of = |measure: fn(&Lag) -> Option<f64>| {
-        let partitions = progress.behind.iter();
-        partitions.filter_map(move |(name, lag)| Some((&**name, measure(lag)?)))
-    };
-    metrics.gauges(
-        ("source_lag_seconds", "Age of what is read next."),
-        "partition",
-        of(|lag| match lag {
-            Lag::Time(time) => Some(time.as_secs_f64()),
-            _ => None,
-        }),
-    )?;
-    metrics.gauges(
+    type Measure = fn(&Lag) -> Option<f64>;
+    let lags: [(&str, &str, Measure); 4] = [
+        (
+            "source_lag_seconds",
+            "Age of what is read next.",
+            |lag| match lag {
+                Lag::Time(time) => Some(time.as_secs_f64()),
+                _ => None,
+            },
+        ),
         (
             "source_waiting_objects",
             "Objects listed and not handed on.",
+            |lag| match lag {
+                Lag::Objects(count) => Some(*count as f64),
+                _ => None,
+            },
         ),
-        "partition",
-        of(|lag| match lag {
-            Lag::Objects(count) => Some(*count as f64),
-            _ => None,
-        }),
-    )?;
-    metrics.gauges(
         (
             "source_waiting_payloads",
             "Payloads made and not handed on.",
+            |lag| match lag {
+                Lag::Payloads(count) => Some(*count as f64),
+                _ => None,
+            },
         ),
-        "partition",
-        of(|lag| match lag {
-            Lag::Payloads(count) => Some(*count as f64),
-            _ => None,
-        }),
-    )?;
-    metrics.gauges(
         (
             "source_waiting_bytes",
             "Bytes written to files that are followed, and not handed on.",
+            |lag| match lag {
+                Lag::Bytes(count) => Some(*count as f64),
+                _ => None,
+            },
         ),
-        "partition",
-        of(|lag| match lag {
-            Lag::Bytes(count) => Some(*count as f64),
-            _ => None,
-        }),
-    )
+    ];
+    for (name, help, measure) in lags {
+        let partitions = progress.behind.iter();
+        let values = partitions.filter_map(|(name, lag)| Some((&**name, measure(lag)?)));
+        metrics.gauges((name, help), "partition", values)?;
+    }
+    Ok(())
 }
 
 fn lake_state(metrics: &mut Metrics<'_>, lake: &LakeState) -> fmt::Result {

@@ -141,7 +141,6 @@ impl Tails {
                     crate::error::Error::bug(format!("a reader stopped: {error}"))
                 })?;
                 tail = back;
-                self.tell_waiting(Some(&tail));
                 if !self
                     .note(&tail, lines.as_ref().ok().and_then(Option::as_ref))
                     .await
@@ -151,6 +150,8 @@ impl Tails {
                 match lines {
                     Ok(None) => break,
                     Ok(Some(lines)) => {
+                        // Not of each file: one of many has something new.
+                        self.tell_waiting(Some(&tail));
                         let (payload, position) = self.payload(&tail, lines);
                         let partition = tail.partition();
                         if !self
