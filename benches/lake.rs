@@ -8,7 +8,8 @@
 //! uses the files of the bench `query` (created once, in the system's folder for temporary files),
 //! writes what each tool makes of them beside them, and removes it at the end, but for the lake. It
 //! prints how to install the other tools if they are missing and continues without them; it fails if
-//! events are missing in what a tool wrote, or if two tools return different answers. Everything is in
+//! events are missing in what a tool wrote, if a record that comes back from the lake is not equal to the
+//! original as JSON, or if two tools return different answers (`--size 2000` has a million events). Everything is in
 //! the page cache, every tool has as many threads as there are cores, and all numbers are of whole
 //! processes, as in the bench `query`.
 //!

@@ -3,11 +3,14 @@
 //! A query, a scan and a run of an ingest are an execution each. A table or a session outlives its
 //! executions and shares none of this between them.
 
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 
+use crate::error::Error;
 use crate::reject::{Reject, RejectSink};
 use crate::stats::Stats;
 
@@ -21,6 +24,14 @@ pub struct Execution {
     has_scanned: AtomicBool,
     ahead: Mutex<Option<Arc<Self>>>,
     notes: Mutex<Vec<String>>,
+    suspects: Mutex<VecDeque<Arc<dyn Suspect>>>,
+}
+
+/// Something that was read and may be the cause of a failure that does not name it.
+#[async_trait]
+pub trait Suspect: Send + Sync {
+    /// Looks at it again; returns what is wrong with it, if anything.
+    async fn fault(&self) -> Option<Error>;
 }
 
 impl Execution {
@@ -83,6 +94,26 @@ impl Execution {
         std::mem::take(&mut *lock(&self.notes))
     }
 
+    /// Remembers something that is read now, in place of the oldest of many.
+    pub fn suspect(&self, suspect: Arc<dyn Suspect>) {
+        let mut suspects = lock(&self.suspects);
+        if suspects.len() == MOST_SUSPECTS {
+            suspects.pop_front();
+        }
+        suspects.push_back(suspect);
+    }
+
+    /// Looks, from the newest, for what is wrong with something that was read; forgets all of it.
+    pub async fn find_fault(&self) -> Option<Error> {
+        let suspects = std::mem::take(&mut *lock(&self.suspects));
+        for suspect in suspects.into_iter().rev() {
+            if let Some(fault) = suspect.fault().await {
+                return Some(fault);
+            }
+        }
+        None
+    }
+
     /// Returns this execution for the first scan of it, and for each further one an execution whose
     /// counts are its own: a query that scans a table twice still counts and reports once.
     #[must_use]
@@ -93,6 +124,9 @@ impl Execution {
         }
     }
 }
+
+/// The most that is remembered as read: more than some hundred threads read at a time.
+const MOST_SUSPECTS: usize = 256;
 
 /// Locks, also after a panic elsewhere: each change is one step.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -14,7 +14,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("reject", &["input_location"]),
     ("stats", &["input_location"]),
     ("checkpoint", &["error"]),
-    ("execution", &["reject", "stats"]),
+    ("execution", &["error", "reject", "stats"]),
     ("sample", &["error", "payload"]),
     (
         "source",

@@ -16,7 +16,8 @@ use auroratrail::lake::upkeep::compact::{CompactSettings, CompactSummary, compac
 use auroratrail::lake::upkeep::expire::expire;
 use auroratrail::lake::upkeep::plan::plan;
 use auroratrail::lake::upkeep::vacuum::{VacuumSummary, vacuum};
-use auroratrail::lake::{Lake, LakeFile};
+use auroratrail::lake::verify::verify;
+use auroratrail::lake::{Lake, LakeFile, checksum};
 use auroratrail::source::Folder;
 use chrono::Utc;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
@@ -223,6 +224,53 @@ fn a_file_that_is_damaged_or_foreign_is_left_alone_and_told() {
     assert_eq!(code, Some(2), "{printed}{said}");
     assert!(said.contains(&damaged.path), "{said}");
     assert!(said.contains("left as they were"), "{said}");
+}
+
+#[test]
+fn a_byte_that_changes_is_found_wherever_it_is_and_not_packed() {
+    let folder = tempfile::tempdir().unwrap();
+    let lake = folder.path().join("lake");
+    made_lake(folder.path(), &lake);
+    let damaged = files(&lake)[0].clone();
+    let path = lake.join(&damaged.path);
+    let whole = std::fs::read(&path).unwrap();
+    // A byte whose change only the checksum tells.
+    let mut silent = None;
+    for at in (0..whole.len()).step_by(whole.len() / 80) {
+        let mut changed = whole.clone();
+        changed[at] ^= 0x10;
+        std::fs::write(&path, changed).unwrap();
+        let faults = faults(&lake);
+        assert!(
+            faults.iter().all(|it| it.starts_with(&damaged.path)),
+            "{at}: {faults:?}"
+        );
+        assert!(!faults.is_empty(), "byte {at}");
+        if faults[0] == format!("{} {}", damaged.path, checksum::FAULT) {
+            silent = Some(at);
+        }
+    }
+    let mut changed = whole.clone();
+    changed[silent.expect("some values have no facts in the log")] ^= 0x10;
+    std::fs::write(&path, changed).unwrap();
+    let done = pack(&lake, &ALL);
+    assert_eq!(
+        done.faults,
+        [format!("{} {}", damaged.path, checksum::FAULT)]
+    );
+    assert!(files(&lake).contains(&damaged));
+    std::fs::write(&path, whole).unwrap();
+    assert_eq!(faults(&lake), [""; 0]);
+}
+
+/// Returns the faults of a lake.
+fn faults(lake: &Path) -> Vec<String> {
+    let storage = local(lake);
+    Runtime::new().unwrap().block_on(async {
+        let log = Log::new(Arc::clone(&storage), "lake");
+        let version = log.version(AsOf::Latest).await.unwrap().unwrap();
+        verify(&*storage, &version).await.unwrap().faults
+    })
 }
 
 #[test]

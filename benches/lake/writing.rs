@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 
 use auroratrail::events::columns::{Column, ColumnClass, ColumnType, catalog};
 use serde_json::{Value, json};
@@ -10,7 +11,7 @@ use serde_json::{Value, json};
 use super::groups::{Group, Line};
 use super::tools::{self, Tool};
 use super::trail::Trail;
-use super::{Bench, asking, cells};
+use super::{Bench, cells};
 
 /// Returns the folder that a tool writes.
 pub fn folder(trail: &Trail, name: &str) -> PathBuf {
@@ -214,41 +215,60 @@ fn lines(groups: &[Group]) -> impl Iterator<Item = (&'static str, &Line)> {
     groups.flat_map(|group| group.lines.iter().map(move |line| (group.name, line)))
 }
 
-/// Checks the count of events that a tool wrote. Only we leave out duplicates.
+/// Checks what a tool wrote: ours event by event, of the others the number.
 fn check(bench: &Bench, trail: &Trail, tool: Tool, folder: &Path) -> Result<(), String> {
     let files = format!("{}/dt=*/*.parquet", folder.display());
     let other = |table: &str| {
         let line = bench.other(tool, &format!("SELECT count(*) FROM {table}"));
         let line = line.ok_or("the tool is not installed")?;
-        Ok::<_, String>((bench.output(line)?.trim().to_owned(), trail.events))
+        let found = bench.output(line)?.trim().to_owned();
+        Ok::<_, String>((found, trail.events.to_string()))
     };
     let (found, expected) = match tool {
         Tool::DuckDb => other(&format!("read_parquet('{files}')"))?,
         Tool::ClickHouse => other(&format!("file('{files}', Parquet)"))?,
-        _ => (
-            asking::ask(bench, folder, "SELECT count(*) FROM events")?,
-            distinct(bench, trail)?,
-        ),
+        _ => {
+            // Each event is there once.
+            let mut command = tools::query(SUMS, &trail.folder, bench.threads);
+            command.arg("--dedup");
+            let expected = bench.output(Line::new(Tool::Ours, command))?;
+            (brought_back(bench, folder)?, expected)
+        }
     };
-    match found == expected.to_string() {
+    match found == expected {
         true => Ok(()),
         false => Err(format!(
-            "{}: {} wrote {found} events, expected {expected}",
+            "{}: {} wrote events {found}, expected {expected}",
             folder.display(),
             tool.name()
         )),
     }
 }
 
-/// Counts the events of the trail without duplicates.
-fn distinct(bench: &Bench, trail: &Trail) -> Result<u64, String> {
-    let sql = "SELECT count(*) FROM events";
-    let mut command = tools::query(sql, &trail.folder, bench.threads);
-    command.arg("--dedup");
-    let csv = bench.output(Line::new(Tool::Ours, command))?;
-    let count = csv.lines().nth(1).and_then(|count| count.parse().ok());
-    count.ok_or_else(|| format!("no number answers {sql}"))
+/// Brings all records back out of a lake, as JSON, and reads these as the trail is read.
+fn brought_back(bench: &Bench, lake: &Path) -> Result<String, String> {
+    let failed = |error: std::io::Error| format!("the way back from the lake: {error}");
+    let mut records = tools::ours("query", bench.threads);
+    records.args(["--format", "ndjson", "SELECT record FROM events"]);
+    records.arg(lake).stdout(Stdio::piped());
+    let mut records = records.spawn().map_err(failed)?;
+    let pipe = records.stdout.take().expect("it is piped");
+    let mut sums = tools::query(SUMS, Path::new("-"), bench.threads);
+    let sums = sums.stdin(pipe).output().map_err(failed)?;
+    let are_done = records.wait().map_err(failed)?.success() && sums.status.success();
+    match are_done {
+        true => Ok(String::from_utf8_lossy(&sums.stdout).into_owned()),
+        false => Err(format!(
+            "the way back from the lake: {}",
+            String::from_utf8_lossy(&sums.stderr)
+        )),
+    }
 }
+
+/// Sums that two sets of events share if each event of one is in the other, as many times. A fingerprint is that
+/// of the JSON value.
+const SUMS: &str = "SELECT count(*), count(DISTINCT eventID), bit_xor(fingerprint), \
+                    sum(fingerprint % 1000003) FROM events";
 
 fn bytes_below(folder: &Path) -> std::io::Result<u64> {
     let mut bytes = 0;

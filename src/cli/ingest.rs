@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::begin::{Begun, begin};
+use super::lakes::warn_of_a_heedless_store;
 use super::logs::{self, Level};
 use super::monitor::{Monitor, MonitorArguments};
 use super::report::{bytes, count, counted, elapsed, summary};
@@ -138,6 +139,7 @@ pub(super) async fn run(
     } = begin(&opened, &arguments.input, interruption, true).await?;
     let started = Instant::now();
     let mut last = IngestSummary::default();
+    let mut warning = None;
     let ingest = Ingest::new(Arc::clone(lake.storage()), lake.log().clone(), &settings);
     let monitor = Arc::new(Monitor::new(&execution, ingest.progress()).with_lake());
     progress.show(&monitor);
@@ -151,23 +153,36 @@ pub(super) async fn run(
     let ran = ingest
         .run(&opened.sources, &opened.locations, &execution, &mut |end| {
             monitor.end_epoch(end);
+            if end.is_committed && last.commits == 0 {
+                let lake = lake.clone();
+                warning = Some(tokio::spawn(async move {
+                    warn_of_a_heedless_store(&lake).await;
+                }));
+            }
             last = end.summary.clone();
         })
         .await;
     if let Err(error) = &ran {
         monitor.fail(error);
     }
+    if let Some(warning) = warning {
+        // It has no result.
+        let _ = warning.await;
+    }
     progress.finish();
     let stats = &execution.stats;
     if let Some(summary) = summary(stats) {
         logs::say(Level::Info, &summary);
     }
-    tell(
-        lake.name(),
-        &last,
-        stats.redacted.load(Relaxed),
-        started.elapsed(),
-    );
+    // Of a run that failed before its first commit, the error says all.
+    if ran.is_ok() || last.commits > 0 {
+        tell(
+            lake.name(),
+            &last,
+            stats.redacted.load(Relaxed),
+            started.elapsed(),
+        );
+    }
     // The file of rejects is kept of a run that was stopped, too: a live source ends in no other way.
     let code = arguments.input.finish(stats.rejects(), rejects);
     ran?;

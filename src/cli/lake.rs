@@ -113,13 +113,20 @@ async fn check(arguments: LakeVerifyArguments) -> Result<ExitCode> {
             counted(orphans, "file")
         ),
     };
+    let others = match outcome.without_checksum {
+        0 => String::new(),
+        others => format!(
+            "; {} without a checksum, as of other programs",
+            counted(others, "file")
+        ),
+    };
     match outcome.faults.len() {
         0 => {
-            print(&format!("{what}, all as the log says{orphans}\n"));
+            print(&format!("{what}, all as the log says{others}{orphans}\n"));
             Ok(ExitCode::SUCCESS)
         }
         faults => Err(Error::io(format!(
-            "{what}, {}{orphans}",
+            "{what}, {}{others}{orphans}",
             counted(faults as u64, "fault")
         ))),
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use super::logs::{self, Level};
 use crate::error::Result;
 use crate::lake::Lake;
 use crate::query::table::Input;
@@ -51,6 +52,19 @@ impl Lakes {
             lakes,
             dedup,
         }
+    }
+}
+
+/// Warns, after a commit, if the lake's store cannot keep two writers apart.
+pub(super) async fn warn_of_a_heedless_store(lake: &Lake) {
+    // After a commit it is known.
+    if let Ok(false) = lake.storage().creates_once().await {
+        let name = lake.name();
+        let message = format!(
+            "{name}: the store passes over If-None-Match, by which writers keep out of each other's way; \
+             let one process at a time write to this lake, else commits can be lost"
+        );
+        logs::say(Level::Warn, &message);
     }
 }
 

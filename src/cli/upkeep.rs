@@ -7,6 +7,7 @@ use clap::Args;
 use tokio_util::sync::CancellationToken;
 
 use super::lake::open;
+use super::lakes::warn_of_a_heedless_store;
 use super::logs::{self, Level};
 use super::report::{bytes, count, counted};
 use super::schedule::Schedule;
@@ -181,6 +182,9 @@ async fn run_once(lake: &Lake, settings: &CompactSettings, stop: &CancellationTo
         logs::say(Level::Info, &message);
     };
     let done = compact(lake, settings, stop, &mut observe).await?;
+    if done.commits > 0 {
+        warn_of_a_heedless_store(lake).await;
+    }
     for fault in &done.faults {
         logs::say(Level::Error, &format!("left as they were: {fault}"));
     }
@@ -200,6 +204,9 @@ pub(super) async fn run_expire(arguments: ExpireArguments) -> Result<ExitCode> {
     let day = first_day(&arguments.older_than, Utc::now())?;
     let done = expire(&lake, &day, arguments.dry_run).await?;
     print(&expired(lake.name(), &day, &done, arguments.dry_run));
+    if !done.days.is_empty() && !arguments.dry_run {
+        warn_of_a_heedless_store(&lake).await;
+    }
     Ok(ExitCode::SUCCESS)
 }
 

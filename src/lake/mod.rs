@@ -4,13 +4,14 @@
 //! lake/
 //! ├── _delta_log/00000000000000000042.json     what is in the lake: one commit an epoch
 //! ├── _auroratrail/checkpoints/43.json.zst     how far each source was read, by number
+//! ├── _auroratrail/created-once                in a bucket: an object that is created again, to see that fail
 //! ├── dt=2026-11-28/part-….parquet             the events of a day (UTC)
 //! └── dt=2026-11-29/part-….parquet
 //! ```
 //!
 //! An epoch's data files and its checkpoint are put first, under names of their own; then one commit
 //! adds the files and, as its transaction identifier, the number of the checkpoint. What was put and
-//! not committed is in the way of nobody.
+//! not committed is in the way of nobody. The name of a data file ends in the [checksum] of its bytes.
 //!
 //! Files that ingests made are many and small: [`upkeep`] packs them, and removes what is too old.
 //!
@@ -18,6 +19,7 @@
 //! has only those that occur in it.
 
 pub mod catalog;
+pub mod checksum;
 mod data_file;
 pub mod duplicates;
 mod file;

@@ -14,6 +14,7 @@ use object_store::local::LocalFileSystem;
 use object_store::prefix::PrefixStore;
 use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions};
 use tokio::io::AsyncWriteExt;
+use tokio::sync::OnceCell;
 
 use crate::error::{Error, Result};
 use crate::source::{Access, Folder, bucket_error};
@@ -60,6 +61,15 @@ pub trait Storage: Send + Sync + std::fmt::Debug {
     /// Creates a file, unless there is one.
     async fn create(&self, path: &str, bytes: Bytes) -> Result<Created>;
 
+    /// Returns whether [`Storage::create`] leaves alone a file that another process makes at the same time. Where
+    /// it does not, a lake must have one writer at a time.
+    ///
+    /// # Errors
+    /// Those of writing.
+    async fn creates_once(&self) -> Result<bool> {
+        Ok(true)
+    }
+
     /// Reads a file; `None` if there is none.
     async fn read(&self, path: &str) -> Result<Option<Bytes>>;
 
@@ -92,6 +102,7 @@ pub fn open(folder: Folder, name: &str) -> Arc<dyn Storage> {
         Folder::Bucket { store, prefix } => Arc::new(BucketStorage {
             objects: Arc::new(PrefixStore::new(store, prefix)),
             name: name.trim_end_matches('/').to_owned(),
+            creates_once: OnceCell::new(),
         }),
     }
 }
@@ -245,6 +256,8 @@ struct BucketStorage {
     objects: Arc<PrefixStore<Arc<dyn ObjectStore>>>,
     /// The URL of the root.
     name: String,
+    /// Whether the store heeds `If-None-Match`, once that is known.
+    creates_once: OnceCell<bool>,
 }
 
 impl BucketStorage {
@@ -288,6 +301,20 @@ impl BucketStorage {
             Err(error) => Err(error),
         }
     }
+
+    /// Tries to create an object that is there. Some stores that speak the API of S3 pass over the condition,
+    /// and replace it.
+    async fn heeds_conditions(&self) -> Result<bool> {
+        let text = Bytes::from_static(PROBE_TEXT);
+        // The first answer may be of the process that made it.
+        for _ in 0..2 {
+            let created = self.create_once(PROBE, &text).await;
+            if !created.map_err(|error| self.error(error, Access::Write, PROBE))? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
 }
 
 #[async_trait]
@@ -328,6 +355,9 @@ impl Storage for BucketStorage {
     /// have been lost, and S3 answers 409, which is read the same, to two requests at a time of which
     /// neither may have succeeded. So the object itself is looked at.
     async fn create(&self, path: &str, bytes: Bytes) -> Result<Created> {
+        if !self.creates_once().await? && self.read(path).await?.is_some() {
+            return Ok(Created::Theirs);
+        }
         for _ in 0..CREATE_ATTEMPTS {
             let created = self.create_once(path, &bytes).await;
             if created.map_err(|error| self.error(error, Access::Write, path))? {
@@ -346,6 +376,13 @@ impl Storage for BucketStorage {
                 self.name
             ),
         ))
+    }
+
+    async fn creates_once(&self) -> Result<bool> {
+        let known = self
+            .creates_once
+            .get_or_try_init(|| self.heeds_conditions());
+        known.await.copied()
     }
 
     async fn read(&self, path: &str) -> Result<Option<Bytes>> {
@@ -427,12 +464,20 @@ const PART: usize = 8 << 20;
 /// Attempts to create an object, while S3 contradicts itself.
 const CREATE_ATTEMPTS: usize = 8;
 
+/// An object of each lake in a bucket, which is created again to see whether that fails.
+const PROBE: &str = "_auroratrail/created-once";
+
+/// What it says to people.
+const PROBE_TEXT: &[u8] =
+    b"auroratrail creates this object again to learn whether the store heeds If-None-Match.\n";
+
 /// Pause between them.
 const CREATE_PAUSE: std::time::Duration = std::time::Duration::from_millis(50);
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::lake::tests::store::NotingStore;
 
     async fn behaves(storage: &dyn Storage) {
         let bytes = |text: &'static str| Bytes::from_static(text.as_bytes());
@@ -492,6 +537,29 @@ mod tests {
             "s3://b/some/where",
         ))
         .await;
+    }
+
+    #[tokio::test]
+    async fn a_store_that_replaces_what_is_there_is_told_apart() {
+        for is_heedless in [false, true] {
+            let store = NotingStore::default();
+            store.set_heedless(is_heedless);
+            let store = Arc::new(store);
+            for process in 0..2 {
+                let objects = Arc::clone(&store) as Arc<dyn ObjectStore>;
+                let prefix = "some/where".to_owned();
+                let folder = Folder::Bucket {
+                    store: objects,
+                    prefix,
+                };
+                let storage = open(folder, "s3://b/some/where");
+                assert_eq!(storage.creates_once().await.unwrap(), !is_heedless);
+                let bytes = Bytes::from(vec![process]);
+                let created = storage.create("_delta_log/0.json", bytes).await;
+                let expected = [Created::Ours, Created::Theirs][usize::from(process)];
+                assert_eq!(created.unwrap(), expected, "{is_heedless}");
+            }
+        }
     }
 
     #[tokio::test]

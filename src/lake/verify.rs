@@ -7,6 +7,7 @@ use arrow::datatypes::{Int64Type, TimestampMicrosecondType};
 use bytes::Bytes;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
+use super::checksum::{self, Checksum};
 use super::file::{LakeFile, StatsValue};
 use super::layout;
 use super::log::Version;
@@ -25,6 +26,9 @@ pub struct Verification {
     /// Files that are in the folder and not in the newest version: replaced, or of writers that died or are
     /// at work.
     pub orphans: u64,
+    /// Files that were read and whose names have no checksum: those of other programs. Of these a changed value
+    /// is seen only where it makes the file unreadable or contradicts the log.
+    pub without_checksum: u64,
 }
 
 /// Reads all files of a version and compares them with the log. Events are told apart within their
@@ -86,15 +90,34 @@ impl Verification {
             self.fault(file, "is gone");
             return Ok(());
         };
-        let batches = match tokio::task::spawn_blocking(move || read(bytes)).await {
-            Ok(Ok(batches)) => batches,
-            Ok(Err(error)) => {
+        let expected = Checksum::of_path(&file.path);
+        let read = move || (Checksum::of(&bytes), read(bytes));
+        let (checksum, batches) = match tokio::task::spawn_blocking(read).await {
+            Ok((checksum, Ok(batches))) => (checksum, batches),
+            Ok((_, Err(error))) => {
                 self.fault(file, &format!("cannot be read: {error}"));
                 return Ok(());
             }
             Err(error) => return Err(Error::bug(format!("a thread that reads stopped: {error}"))),
         };
         self.files += 1;
+        self.without_checksum += u64::from(expected.is_none());
+        let faults = self.faults.len();
+        self.compare(file, &batches, events);
+        // Other faults say more.
+        if self.faults.len() == faults && expected.is_some_and(|it| it != checksum) {
+            self.fault(file, checksum::FAULT);
+        }
+        Ok(())
+    }
+
+    /// Compares the rows of a file with the log.
+    fn compare(
+        &mut self,
+        file: &LakeFile,
+        batches: &[RecordBatch],
+        events: &mut HashSet<(String, i64)>,
+    ) {
         let rows: usize = batches.iter().map(RecordBatch::num_rows).sum();
         self.rows += rows as u64;
         if rows as u64 != file.stats.rows {
@@ -103,12 +126,12 @@ impl Verification {
                 &format!("has {rows} rows, and by the log {}", file.stats.rows),
             );
         }
-        for fault in wrong_facts(file, &batches) {
+        for fault in wrong_facts(file, batches) {
             self.fault(file, &fault);
         }
         let day = file.partition.iter().find(|(name, _)| name == "dt");
         let mut duplicates = 0;
-        for batch in &batches {
+        for batch in batches {
             duplicates += count_duplicates(batch, events);
             let days = layout::days(batch, 0)
                 .into_iter()
@@ -126,7 +149,6 @@ impl Verification {
                 &format!("has {duplicates} events that are in the lake already"),
             );
         }
-        Ok(())
     }
 }
 

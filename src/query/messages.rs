@@ -3,11 +3,11 @@
 
 use std::error::Error as StdError;
 
-use datafusion::arrow::error::ArrowError;
 use datafusion::common::DataFusionError;
 use datafusion::sql::sqlparser::parser::ParserError;
 use unicode_segmentation::UnicodeSegmentation;
 
+use super::damage;
 use crate::error::Error;
 use crate::events::columns::catalog;
 
@@ -30,25 +30,9 @@ pub fn translate_error(error: DataFusionError) -> Error {
         std::iter::successors(Some(&error as &(dyn StdError + 'static)), |&it| it.source());
     let ours = causes.filter_map(|it| it.downcast_ref::<Error>()).next();
     ours.map_or_else(
-        || damage(&error).unwrap_or_else(|| Error::query(user_message(&error))),
+        || damage::translate(&error).unwrap_or_else(|| Error::query(user_message(&error))),
         copy,
     )
-}
-
-/// Translates an error of decoding a file of a lake; the engine does not say of which.
-fn damage(error: &DataFusionError) -> Option<Error> {
-    let reason = match error.find_root() {
-        DataFusionError::ParquetError(error) => error.to_string(),
-        DataFusionError::ArrowError(error, _) => match &**error {
-            ArrowError::ParquetError(reason) => reason.clone(),
-            _ => return None,
-        },
-        _ => return None,
-    };
-    let reason = reason.rsplit(": ").next().unwrap_or(&reason);
-    Some(Error::io(format!(
-        "a file of a lake is damaged: {reason}; `auroratrail lake verify` names it"
-    )))
 }
 
 /// Copies an error that the engine shares among partitions.
@@ -517,6 +501,7 @@ fn plain(text: &str) -> String {
 mod tests {
     use std::sync::Arc;
 
+    use datafusion::arrow::error::ArrowError;
     use datafusion::common::Diagnostic;
 
     use super::*;

@@ -7,6 +7,7 @@ mod clauses;
 mod condition;
 mod copy;
 mod corrections;
+mod damage;
 pub mod functions;
 mod identify;
 mod kept;

@@ -16,7 +16,7 @@ use super::copy::{CopyPlan, Export};
 use super::kept::PlanOnly;
 use super::names::ColumnNames;
 use super::table::{EventsExec, EventsTable};
-use super::{Session, identify, translate_error};
+use super::{Session, damage, identify, translate_error};
 use crate::error::{Error, Result};
 use crate::execution::Execution;
 
@@ -225,7 +225,8 @@ impl Session {
                  save it to a file first",
             ));
         }
-        execute_stream(plan, context).map_err(explain)
+        let rows = execute_stream(plan, context).map_err(explain)?;
+        Ok(damage::named(rows, execution))
     }
 
     async fn rows_of(

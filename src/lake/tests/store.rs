@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -11,7 +11,7 @@ use object_store::memory::InMemory;
 use object_store::path::Path;
 use object_store::{
     CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
-    PutMultipartOptions, PutOptions, PutPayload, PutResult,
+    PutMode, PutMultipartOptions, PutOptions, PutPayload, PutResult,
 };
 
 /// A store in memory that notes the names of files that are read, once a request, and how many of these
@@ -22,11 +22,17 @@ pub struct NotingStore {
     reads: Mutex<Vec<String>>,
     reading: AtomicUsize,
     most_at_once: AtomicUsize,
+    is_heedless: AtomicBool,
 }
 
 impl NotingStore {
     pub fn take_reads(&self) -> Vec<String> {
         std::mem::take(&mut self.reads.lock().unwrap())
+    }
+
+    /// Makes it replace objects that should only be created.
+    pub fn set_heedless(&self, is_heedless: bool) {
+        self.is_heedless.store(is_heedless, Relaxed);
     }
 
     /// Returns the most requests that there were at the same time.
@@ -49,8 +55,11 @@ impl ObjectStore for NotingStore {
         &self,
         path: &Path,
         payload: PutPayload,
-        options: PutOptions,
+        mut options: PutOptions,
     ) -> StoreResult<PutResult> {
+        if self.is_heedless.load(Relaxed) {
+            options.mode = PutMode::Overwrite;
+        }
         self.inner.put_opts(path, payload, options).await
     }
 

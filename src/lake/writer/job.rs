@@ -12,6 +12,7 @@ use super::sparse::{SparseBatch, time_order};
 use super::stats::file_stats;
 use super::{FileStore, RowCheck};
 use crate::error::{Error, Result};
+use crate::lake::checksum::Checksum;
 use crate::lake::layout::{self, Partition};
 use crate::lake::{FileStats, LakeFile};
 
@@ -39,6 +40,7 @@ pub(super) struct FinishedJob {
 /// A file in memory.
 struct EncodedFile {
     bytes: Bytes,
+    checksum: Checksum,
     stats: FileStats,
     columns: Vec<String>,
 }
@@ -60,6 +62,7 @@ impl FileJob {
         let encoded = in_thread(move || encode_kept(rows, keep.as_ref(), effort)).await?;
         let Some(EncodedFile {
             bytes,
+            checksum,
             stats,
             columns,
         }) = encoded
@@ -73,7 +76,7 @@ impl FileJob {
         };
         let duplicates = before as u64 - stats.rows;
         let file = LakeFile {
-            path: new_path(&self.partition),
+            path: new_path(&self.partition, checksum),
             size_bytes: bytes.len() as u64,
             partition: self.partition,
             stats,
@@ -107,8 +110,10 @@ fn encode_kept(
     }
     let schema = rows.schema();
     let names = schema.fields().iter();
+    let bytes = encode(&rows, effort, RowOrder::Time)?;
     Ok(Some(EncodedFile {
-        bytes: encode(&rows, effort, RowOrder::Time)?.into(),
+        checksum: Checksum::of(&bytes),
+        bytes: bytes.into(),
         stats: file_stats(&rows),
         columns: names.map(|field| field.name().clone()).collect(),
     }))
@@ -122,9 +127,9 @@ fn kept(rows: &RecordBatch, keep: &BooleanArray) -> Result<RecordBatch> {
 }
 
 /// Returns a path in a partition's folder that no other file has.
-pub(super) fn new_path(partition: &Partition) -> String {
+pub(super) fn new_path(partition: &Partition, checksum: Checksum) -> String {
     let folder = layout::folder(partition);
-    format!("{folder}/part-{}.zstd.parquet", Uuid::new_v4())
+    format!("{folder}/{}", checksum.file_name(Uuid::new_v4()))
 }
 
 /// Runs work of the processor where it keeps no other task waiting.

@@ -22,6 +22,7 @@ use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use datafusion::prelude::SessionConfig;
 use futures::{StreamExt, TryStreamExt, stream};
 use object_store::ObjectStore;
+use object_store::path::Path;
 use parquet::arrow::async_reader::ParquetRecordBatchStreamBuilder;
 
 use super::encode::{Effort, Encoder};
@@ -31,6 +32,7 @@ use super::stats::file_stats;
 use super::{FileStore, RowCheck};
 use crate::error::{Error, Result};
 use crate::events::columns::catalog;
+use crate::lake::checksum::{self, Checksum, Summing};
 use crate::lake::data_file::{FileReader, as_decoded};
 use crate::lake::layout::Partition;
 use crate::lake::{FileStats, LakeFile};
@@ -67,6 +69,9 @@ impl Merge {
     /// # Errors
     /// Io, for a file that is damaged, gone, or not as the log says; those of the store and the check.
     pub(in crate::lake) async fn run(self) -> Result<Merged> {
+        for file in &self.files {
+            check(&*self.objects, file).await?;
+        }
         let expected: u64 = self.files.iter().map(|file| file.stats.rows).sum();
         let (file, duplicates) = match self.read_all().await? {
             Some(batches) => {
@@ -117,6 +122,7 @@ impl Merge {
         let out = tempfile::tempfile();
         let out =
             out.map_err(|error| Error::io(format!("cannot make a temporary file: {error}")))?;
+        let out = Summing::new(out);
         let mut encoder = Encoder::new(out, schema, rows as usize, Effort::Lasting)?;
         let group_bytes = self.memory_bytes / 4;
         let (mut stats, mut duplicates) = (FileStats::default(), 0);
@@ -147,16 +153,16 @@ impl Merge {
         if stats.rows == 0 {
             return Ok((None, duplicates));
         }
-        let (content, size_bytes) = in_thread(move || {
-            let content = encoder.finish()?;
+        let (content, checksum, size_bytes) = in_thread(move || {
+            let (content, checksum) = encoder.finish()?.finish();
             let facts = content.metadata();
             let facts =
                 facts.map_err(|error| Error::io(format!("a temporary file is gone: {error}")))?;
-            Ok((content, facts.len()))
+            Ok((content, checksum, facts.len()))
         })
         .await?;
         let file = LakeFile {
-            path: new_path(&self.partition),
+            path: new_path(&self.partition, checksum),
             size_bytes,
             partition: self.partition.clone(),
             stats,
@@ -267,6 +273,19 @@ fn with_all_columns(
         columns,
         &options,
     )?)
+}
+
+/// Checks that a file's bytes are those that were written: damage would be copied, and no longer be seen.
+async fn check(objects: &dyn ObjectStore, file: &LakeFile) -> Result<()> {
+    let Some(expected) = Checksum::of_path(&file.path) else {
+        return Ok(());
+    };
+    let path = Path::parse(&file.path).map_err(|error| unreadable(file, &error))?;
+    let found = Checksum::of_object(objects, &path).await;
+    match found.map_err(|error| unreadable(file, &error))? == expected {
+        true => Ok(()),
+        false => Err(Error::io(format!("{} {}", file.path, checksum::FAULT))),
+    }
 }
 
 type Builder = ParquetRecordBatchStreamBuilder<FileReader>;

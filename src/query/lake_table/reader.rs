@@ -1,14 +1,20 @@
 //! Readers of a lake's files that say which file failed, and that stop when the execution does.
+//!
+//! A file that can be fetched and not be decoded fails elsewhere: the execution knows which files were read
+//! last, and can have them looked at.
 
 use std::ops::Range;
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use bytes::Bytes;
 use datafusion::common::Result;
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::physical_plan::ParquetFileReaderFactory;
 use datafusion::datasource::physical_plan::parquet::CachedParquetFileReaderFactory;
-use datafusion::parquet::arrow::arrow_reader::ArrowReaderOptions;
+use datafusion::parquet::arrow::arrow_reader::{
+    ArrowReaderOptions, ParquetRecordBatchReaderBuilder,
+};
 use datafusion::parquet::arrow::async_reader::AsyncFileReader;
 use datafusion::parquet::errors::{ParquetError, Result as ParquetResult};
 use datafusion::parquet::file::metadata::{PageIndexPolicy, ParquetMetaData};
@@ -19,7 +25,8 @@ use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
 
 use super::{LakeReader, LakeScan};
 use crate::error::Error;
-use crate::execution::Execution;
+use crate::execution::{Execution, Suspect};
+use crate::lake::checksum::{self, Checksum};
 
 /// Opens files of a lake; their footers are kept for the queries that follow.
 #[derive(Debug)]
@@ -57,11 +64,12 @@ impl ParquetFileReaderFactory for LakeFileReaders {
         let readers = &self.readers;
         Ok(Box::new(LakeFileReader {
             reader: readers.create_reader(partition, file, footer_bytes, metrics)?,
-            file: OpenFile {
+            file: Arc::new(OpenFile {
                 lake: Arc::clone(&self.lake),
                 store: self.lake.store(),
                 meta,
-            },
+            }),
+            is_suspect: false,
             execution: Arc::clone(&self.execution),
             has_conditions: self.has_conditions,
         }))
@@ -71,7 +79,9 @@ impl ParquetFileReaderFactory for LakeFileReaders {
 /// A reader of one file.
 struct LakeFileReader {
     reader: Box<dyn AsyncFileReader + Send>,
-    file: OpenFile,
+    file: Arc<OpenFile>,
+    /// The execution knows of it.
+    is_suspect: bool,
     execution: Arc<Execution>,
     has_conditions: bool,
 }
@@ -83,8 +93,18 @@ struct OpenFile {
     meta: ObjectMeta,
 }
 
+impl LakeFileReader {
+    fn note(&mut self) {
+        if !self.is_suspect {
+            self.is_suspect = true;
+            self.execution.suspect(Arc::clone(&self.file) as _);
+        }
+    }
+}
+
 impl AsyncFileReader for LakeFileReader {
     fn get_bytes(&mut self, range: Range<u64>) -> BoxFuture<'_, ParquetResult<Bytes>> {
+        self.note();
         let read = self.reader.get_bytes(range);
         watched(read, &self.file, &self.execution)
     }
@@ -93,6 +113,7 @@ impl AsyncFileReader for LakeFileReader {
         &mut self,
         ranges: Vec<Range<u64>>,
     ) -> BoxFuture<'_, ParquetResult<Vec<Bytes>>> {
+        self.note();
         let read = self.reader.get_byte_ranges(ranges);
         watched(read, &self.file, &self.execution)
     }
@@ -135,7 +156,7 @@ fn external(error: Error) -> ParquetError {
 impl OpenFile {
     /// Translates an error of reading, after a look at what is there.
     async fn explain(&self, error: ParquetError) -> Error {
-        let (lake, remedy) = (self.lake.name(), self.lake.remedy());
+        let remedy = self.lake.remedy();
         let message = match self.store.head(&self.meta.location).await {
             Err(object_store::Error::NotFound { .. }) => format!(
                 "the file is gone, and the lake's log has it; run the query again, and if that does \
@@ -151,9 +172,49 @@ impl OpenFile {
                 None => format!("the file is damaged: {}; {remedy}", reason(&error)),
             },
         };
-        let (root, path) = (lake.trim_end_matches('/'), &self.meta.location);
-        Error::io(format!("{root}/{path}: {message}")).caused_by(error)
+        self.error(&message).caused_by(error)
     }
+
+    fn error(&self, message: &str) -> Error {
+        let (root, path) = (self.lake.name().trim_end_matches('/'), &self.meta.location);
+        Error::io(format!("{root}/{path}: {message}"))
+    }
+}
+
+#[async_trait]
+impl Suspect for OpenFile {
+    async fn fault(&self) -> Option<Error> {
+        let content = self.store.get(&self.meta.location).await;
+        let bytes = match async { content?.bytes().await }.await {
+            Ok(bytes) => bytes,
+            Err(error) => return Some(self.explain(external_store(error)).await),
+        };
+        let path = self.meta.location.to_string();
+        let looked = tokio::task::spawn_blocking(move || {
+            let expected = Checksum::of_path(&path);
+            let is_changed = expected.is_some_and(|it| it != Checksum::of(&bytes));
+            (is_changed, decode(bytes))
+        });
+        let remedy = self.lake.remedy();
+        match looked.await {
+            Ok((_, Err(error))) => Some(self.explain(error).await),
+            Ok((true, Ok(()))) => {
+                Some(self.error(&format!("the file {}; {remedy}", checksum::FAULT)))
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Reads all rows of a file.
+fn decode(bytes: Bytes) -> ParquetResult<()> {
+    let mut rows = ParquetRecordBatchReaderBuilder::try_new(bytes)?.build()?;
+    rows.try_for_each(|batch| batch.map(drop))?;
+    Ok(())
+}
+
+fn external_store(error: object_store::Error) -> ParquetError {
+    ParquetError::External(Box::new(error))
 }
 
 fn store_error(error: &ParquetError) -> Option<&object_store::Error> {

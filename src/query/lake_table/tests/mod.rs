@@ -368,7 +368,7 @@ async fn a_file_that_is_gone_or_damaged_is_named() {
     // A page in the midst of it.
     let mut damaged = whole.to_vec();
     damaged[4..length / 2].fill(0xff);
-    insta::assert_snapshot!(put(damaged).await, @"a file of a lake is damaged: Unexpected struct field type 15; `auroratrail lake verify` names it");
+    insta::assert_snapshot!(put(damaged).await, @"./lake/FILE: the file is damaged: Unexpected struct field type 15; bring it back from a copy of ./lake");
     lake.store.delete(&path).await.unwrap();
     let gone = failure(&lake)
         .await
