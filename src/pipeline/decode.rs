@@ -38,6 +38,10 @@ pub struct DecodeWorker<F> {
     redactor: Option<Redactor>,
     execution: Arc<Execution>,
     left_rows: usize,
+    in_payload: bool,
+    /// The last batch before the limit. Who has it may end the execution, so it waits until its payload is
+    /// counted.
+    last: Option<RecordBatch>,
     served: Served,
     recording: Option<Recording>,
     /// Mismatches that were counted, for a consumer that takes note of them.
@@ -64,6 +68,8 @@ impl<F: FnMut(RecordBatch) -> bool + Send> DecodeWorker<F> {
             redactor: request.redact.then(Redactor::default),
             execution,
             left_rows: request.limit.unwrap_or(usize::MAX),
+            in_payload: false,
+            last: None,
             deliver,
         }
     }
@@ -114,6 +120,10 @@ impl<F: FnMut(RecordBatch) -> bool + Send> DecodeWorker<F> {
             return self.left_rows > 0;
         };
         self.left_rows = self.left_rows.saturating_sub(batch.num_rows());
+        if self.left_rows == 0 && self.in_payload {
+            self.last.get_or_insert(batch);
+            return false;
+        }
         (self.deliver)(batch) && self.left_rows > 0
     }
 
@@ -175,6 +185,7 @@ impl<F: FnMut(RecordBatch) -> bool + Send> Worker for DecodeWorker<F> {
     }
 
     fn begin_payload(&mut self, origin: &Arc<str>, version: Option<&ObjectVersion>) {
+        self.in_payload = true;
         if let Some(recording) = &mut self.recording {
             recording.begin(origin, version);
         }
@@ -198,6 +209,10 @@ impl<F: FnMut(RecordBatch) -> bool + Send> Worker for DecodeWorker<F> {
         }
         if let Some(recording) = &mut self.recording {
             recording.finish(outcome);
+        }
+        self.in_payload = false;
+        if let Some(last) = self.last.take() {
+            (self.deliver)(last);
         }
     }
 }

@@ -23,7 +23,8 @@ pub(super) fn named(
         async move {
             match batch {
                 Err(error) if reason(&error).is_some() => {
-                    let fault = execution.find_fault().await;
+                    let looked = execution.stop().run_until_cancelled(execution.find_fault());
+                    let fault = looked.await.flatten();
                     Err(fault.map_or(error, |fault| DataFusionError::External(fault.into())))
                 }
                 batch => batch,
