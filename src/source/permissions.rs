@@ -126,7 +126,7 @@ fn of_stream(stream: &Stream) -> Vec<Permission> {
 }
 
 fn of_logs(url: &str) -> Result<Vec<Permission>> {
-    let address = Address::parse(url, LOGS_PARAMETERS)?;
+    let address = Address::parse(url, super::logs::PARAMETERS)?;
     let region = address.get("region").unwrap_or("{region}");
     let group = match address.name.trim_end_matches(":*") {
         arn if arn.starts_with("arn:") => format!("{arn}:*"),
@@ -147,6 +147,3 @@ fn of_logs(url: &str) -> Result<Vec<Permission>> {
     }
     Ok(permissions)
 }
-
-/// The parameters of `logs://`.
-const LOGS_PARAMETERS: &[&str] = &["from", "mode", "overlap", "region"];

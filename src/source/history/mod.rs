@@ -184,6 +184,8 @@ fn settings(history: &History, context: &OpenContext) -> Settings {
         since: history.since.unwrap_or(since),
         until_millis: history.until_millis,
         overlap_millis: OVERLAP_MILLIS,
+        // Two calls a second leave no time for it.
+        look_back: None,
         kept_millis: Some(KEPT_MILLIS),
         first_range_millis: FIRST_RANGE_MILLIS,
         poll: POLL,

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::since::span;
 use crate::error::{Error, Result};
 
 /// The URL of a live source, taken apart.
@@ -72,6 +73,23 @@ impl Address {
         })
     }
 
+    /// Returns the value of a parameter that is a span of time, as in 5m, in milliseconds; `default` if it is
+    /// not given.
+    ///
+    /// # Errors
+    /// Config, for another value.
+    pub(in crate::source) fn span(&self, key: &str, default: i64) -> Result<i64> {
+        let Some(given) = self.get(key) else {
+            return Ok(default);
+        };
+        let span = span(given).map(|span| span.num_milliseconds());
+        span.ok_or_else(|| {
+            self.fault(format!(
+                "`{key}` is a span of time, as in 5m, not `{given}`"
+            ))
+        })
+    }
+
     /// A fault of this URL.
     pub(in crate::source) fn fault(&self, message: impl std::fmt::Display) -> Error {
         Error::config(format!("`{}`: {message}", self.url))
@@ -100,6 +118,18 @@ mod tests {
             let error = parse(wrong).unwrap_err().to_string();
             assert!(error.contains(said), "{error}");
         }
+        let spans = Address::parse(
+            "logs://group?overlap=15m&look-back=soon",
+            &["overlap", "look-back"],
+        );
+        let spans = spans.unwrap();
+        assert_eq!(spans.span("overlap", 1).unwrap(), 15 * 60_000);
+        assert_eq!(spans.span("lag", 1).unwrap(), 1);
+        let error = spans.span("look-back", 1).unwrap_err().to_string();
+        assert!(
+            error.contains("`look-back` is a span of time, as in 5m, not `soon`"),
+            "{error}"
+        );
         let error = parse("kinesis://s?mode=x")
             .unwrap()
             .one_of("mode", &["poll", "efo"]);

@@ -30,8 +30,8 @@ use crate::payload::{Body, Payload};
 
 pub(super) use address::Address;
 pub(super) use attempts::Attempts;
+pub(super) use since::Since;
 pub use since::parse_moment;
-pub(super) use since::{Since, span};
 
 /// The reading side of a live source.
 #[async_trait]

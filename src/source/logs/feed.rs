@@ -39,6 +39,8 @@ pub(super) struct Pace {
     pub(super) poll: Duration,
     /// Between two looks for new groups.
     pub(super) find: Duration,
+    /// Between two looks for events that were stored late.
+    pub(super) look_back: Duration,
 }
 
 impl Default for Pace {
@@ -47,6 +49,7 @@ impl Default for Pace {
             call: CALL,
             poll: POLL,
             find: FIND,
+            look_back: LOOK_BACK,
         }
     }
 }
@@ -65,6 +68,10 @@ impl Feed for Groups {
             since: self.since,
             until_millis: None,
             overlap_millis: self.target.overlap_millis,
+            look_back: self
+                .target
+                .look_back_millis
+                .map(|span| (span, self.pace.look_back)),
             kept_millis: None,
             first_range_millis: FIRST_RANGE_MILLIS,
             poll: self.pace.poll,
@@ -254,6 +261,7 @@ fn in_words(fault: Fault) -> Error {
 const CALL: Duration = Duration::from_millis(200);
 const POLL: Duration = Duration::from_secs(2);
 const FIND: Duration = Duration::from_secs(120);
+const LOOK_BACK: Duration = Duration::from_secs(60);
 const FIRST_RANGE_MILLIS: i64 = 3600 * 1000;
 /// The most groups that are looked at.
 const MOST_GROUPS: usize = 50;

@@ -9,6 +9,7 @@
 //! | parameter | values | default |
 //! | --- | --- | --- |
 //! | `from` | `latest`, `oldest`, a span (`-1h`), a time | `oldest`; `latest` to watch |
+//! | `look-back` | the time before the newest event that is asked for again each minute, for events that are stored even later; `0s` for none | `2h` |
 //! | `mode` | `poll`; `live-tail`: StartLiveTail, to watch only | `poll` |
 //! | `overlap` | the longest time by which events are stored later than they say | `5m` |
 //! | `region` | a region | the profile's |
@@ -35,7 +36,7 @@ use self::client::Client;
 use self::feed::{Connect, Groups, Pace};
 use super::access::AccessCheck;
 use super::aws::Aws;
-use super::live::{Address, Live, Since, span};
+use super::live::{Address, Live, Since};
 use super::timed::Log;
 use super::{OpenContext, Reading, Source};
 use crate::checkpoint::Checkpoint;
@@ -51,6 +52,7 @@ struct Target {
     region: Option<String>,
     from: Option<Since>,
     overlap_millis: i64,
+    look_back_millis: Option<i64>,
 }
 
 impl Target {
@@ -59,7 +61,7 @@ impl Target {
     /// # Errors
     /// Config, for what CloudWatch Logs has no name or value for.
     fn parse(url: &str) -> Result<Self> {
-        let address = Address::parse(url, &["from", "mode", "overlap", "region"])?;
+        let address = Address::parse(url, PARAMETERS)?;
         let typed = &*address.name;
         let name = typed.strip_suffix('*').unwrap_or(typed);
         let is_prefix = name.len() < typed.len();
@@ -81,10 +83,7 @@ impl Target {
         let from = address
             .get("from")
             .map(|from| Since::parse(from, Utc::now()));
-        let overlap = match address.get("overlap") {
-            None => Some(OVERLAP_MILLIS),
-            Some(text) => span(text).map(|span| span.num_milliseconds()),
-        };
+        let look_back_millis = address.span("look-back", LOOK_BACK_MILLIS)?;
         // arn:aws:logs:REGION:ACCOUNT:log-group:NAME
         let of_arn = name.split(':').nth(3).filter(|_| is_arn);
         Ok(Self {
@@ -93,8 +92,8 @@ impl Target {
             is_live_tail: address.one_of("mode", &["poll", "live-tail"])? == "live-tail",
             region: address.get("region").or(of_arn).map(str::to_owned),
             from: from.transpose().map_err(|error| address.fault(error))?,
-            overlap_millis: overlap
-                .ok_or_else(|| address.fault("`overlap` is a span of time, as in 5m"))?,
+            overlap_millis: address.span("overlap", OVERLAP_MILLIS)?,
+            look_back_millis: (look_back_millis > 0).then_some(look_back_millis),
             name: name.to_owned(),
         })
     }
@@ -149,5 +148,12 @@ pub(super) fn open(aws: &Arc<Aws>, url: &str, context: &OpenContext) -> Result<B
     Ok(Box::new(Live::new(Box::new(feed), context)))
 }
 
+/// The parameters of a URL.
+pub(super) const PARAMETERS: &[&str] = &["from", "look-back", "mode", "overlap", "region"];
+
 /// The longest time by which events are stored later than they say, unless told otherwise.
 const OVERLAP_MILLIS: i64 = 5 * 60 * 1000;
+/// The time that is looked back to, unless told otherwise: CloudTrail delivers within some 5 minutes, and
+/// an outage of an hour is a long one.
+/// <https://docs.aws.amazon.com/awscloudtrail/latest/userguide/how-cloudtrail-works.html>
+const LOOK_BACK_MILLIS: i64 = 2 * 3600 * 1000;

@@ -4,16 +4,20 @@
 //! backfill    |-- range --|-- range --|- ... -|           each read whole, then the position moves
 //! following                               |-- overlap --|---->      asked again and again
 //!                                         ^ newest event seen, less the overlap
+//! looking back   |------- 2 hours --------|               asked again each minute, a page at a time
 //! ```
 //!
 //! - Events of a range come in any order, so a position moves once the range is read whole: it never
 //!   passes an event that was not handed out.
 //! - Events are stored later than they say, by up to the overlap. That much is read again each time,
 //!   and what was handed out before is left out, by [`Known`].
+//! - Those that are stored even later are found by looking back, in a log that is followed. It ends where
+//!   this reading began, and where [`Known`] ends, which keeps 200,000 events.
 //! - After a restart, the overlap before the position is read again, and handed out again: nothing is
 //!   lost, and a lake knows its events.
 
 mod known;
+mod look_back;
 mod pacer;
 mod reader;
 #[cfg(test)]
@@ -99,6 +103,8 @@ pub(super) struct Settings {
     pub(super) until_millis: Option<i64>,
     /// The longest time by which events are stored later than they say.
     pub(super) overlap_millis: i64,
+    /// The time before the newest event that is looked back to, and how often.
+    pub(super) look_back: Option<(i64, Duration)>,
     /// The time that the service keeps events; `None` if it is not known.
     pub(super) kept_millis: Option<i64>,
     /// The first range of a backfill. Others are longer where events are few.

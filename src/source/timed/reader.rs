@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
+use super::look_back::LookBack;
 use super::windows::Windows;
 use super::{Api, Ask, Event, Fault, Known, Page, Range, Settings};
 use crate::checkpoint::{Checkpoint, Position};
@@ -23,6 +24,7 @@ pub(in crate::source) struct Reader {
     log: Log,
     windows: Windows,
     known: Known,
+    look_back: Option<LookBack>,
     streams: HashMap<String, Stream>,
     /// Events that were stored before this time are left out, milliseconds since 1970 UTC.
     stored_from: Option<i64>,
@@ -131,6 +133,7 @@ impl Reader {
             attempts: outlet.attempts(&log.partition),
             outlet,
             windows: Windows::begin(0, settings.overlap_millis, settings.first_range_millis),
+            look_back: settings.look_back.map(|(_, every)| LookBack::new(every)),
             settings,
             log,
             known: Known::default(),
@@ -182,6 +185,9 @@ impl Reader {
                 return Stop::Ended(Ended::CaughtUp);
             }
             if range.to.is_none() {
+                if let Err(stop) = self.look_back().await {
+                    return stop;
+                }
                 // Half of the time is left to others that ask.
                 sleep(self.settings.poll.max(asked.elapsed())).await;
             }
@@ -311,6 +317,40 @@ impl Reader {
         }
     }
 
+    /// Looks back, by a page, if it is time.
+    async fn look_back(&mut self) -> Result<(), Stop> {
+        let from = self.look_back_from().max(self.known.whole_from());
+        let range = self.windows.before_overlap(from);
+        let turn = self.look_back.as_mut().and_then(|it| it.turn(range));
+        let Some((range, token)) = turn else {
+            return Ok(());
+        };
+        let mut room = self.outlet.room(self.expected_bytes()).await;
+        let ask = Ask {
+            range,
+            token: token.as_deref(),
+            most: None,
+        };
+        let next = match self.ask(&ask).await? {
+            Some(page) => {
+                self.take(page.events, range, &mut room).await?;
+                let next = page.next.filter(|next| Some(next) != token.as_ref());
+                next.map(Some)
+            }
+            // From the beginning, as the token is worth nothing.
+            None => Some(None),
+        };
+        if let (Some(look_back), Some(token)) = (&mut self.look_back, next) {
+            look_back.goes_on(range, token);
+        }
+        Ok(())
+    }
+
+    fn look_back_from(&self) -> i64 {
+        let span = self.settings.look_back.map_or(0, |(span, _)| span);
+        self.windows.look_back_from(span)
+    }
+
     /// Asks until there is an answer; `None` if the token is worth nothing any more.
     async fn ask(&mut self, ask: &Ask<'_>) -> Result<Option<Page>, Stop> {
         loop {
@@ -357,7 +397,8 @@ impl Reader {
                 return Err(Stop::Ended(Ended::Unwanted));
             }
         }
-        self.known.forget_before(self.windows.known_from());
+        let needed = self.windows.known_from();
+        self.known.tidy(needed.min(self.look_back_from()), needed);
         Ok(())
     }
 

@@ -140,6 +140,7 @@ fn settings(since: Since, context: &OpenContext) -> Settings {
         since,
         until_millis: None,
         overlap_millis: OVERLAP,
+        look_back: Some((2 * HOUR, Duration::from_millis(5))),
         kept_millis: None,
         first_range_millis: HOUR,
         poll: Duration::from_millis(1),
@@ -185,6 +186,17 @@ async fn read(
 async fn quiet(live: &mut Live) -> Vec<String> {
     let mut ids = Vec::new();
     while let Ok(next) = tokio::time::timeout(Duration::from_millis(60), live.next()).await {
+        ids.push(next.unwrap().unwrap().origin.to_string());
+    }
+    ids
+}
+
+/// Reads so many events, which take as long as they take.
+async fn some(live: &mut Live, count: usize) -> Vec<String> {
+    let mut ids = Vec::new();
+    while ids.len() < count {
+        let next = tokio::time::timeout(Duration::from_secs(60), live.next()).await;
+        let next = next.expect("an event comes in time");
         ids.push(next.unwrap().unwrap().origin.to_string());
     }
     ids
@@ -299,8 +311,8 @@ async fn late_events_are_found_and_nothing_is_handed_out_twice() {
     let context = context(Some(Checkpoint::default()), Reading::Follow);
     let mut live = open(&fake, Since::Oldest, &context);
     assert_eq!(quiet(&mut live).await, ["a-0", "a-1"]);
-    // Of an hour ago, but nothing as late as that is looked for; and of four minutes before the last.
-    fake.put("a", NOW - HOUR, NOW);
+    // Of three hours ago, but nothing as late as that is looked for; and of four minutes before the last.
+    fake.put("a", NOW - 3 * HOUR, NOW);
     fake.put("b", NOW - 5 * MINUTE, NOW);
     assert_eq!(quiet(&mut live).await, ["b-3"]);
     // The clock of a writer may be ahead.
@@ -315,7 +327,61 @@ async fn late_events_are_found_and_nothing_is_handed_out_twice() {
     assert_eq!(position(&checkpoint, "logs://trail/"), NOW);
     assert_eq!(position(&checkpoint, "logs://trail/a"), NOW);
     let state = fake.state.lock().unwrap();
-    assert_eq!(state.asked.last().unwrap().from, NOW - OVERLAP);
+    let new = state.asked.iter().rfind(|range| range.to.is_none());
+    assert_eq!(new.unwrap().from, NOW - OVERLAP);
+}
+
+#[tokio::test]
+async fn events_that_are_stored_hours_late_are_found_by_looking_back() {
+    for (throttle_every, refuse_tokens_every) in [(0, 0), (3, 0), (0, 23)] {
+        let fake = Arc::new(Fake::default());
+        {
+            let mut state = fake.state.lock().unwrap();
+            (state.throttle_every, state.refuse_tokens_every) =
+                (throttle_every, refuse_tokens_every);
+            state.has_empty_pages = throttle_every > 0;
+        }
+        for number in 0..30 {
+            fake.put("a", NOW - 3 * HOUR + number * 6 * MINUTE, NOW);
+        }
+        let context = context(Some(Checkpoint::default()), Reading::Follow);
+        let mut live = open(&fake, Since::Oldest, &context);
+        assert_eq!(some(&mut live, 30).await.len(), 30);
+        assert_eq!(quiet(&mut live).await, [""; 0]);
+        let before = live.checkpoint();
+        for number in 0..9 {
+            fake.put("b", NOW - 2 * HOUR + number * 12 * MINUTE, NOW);
+        }
+        let late: Vec<String> = (30..39).map(|number| format!("b-{number}")).collect();
+        let mut found = some(&mut live, late.len()).await;
+        found.sort();
+        assert_eq!(found, late);
+        // All is known, and the position has not moved: it is where what is new is asked for.
+        assert_eq!(quiet(&mut live).await, [""; 0]);
+        let group = "logs://trail/";
+        assert_eq!(
+            position(&live.checkpoint(), group),
+            position(&before, group)
+        );
+        // A later run does not know what this one handed out.
+        drop(live);
+        let again = self::context(Some(before), Reading::Follow);
+        let mut live = open(&fake, Since::Oldest, &again);
+        assert_eq!(some(&mut live, 1).await, ["a-29"]);
+        assert_eq!(quiet(&mut live).await, [""; 0]);
+    }
+}
+
+#[tokio::test]
+async fn a_reading_that_begins_now_does_not_look_back_to_what_was_before() {
+    let fake = Arc::new(Fake::default());
+    fake.put("a", NOW - HOUR, NOW - HOUR);
+    let watch = context(Some(Checkpoint::default()), Reading::Watch);
+    let mut live = open(&fake, Since::Latest, &watch);
+    assert_eq!(quiet(&mut live).await, [""; 0]);
+    let state = fake.state.lock().unwrap();
+    let earliest = state.asked.iter().map(|range| range.from).min();
+    assert_eq!(earliest, Some(NOW - OVERLAP));
 }
 
 #[tokio::test]
@@ -418,4 +484,27 @@ fn what_was_handed_out_long_ago_is_forgotten() {
     known.forget_before(20);
     assert_eq!(known.len(), 1);
     assert!(!known.insert(("b", "1"), 20));
+    assert_eq!(known.whole_from(), 20);
+}
+
+#[test]
+fn what_was_handed_out_does_not_fill_the_memory() {
+    let mut known = Known::default();
+    let mut most = 0;
+    for millis in 0..1_000_000 {
+        known.insert(millis, millis);
+        known.tidy(0, millis - 10);
+        most = most.max(known.len());
+    }
+    assert!((200_000..=500_000).contains(&most), "{most}");
+    let from = known.whole_from();
+    assert!((1..1_000_000 - 10).contains(&from), "{from}");
+    assert!((from..1_000_000).all(|millis| !known.insert(millis, millis)));
+    // What is asked for again in any case is kept, however much it is.
+    let mut known = Known::default();
+    for millis in 0..500_000 {
+        known.insert(millis, millis);
+        known.tidy(0, 0);
+    }
+    assert_eq!((known.len(), known.whole_from()), (500_000, 0));
 }

@@ -23,6 +23,8 @@ impl Range {
 pub(super) struct Windows {
     /// The earliest time that is asked for.
     first: i64,
+    /// The time that this reading began at.
+    begun: i64,
     /// The beginning of the next range.
     from: i64,
     /// The time up to which all events were handed out, those apart that are stored later.
@@ -46,6 +48,7 @@ impl Windows {
     pub(super) fn begin(from: i64, overlap: i64, first_length: i64) -> Self {
         Self {
             first: from,
+            begun: from,
             from,
             through: from - 1,
             newest: from - 1,
@@ -137,9 +140,21 @@ impl Windows {
         self.through
     }
 
-    /// The time before which no event will be asked for again.
+    /// The time before which no event will be asked for again by what follows.
     pub(super) fn known_from(&self) -> i64 {
         self.newest - self.overlap - SECOND
+    }
+
+    /// The time that is looked back to: so long before the newest event, but not before this reading began,
+    /// as what an earlier one handed out is not known here.
+    pub(super) fn look_back_from(&self, span: i64) -> i64 {
+        (self.newest - span).max(self.begun)
+    }
+
+    /// What lies before the overlap, from a time on. `None` if that is nothing.
+    pub(super) fn before_overlap(&self, from: i64) -> Option<Range> {
+        let to = self.from - 1;
+        (from <= to).then_some(Range { from, to: Some(to) })
     }
 }
 

@@ -97,6 +97,7 @@ const PACE: Pace = Pace {
     call: Duration::ZERO,
     poll: Duration::from_millis(1),
     find: Duration::from_millis(5),
+    look_back: Duration::from_millis(5),
 };
 
 fn open(fake: &Arc<Fake>, url: &str, context: &OpenContext) -> Live {
