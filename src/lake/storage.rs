@@ -351,18 +351,17 @@ impl Storage for BucketStorage {
         }
     }
 
-    /// An answer that the object exists proves nothing: the acknowledgement of an earlier attempt may
-    /// have been lost, and S3 answers 409, which is read the same, to two requests at a time of which
-    /// neither may have succeeded. So the object itself is looked at.
+    /// No answer proves anything, so the object itself is looked at. One that it exists: the
+    /// acknowledgement of an earlier attempt may have been lost, and S3 answers 409, which is read the same, to
+    /// two requests at a time of which neither may have succeeded. One that it was created: some stores
+    /// look first and write then, so that of two writers at a time both are told so, and the later one is right.
     async fn create(&self, path: &str, bytes: Bytes) -> Result<Created> {
         if !self.creates_once().await? && self.read(path).await?.is_some() {
             return Ok(Created::Theirs);
         }
         for _ in 0..CREATE_ATTEMPTS {
             let created = self.create_once(path, &bytes).await;
-            if created.map_err(|error| self.error(error, Access::Write, path))? {
-                return Ok(Created::Ours);
-            }
+            created.map_err(|error| self.error(error, Access::Write, path))?;
             match self.read(path).await? {
                 Some(there) if there == bytes => return Ok(Created::Ours),
                 Some(_) => return Ok(Created::Theirs),
@@ -477,7 +476,7 @@ const CREATE_PAUSE: std::time::Duration = std::time::Duration::from_millis(50);
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lake::tests::store::NotingStore;
+    use crate::lake::tests::store::{Conditions, NotingStore};
 
     async fn behaves(storage: &dyn Storage) {
         let bytes = |text: &'static str| Bytes::from_static(text.as_bytes());
@@ -541,9 +540,9 @@ mod tests {
 
     #[tokio::test]
     async fn a_store_that_replaces_what_is_there_is_told_apart() {
-        for is_heedless in [false, true] {
+        for conditions in [Conditions::Heeded, Conditions::PassedOver] {
             let store = NotingStore::default();
-            store.set_heedless(is_heedless);
+            store.set_conditions(conditions);
             let store = Arc::new(store);
             for process in 0..2 {
                 let objects = Arc::clone(&store) as Arc<dyn ObjectStore>;
@@ -553,12 +552,43 @@ mod tests {
                     prefix,
                 };
                 let storage = open(folder, "s3://b/some/where");
-                assert_eq!(storage.creates_once().await.unwrap(), !is_heedless);
+                let creates_once = conditions == Conditions::Heeded;
+                assert_eq!(storage.creates_once().await.unwrap(), creates_once);
                 let bytes = Bytes::from(vec![process]);
                 let created = storage.create("_delta_log/0.json", bytes).await;
                 let expected = [Created::Ours, Created::Theirs][usize::from(process)];
-                assert_eq!(created.unwrap(), expected, "{is_heedless}");
+                assert_eq!(created.unwrap(), expected, "{conditions:?}");
             }
+        }
+    }
+
+    #[tokio::test]
+    async fn of_two_writers_that_a_store_tells_both_yes_one_has_created_the_file() {
+        let store = NotingStore::default();
+        store.set_conditions(Conditions::LookedAtFirst);
+        let store: Arc<dyn ObjectStore> = Arc::new(store);
+        let open = || {
+            let store = Arc::clone(&store);
+            let prefix = "some/where".to_owned();
+            open(Folder::Bucket { store, prefix }, "s3://b/some/where")
+        };
+        let (first, second) = (open(), open());
+        assert!(first.creates_once().await.unwrap());
+        assert!(second.creates_once().await.unwrap());
+        for number in 0..10 {
+            let path = format!("_delta_log/{number}.json");
+            let (one, two) = (Bytes::from_static(b"one"), Bytes::from_static(b"two"));
+            let created = tokio::try_join!(
+                first.create(&path, one.clone()),
+                second.create(&path, two.clone())
+            )
+            .unwrap();
+            let there = first.read(&path).await.unwrap().unwrap();
+            let expected = match there == one {
+                true => (Created::Ours, Created::Theirs),
+                false => (Created::Theirs, Created::Ours),
+            };
+            assert_eq!(created, expected, "{there:?}");
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -11,7 +11,7 @@ use object_store::memory::InMemory;
 use object_store::path::Path;
 use object_store::{
     CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
-    PutMode, PutMultipartOptions, PutOptions, PutPayload, PutResult,
+    ObjectStoreExt, PutMode, PutMultipartOptions, PutOptions, PutPayload, PutResult,
 };
 
 /// A store in memory that notes the names of files that are read, once a request, and how many of these
@@ -22,7 +22,18 @@ pub struct NotingStore {
     reads: Mutex<Vec<String>>,
     reading: AtomicUsize,
     most_at_once: AtomicUsize,
-    is_heedless: AtomicBool,
+    conditions: Mutex<Conditions>,
+}
+
+/// What a store makes of a request to create an object that must not be there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Conditions {
+    #[default]
+    Heeded,
+    /// The object is replaced.
+    PassedOver,
+    /// It looks first and writes then, and others may do so in between.
+    LookedAtFirst,
 }
 
 impl NotingStore {
@@ -30,9 +41,8 @@ impl NotingStore {
         std::mem::take(&mut self.reads.lock().unwrap())
     }
 
-    /// Makes it replace objects that should only be created.
-    pub fn set_heedless(&self, is_heedless: bool) {
-        self.is_heedless.store(is_heedless, Relaxed);
+    pub fn set_conditions(&self, conditions: Conditions) {
+        *self.conditions.lock().unwrap() = conditions;
     }
 
     /// Returns the most requests that there were at the same time.
@@ -57,7 +67,14 @@ impl ObjectStore for NotingStore {
         payload: PutPayload,
         mut options: PutOptions,
     ) -> StoreResult<PutResult> {
-        if self.is_heedless.load(Relaxed) {
+        let conditions = *self.conditions.lock().unwrap();
+        if conditions == Conditions::LookedAtFirst && options.mode == PutMode::Create {
+            if self.inner.head(path).await.is_ok() {
+                return self.inner.put_opts(path, payload, options).await;
+            }
+            tokio::task::yield_now().await;
+        }
+        if conditions != Conditions::Heeded {
             options.mode = PutMode::Overwrite;
         }
         self.inner.put_opts(path, payload, options).await

@@ -57,7 +57,7 @@ impl Feed for Following {
     async fn run(self: Box<Self>, outlet: Outlet) -> Result<()> {
         let mut tails = Tails {
             outlet,
-            offsets: offsets(&self.from),
+            offsets: Arc::new(offsets(&self.from)),
             open: BTreeMap::new(),
             unreadable: BTreeSet::new(),
         };
@@ -89,8 +89,9 @@ impl Feed for Following {
 /// The files that are being read.
 struct Tails {
     outlet: Outlet,
-    /// Bytes handed out of files, by what they are known by.
-    offsets: BTreeMap<String, u64>,
+    /// Bytes handed out of files, by what they are known by. Shared with the thread that reads, which is
+    /// done with it before it changes.
+    offsets: Arc<BTreeMap<String, u64>>,
     open: BTreeMap<FileId, Tail>,
     /// Files whose failure was told.
     unreadable: BTreeSet<PathBuf>,
@@ -132,7 +133,7 @@ impl Tails {
             };
             loop {
                 let mut room = self.outlet.room(tail::CHUNK_BYTES).await;
-                let offsets = self.offsets.clone();
+                let offsets = Arc::clone(&self.offsets);
                 let read = tokio::task::spawn_blocking(move || {
                     let lines = tail.next(&offsets, is_to_now);
                     (tail, lines)
@@ -188,14 +189,14 @@ impl Tails {
         if known || tail.fingerprint().is_empty() {
             return true;
         }
-        self.offsets.insert(tail.fingerprint().to_owned(), begun);
+        Arc::make_mut(&mut self.offsets).insert(tail.fingerprint().to_owned(), begun);
         let position = Position::Sequence(begun.to_string());
         self.outlet.advance(&tail.partition(), position).await
     }
 
     fn payload(&mut self, tail: &Tail, lines: Lines) -> (Payload, Position) {
         let end = lines.first_byte + lines.bytes.len() as u64;
-        self.offsets.insert(tail.fingerprint().to_owned(), end);
+        Arc::make_mut(&mut self.offsets).insert(tail.fingerprint().to_owned(), end);
         let origin = format!("{}+{}", tail.name, lines.first_byte);
         let payload = Payload::new(origin, Body::Whole(lines.bytes));
         (payload, Position::Sequence(end.to_string()))
