@@ -309,6 +309,35 @@ impl<'a> Members<'a> {
     }
 }
 
+impl Members<'_> {
+    /// Returns the next key and where its value begins, for those who go through the value themselves and
+    /// then say where it [ended](Self::value_ended): no byte of it is looked at twice.
+    #[inline(always)]
+    pub fn next_key(&mut self) -> Option<(Span, usize)> {
+        if self.text.get(self.at) != Some(&b'"') {
+            return None;
+        }
+        let (end, escaped) = skip_string(self.text, self.at).ok()?;
+        let key = Span {
+            start: self.at as u32 + 1,
+            end: end as u32 - 1,
+            escaped,
+        };
+        Some((key, skip_colon(self.text, end).ok()?))
+    }
+
+    /// Goes on after the value of the last key.
+    #[inline(always)]
+    pub fn value_ended(&mut self, end: usize) {
+        self.at = after_comma(self.text, end);
+    }
+
+    /// Returns the offset after the object, once there is no member left.
+    pub fn end(&self) -> usize {
+        self.at + 1
+    }
+}
+
 impl Iterator for Members<'_> {
     type Item = (Span, Span);
 
@@ -337,6 +366,26 @@ impl<'a> Elements<'a> {
         };
         Self { text, at }
     }
+
+    /// Returns where the next element begins, as [`Members::next_key`] does.
+    #[inline(always)]
+    pub fn next_start(&mut self) -> Option<usize> {
+        match self.text.get(self.at) {
+            None | Some(b']') => None,
+            Some(_) => Some(self.at),
+        }
+    }
+
+    /// Goes on after the last element.
+    #[inline(always)]
+    pub fn element_ended(&mut self, end: usize) {
+        self.at = after_comma(self.text, end);
+    }
+
+    /// Returns the offset after the array, once there is no element left.
+    pub fn end(&self) -> usize {
+        self.at + 1
+    }
 }
 
 impl Iterator for Elements<'_> {
@@ -350,6 +399,12 @@ impl Iterator for Elements<'_> {
         self.at = after_comma(self.text, value.end as usize);
         Some(value)
     }
+}
+
+/// Returns the value that begins at byte `at` of text that is known to be JSON.
+#[inline(always)]
+pub fn value_at(text: &str, at: usize) -> Option<Span> {
+    value_span(text.as_bytes(), at).ok()
 }
 
 #[inline(always)]

@@ -5,7 +5,7 @@ use std::hash::Hasher;
 use siphasher::sip128::{Hasher128, SipHasher13};
 
 use crate::envelope::Record;
-use crate::json::{Elements, Members, Span, unescape};
+use crate::json::{Elements, Members, Span, unescape, value_at};
 
 /// SipHash keys of [`fingerprint`]: the ASCII bytes of `auroratrail/1`, in big-endian order and padded
 /// with zeros. Fingerprints are stored, so the keys never change.
@@ -41,48 +41,94 @@ pub(super) fn keyed_fingerprint(record: &Record<'_>, keys: SipKeys) -> Option<u1
         };
         is_event_id && member.value.first(text) == b'"'
     });
-    is_identified.then(|| keys.value(text, record.span))
+    is_identified.then(|| keys.value(text, record.span.start as usize).0)
 }
 
 impl SipKeys {
-    /// Hashes a value: its tag and content, so that no two types have the same bytes.
-    fn value(self, text: &str, span: Span) -> u128 {
-        let mut hasher = SipHasher13::new_with_keys(self.0, self.1);
-        match span.first(text) {
-            b'{' => {
-                // A sum, as it does not depend on the order of its terms.
-                let sum = Members::at(text, span.start as usize)
-                    .map(|(key, value)| {
-                        self.member(&unescape(key.raw(text)), self.value(text, value))
-                    })
-                    .fold(0, u128::wrapping_add);
-                hasher.write(b"{");
-                hasher.write(&sum.to_le_bytes());
+    /// Hashes the value that begins at byte `at`: its tag and content, so that no two types have the same bytes.
+    /// Returns where it ends, too, so that the text is gone through once.
+    fn value(self, text: &str, at: usize) -> (u128, usize) {
+        match text.as_bytes()[at] {
+            b'{' => self.object(text, at),
+            b'[' => self.array(text, at),
+            _ => {
+                let span = value_at(text, at).unwrap_or_default();
+                (self.scalar(text, span), span.end as usize)
             }
-            b'[' => {
-                hasher.write(b"[");
-                for element in Elements::at(text, span.start as usize) {
-                    hasher.write(&self.value(text, element).to_le_bytes());
-                }
-            }
-            b'"' => {
-                hasher.write(b"\"");
-                let raw = &text[span.start as usize + 1..span.end as usize - 1];
-                hasher.write(unescape(raw).as_bytes());
-            }
-            _ => hasher.write(span.raw(text).as_bytes()),
         }
-        hasher.finish128().as_u128()
+    }
+
+    fn object(self, text: &str, at: usize) -> (u128, usize) {
+        let mut members = Members::at(text, at);
+        // A sum, as it does not depend on the order of its terms.
+        let mut sum = 0_u128;
+        while let Some((key, start)) = members.next_key() {
+            let (value, end) = self.value(text, start);
+            sum = sum.wrapping_add(self.member(text, key, value));
+            members.value_ended(end);
+        }
+        let mut bytes = [b'{'; 1 + HASH_BYTES];
+        bytes[1..].copy_from_slice(&sum.to_le_bytes());
+        (self.hash(&bytes), members.end())
+    }
+
+    fn array(self, text: &str, at: usize) -> (u128, usize) {
+        let mut hasher = self.hasher();
+        hasher.write(b"[");
+        let mut elements = Elements::at(text, at);
+        while let Some(start) = elements.next_start() {
+            let (value, end) = self.value(text, start);
+            hasher.write(&value.to_le_bytes());
+            elements.element_ended(end);
+        }
+        (hasher.finish128().as_u128(), elements.end())
+    }
+
+    fn scalar(self, text: &str, span: Span) -> u128 {
+        let raw = span.raw(text);
+        match raw.strip_suffix('"') {
+            // The quote before it is the tag.
+            Some(content) if !span.escaped => self.hash(content.as_bytes()),
+            Some(content) => {
+                let mut hasher = self.hasher();
+                hasher.write(b"\"");
+                hasher.write(unescape(&content[1..]).as_bytes());
+                hasher.finish128().as_u128()
+            }
+            None => self.hash(raw.as_bytes()),
+        }
     }
 
     /// Hashes a member. The keys are swapped, so that a member never equals a value.
-    fn member(self, key: &str, value: u128) -> u128 {
-        let mut hasher = SipHasher13::new_with_keys(self.1, self.0);
+    fn member(self, text: &str, key: Span, value: u128) -> u128 {
+        let keys = Self(self.1, self.0);
+        let raw = key.raw(text).as_bytes();
+        let mut bytes = [0; HASH_BYTES + SHORT_KEY];
+        if raw.len() <= SHORT_KEY && !key.escaped {
+            bytes[..HASH_BYTES].copy_from_slice(&value.to_le_bytes());
+            bytes[HASH_BYTES..][..raw.len()].copy_from_slice(raw);
+            return keys.hash(&bytes[..HASH_BYTES + raw.len()]);
+        }
+        let mut hasher = keys.hasher();
         hasher.write(&value.to_le_bytes());
-        hasher.write(key.as_bytes());
+        hasher.write(unescape(key.raw(text)).as_bytes());
         hasher.finish128().as_u128()
     }
+
+    fn hasher(self) -> SipHasher13 {
+        SipHasher13::new_with_keys(self.0, self.1)
+    }
+
+    /// Hashes bytes at once, which is quicker than piece by piece.
+    fn hash(self, bytes: &[u8]) -> u128 {
+        self.hasher().hash(bytes).as_u128()
+    }
 }
+
+/// Bytes of a hash.
+const HASH_BYTES: usize = 16;
+/// Bytes of a key that is hashed at once.
+const SHORT_KEY: usize = 48;
 
 #[cfg(test)]
 mod tests {

@@ -522,13 +522,12 @@ impl Epoch {
             batch = kept;
         }
         let is_new = self.seen.insert(&batch)?;
-        if is_new.true_count() < batch.num_rows() {
-            self.duplicates += (batch.num_rows() - is_new.true_count()) as u64;
-            batch = filter_record_batch(&batch, &is_new).map_err(failed)?;
-        }
+        let duplicates = batch.num_rows() - is_new.true_count();
+        self.duplicates += duplicates as u64;
         match batch.num_rows() {
             0 => Ok(()),
-            _ => self.writer.write(batch).await,
+            _ if duplicates == 0 => self.writer.write(batch).await,
+            _ => self.writer.write_some(batch, &is_new).await,
         }
     }
 

@@ -160,7 +160,18 @@ impl LakeWriter {
     /// stored one.
     pub async fn write(&mut self, batch: RecordBatch) -> Result<()> {
         self.check_usable()?;
-        let added = self.add(&batch).await;
+        let added = self.add(&batch, None).await;
+        self.remember(added)
+    }
+
+    /// Adds the rows of a batch that `keep` has, as [`write`](Self::write) does all of them. They are copied once,
+    /// to their partition, and not a first time to be with each other.
+    ///
+    /// # Errors
+    /// Those of [`write`](Self::write).
+    pub async fn write_some(&mut self, batch: RecordBatch, keep: &BooleanArray) -> Result<()> {
+        self.check_usable()?;
+        let added = self.add(&batch, Some(keep)).await;
         self.remember(added)
     }
 
@@ -187,14 +198,14 @@ impl LakeWriter {
         self.peak_bytes
     }
 
-    async fn add(&mut self, batch: &RecordBatch) -> Result<()> {
+    async fn add(&mut self, batch: &RecordBatch, keep: Option<&BooleanArray>) -> Result<()> {
         // An error is told as soon as it is known.
         while let Some(finished) = self.jobs.try_join_next() {
             self.count(finished)?;
         }
         let rows = SparseBatch::of_batch(batch)?;
         let by = &self.settings.partition_by;
-        for (partition, places) in partitions(batch, by, Utc::now().timestamp_micros()) {
+        for (partition, places) in partitions(batch, keep, by, Utc::now().timestamp_micros()) {
             let mut left = &places[..];
             while !left.is_empty() {
                 let room = self.settings.max_rows - self.buffer.size_of(&partition).0;

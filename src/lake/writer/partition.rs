@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use arrow::array::{Array, AsArray, RecordBatch, StringArray};
+use arrow::array::{Array, AsArray, BooleanArray, RecordBatch, StringArray};
 
 use crate::lake::layout::{self, Level, Partition, PartitionBy, UNKNOWN};
 
@@ -22,10 +22,11 @@ struct FolderColumns<'a> {
     regions: Option<&'a StringArray>,
 }
 
-/// Returns the partitions of a batch, in the order of their first rows, each with its rows. `arrival`
-/// is a time in microseconds since 1970 UTC, for events that tell no time.
+/// Returns the partitions of a batch, in the order of their first rows, each with its rows, those of `keep` if
+/// that is given. `arrival` is a time in microseconds since 1970 UTC, for events that tell no time.
 pub(super) fn partitions(
     batch: &RecordBatch,
+    keep: Option<&BooleanArray>,
     by: &PartitionBy,
     arrival: i64,
 ) -> Vec<(Partition, Vec<u32>)> {
@@ -33,7 +34,8 @@ pub(super) fn partitions(
     let mut numbers = HashMap::new();
     let mut groups: Vec<(FolderKey<'_>, Vec<u32>)> = Vec::new();
     let mut last = None;
-    for row in 0..batch.num_rows() {
+    let is_kept = |row: &usize| keep.is_none_or(|keep| keep.value(*row));
+    for row in (0..batch.num_rows()).filter(is_kept) {
         let key = columns.key(row);
         // Rows in a row mostly have the same folder.
         let number = match last {
