@@ -36,7 +36,7 @@
 //! | Why is each record counted once, though the process died? | [`pipeline`], `tests/pipeline.rs` |
 //! | What is this blob, and where are the events in it? | [`envelope`] |
 //! | What counts as an event? | `envelope/classify.rs` |
-//! | What becomes of damage? | `envelope/salvage.rs` |
+//! | What becomes of damage? | `envelope/salvage.rs`; where decoders panic on it, `decoding.rs` |
 //! | How is JSON read so fast, and validated all the same? | [`json`] |
 //! | What columns are there? | [`events::columns`] |
 //! | What does `actor` mean exactly? | `events/derived.rs` |
@@ -115,6 +115,7 @@
 
 pub mod checkpoint;
 pub mod cli;
+mod decoding;
 pub mod envelope;
 pub mod error;
 pub mod events;

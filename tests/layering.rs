@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 /// Modules that each top-level module may use, in the order of the data flow.
 const MAY_USE: &[(&str, &[&str])] = &[
+    ("decoding", &[]),
     ("input_location", &[]),
     ("json", &[]),
     ("payload", &[]),
@@ -33,7 +34,14 @@ const MAY_USE: &[(&str, &[&str])] = &[
     // Takes a payload, and knows no source.
     (
         "envelope",
-        &["input_location", "json", "payload", "reject", "stats"],
+        &[
+            "decoding",
+            "input_location",
+            "json",
+            "payload",
+            "reject",
+            "stats",
+        ],
     ),
     // Takes a record of `envelope`; type mismatches are counted by the caller.
     ("events", &["envelope", "input_location", "json"]),
@@ -56,6 +64,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         "lake",
         &[
             "checkpoint",
+            "decoding",
             "error",
             "events",
             "execution",
@@ -69,6 +78,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     (
         "query",
         &[
+            "decoding",
             "error",
             "events",
             "execution",
@@ -97,6 +107,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             // For people: how far the sources of a lake were read.
             "checkpoint",
             "envelope",
+            "decoding",
             "error",
             "events",
             "execution",

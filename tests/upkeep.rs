@@ -249,6 +249,9 @@ fn a_byte_that_changes_is_found_wherever_it_is_and_not_packed() {
         if faults[0] == format!("{} {}", damaged.path, checksum::FAULT) {
             silent = Some(at);
         }
+        if at % 4 == 0 {
+            assert_query_tells(folder.path(), &damaged.path, at);
+        }
     }
     let mut changed = whole.clone();
     changed[silent.expect("some values have no facts in the log")] ^= 0x10;
@@ -261,6 +264,18 @@ fn a_byte_that_changes_is_found_wherever_it_is_and_not_packed() {
     assert!(files(&lake).contains(&damaged));
     std::fs::write(&path, whole).unwrap();
     assert_eq!(faults(&lake), [""; 0]);
+}
+
+/// Asserts that a query over a lake with a changed byte does not panic, as decoders do on some, and that if it
+/// fails it says which file is damaged.
+fn assert_query_tells(folder: &Path, path: &str, at: usize) {
+    let (code, _, said) = auroratrail(&["query", "SELECT * FROM events", "lake"], folder);
+    let named = format!("lake/{path}: the file ");
+    assert!(
+        code == Some(0) || said.contains(&named),
+        "byte {at}: {said}"
+    );
+    assert!(!said.contains("panicked"), "byte {at}: {said}");
 }
 
 /// Returns the faults of a lake.

@@ -4,9 +4,7 @@
 //! Rows that `SELECT *` wrote keep their `nullfields`, by which `spelling` knows them. Where a row has
 //! a record's text in a column `record`, only that is handed on.
 
-use std::cell::Cell;
 use std::io::{self, ErrorKind, Read};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use arrow::array::RecordBatch;
 use arrow::buffer::Buffer;
@@ -24,6 +22,7 @@ use super::column_json::each_row;
 use super::magic::Columnar;
 use super::spool::spool;
 use super::{Chunk, DocumentContext, Extractor, Job, MAX_DECOMPRESSED_BYTES, Outcome, WHOLE_BYTES};
+use crate::decoding::{self, DecoderPanic};
 
 /// Rows that are turned to JSON at once.
 const BATCH_ROWS: usize = 1_024;
@@ -318,25 +317,10 @@ impl Fault {
     }
 }
 
-thread_local! {
-    /// Whether a decoder is at work whose panics are damage and not bugs of ours.
-    static IS_GUARDED: Cell<bool> = const { Cell::new(false) };
-}
-
-/// Returns whether a panic of this thread now will be a reject, and is not worth a message.
-pub(crate) fn is_guarded() -> bool {
-    IS_GUARDED.get()
-}
-
 /// Runs a decoder. Those of damaged metadata panic in places, for which there are tests.
 pub(super) fn guarded<T>(decode: impl FnOnce() -> Result<T, ArrowError>) -> Result<T, ArrowError> {
-    IS_GUARDED.set(true);
-    let result = catch_unwind(AssertUnwindSafe(decode));
-    IS_GUARDED.set(false);
-    result.unwrap_or_else(|_| {
-        let why = "the decoder failed on damaged metadata";
-        Err(ArrowError::ParseError(why.to_owned()))
-    })
+    decoding::guarded(decode)
+        .unwrap_or_else(|panic: DecoderPanic| Err(ArrowError::ParseError(panic.to_string())))
 }
 
 fn encrypted() -> Fault {

@@ -59,7 +59,6 @@ use crate::stats::Stats;
 use foreign::ForeignKind;
 
 pub use classify::RecordKind;
-pub(crate) use columnar::is_guarded;
 pub use redact::{HIDDEN, Redactor};
 
 /// Most wrappers inside each other. The deepest that AWS makes is five (SQS, SNS, S3 notice, gzip,

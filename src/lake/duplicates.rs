@@ -29,6 +29,7 @@ use parquet::errors::ParquetError;
 
 use super::file::{LakeFile, StatsValue};
 use super::storage::read_error;
+use crate::decoding::guarded_future;
 use crate::error::{Error, Result};
 use facts::{FileFacts, TimeRange};
 
@@ -119,7 +120,9 @@ impl KnownEvents {
 
     /// Returns the rows whose events the file has.
     async fn search_file(&self, file: &LakeFile, rows: &NewRows) -> Result<Vec<usize>> {
-        self.matching_rows(file, rows).await.map_err(|error| {
+        let found = guarded_future(self.matching_rows(file, rows)).await;
+        let found = found.unwrap_or_else(|panic| Err(ParquetError::General(panic.to_string())));
+        found.map_err(|error| {
             let path = &file.path;
             let message =
                 format!("the lake's file {path} cannot be searched for duplicates: {error}");

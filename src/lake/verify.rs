@@ -6,12 +6,14 @@ use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{Int64Type, TimestampMicrosecondType};
 use bytes::Bytes;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::errors::ParquetError;
 
 use super::checksum::{self, Checksum};
 use super::file::{LakeFile, StatsValue};
 use super::layout;
 use super::log::Version;
 use super::storage::Storage;
+use crate::decoding::guarded;
 use crate::error::{Error, Result};
 
 /// The outcome of a check.
@@ -91,7 +93,12 @@ impl Verification {
             return Ok(());
         };
         let expected = Checksum::of_path(&file.path);
-        let read = move || (Checksum::of(&bytes), read(bytes));
+        let read = move || {
+            let checksum = Checksum::of(&bytes);
+            let batches = guarded(|| read(bytes))
+                .unwrap_or_else(|panic| Err(ParquetError::General(panic.to_string())));
+            (checksum, batches)
+        };
         let (checksum, batches) = match tokio::task::spawn_blocking(read).await {
             Ok((checksum, Ok(batches))) => (checksum, batches),
             Ok((_, Err(error))) => {
@@ -152,7 +159,7 @@ impl Verification {
     }
 }
 
-fn read(bytes: Bytes) -> parquet::errors::Result<Vec<RecordBatch>> {
+fn read(bytes: Bytes) -> Result<Vec<RecordBatch>, ParquetError> {
     let reader = ParquetRecordBatchReaderBuilder::try_new(bytes)?.build()?;
     reader.map(|batch| batch.map_err(Into::into)).collect()
 }

@@ -10,6 +10,7 @@ use uuid::Uuid;
 use super::encode::{Effort, RowOrder, encode};
 use super::sparse::{SparseBatch, time_order};
 use super::stats::file_stats;
+use super::threads::in_thread;
 use super::{FileStore, RowCheck};
 use crate::error::{Error, Result};
 use crate::lake::checksum::Checksum;
@@ -130,12 +131,4 @@ fn kept(rows: &RecordBatch, keep: &BooleanArray) -> Result<RecordBatch> {
 pub(super) fn new_path(partition: &Partition, checksum: Checksum) -> String {
     let folder = layout::folder(partition);
     format!("{folder}/{}", checksum.file_name(Uuid::new_v4()))
-}
-
-/// Runs work of the processor where it keeps no other task waiting.
-pub(super) async fn in_thread<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T> + Send + 'static,
-) -> Result<T> {
-    let done = tokio::task::spawn_blocking(work).await;
-    done.map_err(|error| Error::bug(format!("a thread that writes a file stopped: {error}")))?
 }

@@ -26,10 +26,12 @@ use object_store::path::Path;
 use parquet::arrow::async_reader::ParquetRecordBatchStreamBuilder;
 
 use super::encode::{Effort, Encoder};
-use super::job::{FileJob, in_thread, new_path};
+use super::job::{FileJob, new_path};
 use super::sparse::SparseBatch;
 use super::stats::file_stats;
+use super::threads::in_thread;
 use super::{FileStore, RowCheck};
+use crate::decoding::{guarded_future, guarded_stream};
 use crate::error::{Error, Result};
 use crate::events::columns::catalog;
 use crate::lake::checksum::{self, Checksum, Summing};
@@ -314,7 +316,8 @@ async fn rows_of(
     objects: Arc<dyn ObjectStore>,
     file: LakeFile,
 ) -> Result<impl futures::Stream<Item = Result<RecordBatch>>> {
-    let builder = open(objects, &file).await?;
+    let builder = guarded_future(open(objects, &file)).await;
+    let builder = builder.map_err(|panic| unreadable(&file, &panic))??;
     for field in builder.schema().fields() {
         catalog()
             .index_of(field.name())
@@ -322,7 +325,8 @@ async fn rows_of(
     }
     let rows = builder.with_batch_size(BATCH_ROWS).build();
     let rows = rows.map_err(|error| unreadable(&file, &error))?;
-    Ok(rows.map(move |batch| {
+    Ok(guarded_stream(rows).map(move |batch| {
+        let batch = batch.map_err(|panic| unreadable(&file, &panic))?;
         let batch = batch.map_err(|error| unreadable(&file, &error))?;
         as_decoded(&batch).map_err(|error| unreadable(&file, &error))
     }))

@@ -27,6 +27,7 @@ mod sparse;
 mod stats;
 #[cfg(test)]
 mod tests;
+mod threads;
 
 use std::collections::BTreeSet;
 use std::fs::File;

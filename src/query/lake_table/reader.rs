@@ -24,9 +24,11 @@ use futures::future::BoxFuture;
 use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
 
 use super::{LakeReader, LakeScan};
+use crate::decoding::guarded;
 use crate::error::Error;
 use crate::execution::{Execution, Suspect};
 use crate::lake::checksum::{self, Checksum};
+use crate::query::damage::without_headings;
 
 /// Opens files of a lake; their footers are kept for the queries that follow.
 #[derive(Debug)]
@@ -169,7 +171,10 @@ impl OpenFile {
             ),
             Ok(_) => match store_error(&error) {
                 Some(error) => unreachable(error),
-                None => format!("the file is damaged: {}; {remedy}", reason(&error)),
+                None => {
+                    let reason = without_headings(&error.to_string());
+                    format!("the file is damaged: {reason}; {remedy}")
+                }
             },
         };
         self.error(&message).caused_by(error)
@@ -193,7 +198,11 @@ impl Suspect for OpenFile {
         let looked = tokio::task::spawn_blocking(move || {
             let expected = Checksum::of_path(&path);
             let is_changed = expected.is_some_and(|it| it != Checksum::of(&bytes));
-            (is_changed, decode(bytes))
+            let decoded = guarded(|| decode(bytes));
+            (
+                is_changed,
+                decoded.unwrap_or_else(|panic| Err(ParquetError::General(panic.to_string()))),
+            )
         });
         let remedy = self.lake.remedy();
         match looked.await {
@@ -231,10 +240,4 @@ fn unreachable(error: &object_store::Error) -> String {
         "the file cannot be read: {}; check access and network, and run the query again",
         innermost.unwrap_or_default()
     )
-}
-
-/// Returns the words of the Parquet reader, without its headings.
-fn reason(error: &ParquetError) -> String {
-    let text = error.to_string();
-    text.rsplit(": ").next().unwrap_or(&text).to_owned()
 }
