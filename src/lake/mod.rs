@@ -45,6 +45,7 @@ use log::{AsOf, Log, Version};
 use storage::Storage;
 
 pub use file::{ColumnStats, FileStats, LakeFile, STATS_COLUMNS, StatsValue};
+pub use writer::PAGE_ROWS;
 
 /// A lake, or the place where one may be.
 #[derive(Clone, Debug)]

@@ -223,7 +223,7 @@ const CREATED_BY: &str = concat!("auroratrail version ", env!("CARGO_PKG_VERSION
 const GROUP_ROWS: usize = 128 * 1024;
 
 /// The most rows of a page, the unit that readers skip within a row group.
-const PAGE_ROWS: usize = 20_000;
+pub const PAGE_ROWS: usize = 20_000;
 
 /// Bytes of a page, about.
 const PAGE_BYTES: usize = 1 << 20;

@@ -50,6 +50,7 @@ use partition::partitions;
 use sparse::SparseBatch;
 
 pub(super) use arrivals::Arrivals;
+pub use encode::PAGE_ROWS;
 pub(super) use merge::{Merge, Merged};
 
 /// The place of finished files.

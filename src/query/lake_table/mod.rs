@@ -51,8 +51,8 @@ use object_store::{ObjectMeta, ObjectStore};
 
 use crate::error::Error;
 use crate::events::columns::catalog;
-use crate::lake::LakeFile;
 use crate::lake::log::AsOf;
+use crate::lake::{self, LakeFile};
 use reader::LakeFileReaders;
 
 pub use open::OpenLake;
@@ -133,7 +133,7 @@ pub(super) async fn scan(
         true => Statistics::new_unknown(&schema),
         false => facts::statistics(&kept, &schema),
     };
-    let config = FileScanConfigBuilder::new(url, source(lake, &schema, scan))
+    let config = FileScanConfigBuilder::new(url, source(lake, &kept, &schema, scan))
         .with_statistics(statistics)
         .with_file_groups(groups(lake, &kept, &schema, scan))
         .with_batch_size(Some(scan.batch_rows))
@@ -148,12 +148,21 @@ pub(super) async fn scan(
 
 fn source(
     lake: &Arc<dyn LakeReader>,
+    files: &[&LakeFile],
     schema: &SchemaRef,
     scan: &LakeScan<'_>,
 ) -> Arc<dyn FileSource> {
+    // Where each column of a file is one page, the facts of pages are those of the column, and for some
+    // hundred columns they take as long to read as the rest of a footer.
+    let has_pages = files
+        .iter()
+        .any(|file| file.stats.rows > lake::PAGE_ROWS as u64);
+    let mut options = scan.state.default_table_options().parquet;
+    options.global.enable_page_index &= has_pages;
+    let readers = LakeFileReaders::new(lake, scan, has_pages && !scan.filters.is_empty());
     let source = ParquetSource::new(Arc::clone(schema))
-        .with_table_parquet_options(scan.state.default_table_options().parquet)
-        .with_parquet_file_reader_factory(Arc::new(LakeFileReaders::new(lake, scan)));
+        .with_table_parquet_options(options)
+        .with_parquet_file_reader_factory(Arc::new(readers));
     Arc::new(source)
 }
 

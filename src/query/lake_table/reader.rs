@@ -36,12 +36,17 @@ pub(super) struct LakeFileReaders {
     lake: Arc<dyn LakeReader>,
     readers: CachedParquetFileReaderFactory,
     execution: Arc<Execution>,
-    has_conditions: bool,
+    wants_page_index: bool,
 }
 
 impl LakeFileReaders {
-    /// Readers over `lake` that keep footers in a cache and end with the execution of the query.
-    pub(super) fn new(lake: &Arc<dyn LakeReader>, scan: &LakeScan<'_>) -> Self {
+    /// Readers over `lake` that keep footers, with the facts of pages or without, in a cache, and end with the
+    /// execution of the query.
+    pub(super) fn new(
+        lake: &Arc<dyn LakeReader>,
+        scan: &LakeScan<'_>,
+        wants_page_index: bool,
+    ) -> Self {
         let runtime = scan.state.runtime_env();
         let footers = runtime.cache_manager.get_file_metadata_cache();
         let execution = scan.state.config().get_extension::<Execution>();
@@ -49,7 +54,7 @@ impl LakeFileReaders {
             lake: Arc::clone(lake),
             readers: CachedParquetFileReaderFactory::new(lake.store(), footers),
             execution: execution.unwrap_or_default(),
-            has_conditions: !scan.filters.is_empty(),
+            wants_page_index,
         }
     }
 }
@@ -73,7 +78,7 @@ impl ParquetFileReaderFactory for LakeFileReaders {
             }),
             is_suspect: false,
             execution: Arc::clone(&self.execution),
-            has_conditions: self.has_conditions,
+            wants_page_index: self.wants_page_index,
         }))
     }
 }
@@ -85,7 +90,7 @@ struct LakeFileReader {
     /// The execution knows of it.
     is_suspect: bool,
     execution: Arc<Execution>,
-    has_conditions: bool,
+    wants_page_index: bool,
 }
 
 /// The file that a reader reads.
@@ -125,7 +130,7 @@ impl AsyncFileReader for LakeFileReader {
         options: Option<&'a ArrowReaderOptions>,
     ) -> BoxFuture<'a, ParquetResult<Arc<ParquetMetaData>>> {
         let mut options = options.cloned().unwrap_or_default();
-        if self.has_conditions {
+        if self.wants_page_index {
             // The engine would ask for it later, past the cache and once a query.
             options = options.with_page_index_policy(PageIndexPolicy::Optional);
         }
