@@ -153,7 +153,7 @@ fn is_wanted(level: Level) -> bool {
 /// Tells of a panic without its message, which may quote the text that was worked on.
 fn silence_panics() {
     std::panic::set_hook(Box::new(|panic| {
-        if crate::decoding::is_of_decoder(panic) {
+        if crate::decoding::is_told_later(panic) {
             return;
         }
         let place = panic.location().map(ToString::to_string);

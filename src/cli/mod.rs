@@ -315,7 +315,7 @@ const COMMIT_GRACE: Duration = Duration::from_secs(30);
 fn say_no_panics_of_decoders() {
     let hook = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
-        if !crate::decoding::is_of_decoder(panic) {
+        if !crate::decoding::is_told_later(panic) {
             hook(panic);
         }
     }));

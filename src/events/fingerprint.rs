@@ -52,7 +52,13 @@ impl SipKeys {
             b'{' => self.object(text, at),
             b'[' => self.array(text, at),
             _ => {
-                let span = value_at(text, at).unwrap_or_default();
+                // A record is JSON to its last byte; were it none, this would still end.
+                let rest = Span {
+                    start: at as u32,
+                    end: text.len() as u32,
+                    escaped: false,
+                };
+                let span = value_at(text, at).unwrap_or(rest);
                 (self.scalar(text, span), span.end as usize)
             }
         }

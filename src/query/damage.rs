@@ -2,16 +2,16 @@
 //! those that the query has read are read again.
 
 use std::any::Any;
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use datafusion::arrow::error::ArrowError;
 use datafusion::common::DataFusionError;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use futures::StreamExt;
 use futures::stream::unfold;
-use futures::{FutureExt, StreamExt};
 
+use crate::decoding::caught;
 use crate::error::Error;
 use crate::execution::Execution;
 
@@ -23,7 +23,7 @@ pub(super) fn named(
     let (schema, execution) = (rows.schema(), Arc::clone(execution));
     let named = unfold((Some(rows), execution), async |(rows, execution)| {
         let mut rows = rows?;
-        let error = match AssertUnwindSafe(rows.next()).catch_unwind().await {
+        let error = match caught(rows.next()).await {
             Ok(Some(Err(error))) if reason(&error).is_some() => error,
             Ok(batch) => return batch.map(|batch| (batch, (Some(rows), execution))),
             Err(panic) => DataFusionError::External(panicked(&*panic).into()),
