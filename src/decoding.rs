@@ -9,14 +9,28 @@ use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use arrow::error::ArrowError;
 use futures::future::CatchUnwind;
 use futures::stream::unfold;
 use futures::{FutureExt, Stream, StreamExt};
+use parquet::errors::ParquetError;
 
 /// A decoder panicked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the decoder failed on damaged metadata")]
 pub(crate) struct DecoderPanic;
+
+impl From<DecoderPanic> for ParquetError {
+    fn from(panic: DecoderPanic) -> Self {
+        Self::General(panic.to_string())
+    }
+}
+
+impl From<DecoderPanic> for ArrowError {
+    fn from(panic: DecoderPanic) -> Self {
+        Self::ParseError(panic.to_string())
+    }
+}
 
 /// Runs a decoder.
 ///

@@ -22,7 +22,7 @@ use super::column_json::each_row;
 use super::magic::Columnar;
 use super::spool::spool;
 use super::{Chunk, DocumentContext, Extractor, Job, MAX_DECOMPRESSED_BYTES, Outcome, WHOLE_BYTES};
-use crate::decoding::{self, DecoderPanic};
+use crate::decoding;
 
 /// Rows that are turned to JSON at once.
 const BATCH_ROWS: usize = 1_024;
@@ -319,8 +319,7 @@ impl Fault {
 
 /// Runs a decoder. Those of damaged metadata panic in places, for which there are tests.
 pub(super) fn guarded<T>(decode: impl FnOnce() -> Result<T, ArrowError>) -> Result<T, ArrowError> {
-    decoding::guarded(decode)
-        .unwrap_or_else(|panic: DecoderPanic| Err(ArrowError::ParseError(panic.to_string())))
+    decoding::guarded(decode).unwrap_or_else(|panic| Err(panic.into()))
 }
 
 fn encrypted() -> Fault {

@@ -121,7 +121,7 @@ impl KnownEvents {
     /// Returns the rows whose events the file has.
     async fn search_file(&self, file: &LakeFile, rows: &NewRows) -> Result<Vec<usize>> {
         let found = guarded_future(self.matching_rows(file, rows)).await;
-        let found = found.unwrap_or_else(|panic| Err(ParquetError::General(panic.to_string())));
+        let found = found.unwrap_or_else(|panic| Err(panic.into()));
         found.map_err(|error| {
             let path = &file.path;
             let message =

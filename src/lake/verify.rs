@@ -95,8 +95,7 @@ impl Verification {
         let expected = Checksum::of_path(&file.path);
         let read = move || {
             let checksum = Checksum::of(&bytes);
-            let batches = guarded(|| read(bytes))
-                .unwrap_or_else(|panic| Err(ParquetError::General(panic.to_string())));
+            let batches = guarded(|| read(bytes)).unwrap_or_else(|panic| Err(panic.into()));
             (checksum, batches)
         };
         let (checksum, batches) = match tokio::task::spawn_blocking(read).await {

@@ -206,7 +206,7 @@ impl Suspect for OpenFile {
             let decoded = guarded(|| decode(bytes));
             (
                 is_changed,
-                decoded.unwrap_or_else(|panic| Err(ParquetError::General(panic.to_string()))),
+                decoded.unwrap_or_else(|panic| Err(panic.into())),
             )
         });
         let remedy = self.lake.remedy();

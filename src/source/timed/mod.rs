@@ -12,7 +12,7 @@
 //! - Events are stored later than they say, by up to the overlap. That much is read again each time,
 //!   and what was handed out before is left out, by [`Known`].
 //! - Those that are stored even later are found by looking back, in a log that is followed. It ends where
-//!   this reading began, and where [`Known`] ends, which keeps 200,000 events.
+//!   this reading began, and where [`Known`] ends, which keeps some hundred thousand events.
 //! - After a restart, the overlap before the position is read again, and handed out again: nothing is
 //!   lost, and a lake knows its events.
 
