@@ -28,7 +28,7 @@ impl Request<'_> {
     {
         let status = error.raw_response().map(|raw| raw.status().as_u16());
         let code = error.code().unwrap_or_default().to_owned();
-        let said = error.message().unwrap_or_default().to_owned();
+        let said = said(&code, error.message().unwrap_or_default(), status);
         match &error {
             SdkError::ServiceError(_) => self.answered(&code, &said, status),
             SdkError::ConstructionFailure(_) | SdkError::DispatchFailure(_) => {
@@ -127,6 +127,16 @@ pub(in crate::source) fn is_throttled(code: &str) -> bool {
         )
 }
 
+/// Returns what an answer says. Of a proxy, or a server that has no such call, that may be the status alone.
+fn said(code: &str, message: &str, status: Option<u16>) -> String {
+    match status {
+        Some(status) if code.is_empty() && message.is_empty() => {
+            format!("HTTP {status} without a reason")
+        }
+        _ => message.to_owned(),
+    }
+}
+
 fn or(said: &str, code: &str) -> String {
     let text = if said.is_empty() { code } else { said };
     text.trim_end_matches('.').to_owned()
@@ -156,4 +166,26 @@ fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
         .split_once(" (os error")
         .map_or(&*text, |(text, _)| text);
     text.to_lowercase()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_without_a_reason_is_told_by_its_status() {
+        let request = Request {
+            service: "CloudTrail",
+            action: "cloudtrail:LookupEvents",
+            resource: "the event history",
+        };
+        let failed = |status| {
+            let said = said("", "", Some(status));
+            request.answered("", &said, Some(status)).to_string()
+        };
+        insta::assert_snapshot!(failed(500), @"CloudTrail (cloudtrail:LookupEvents): HTTP 500 without a reason");
+        insta::assert_snapshot!(failed(418), @"CloudTrail refused cloudtrail:LookupEvents on the event history: an error: HTTP 418 without a reason");
+        assert_eq!(said("SlowDown", "", Some(503)), "");
+        assert_eq!(said("SlowDown", "less, please", Some(503)), "less, please");
+    }
 }
