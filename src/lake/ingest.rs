@@ -247,6 +247,7 @@ impl<'a> Ingest<'a> {
                 reading: self.settings.reading,
                 follow: self.settings.follow,
                 keys: KeyFilter::default(),
+                by_day: true,
                 execution: Arc::clone(execution),
                 known: None,
             };

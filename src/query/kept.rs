@@ -124,6 +124,7 @@ impl Question<'_> {
             reading: Reading::ToNow,
             follow: false,
             keys: self.keys.clone(),
+            by_day: false,
             execution: Arc::clone(ahead),
             known: Some(Arc::clone(&filling) as Arc<dyn KnownObjects>),
         };

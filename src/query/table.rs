@@ -333,6 +333,7 @@ impl EventsExec {
             reading: Reading::ToNow,
             follow: false,
             keys: self.keys.clone(),
+            by_day: false,
             execution: Arc::clone(&execution),
             known: cache.clone().map(|cache| cache as Arc<dyn KnownObjects>),
         };

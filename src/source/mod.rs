@@ -174,6 +174,9 @@ pub struct OpenContext {
     pub follow: bool,
     /// Objects that may be left out by their keys.
     pub keys: KeyFilter,
+    /// Whether a trail's objects are handed out day by day, as far as that many are listed, and not in the
+    /// order of their names: for a consumer that keeps the days apart.
+    pub by_day: bool,
     /// The execution that counts what is read and hears of what cannot be.
     pub execution: Arc<Execution>,
     /// The consumer's objects that need not be read again.

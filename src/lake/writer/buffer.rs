@@ -11,6 +11,8 @@ use crate::lake::layout::Partition;
 pub(super) struct Buffer {
     partitions: HashMap<Partition, OpenPartition>,
     bytes: usize,
+    /// Bytes that were ever added.
+    added: usize,
 }
 
 /// The rows of a partition that no file has yet.
@@ -21,6 +23,8 @@ pub(super) struct OpenPartition {
     small: Vec<Vec<SparseBatch>>,
     rows: usize,
     bytes: usize,
+    /// Bytes that were ever added to the buffer when rows were last added here.
+    last_added: usize,
 }
 
 impl Buffer {
@@ -35,10 +39,18 @@ impl Buffer {
         open.map_or((0, 0), |open| (open.rows, open.bytes))
     }
 
-    /// Returns the partition with the most bytes.
-    pub(super) fn largest(&self) -> Option<Partition> {
-        let largest = self.partitions.iter().max_by_key(|(_, open)| open.bytes);
-        largest.map(|(partition, _)| partition.clone())
+    /// Returns the partition that had better become a file now: the largest, or one that is not much smaller and
+    /// that nothing was added to for a while. Where days come one after the other, that day is over.
+    pub(super) fn ripest(&self) -> Option<Partition> {
+        let is_quiet = |open: &OpenPartition| self.added - open.last_added >= self.bytes / 8;
+        let largest = self.partitions.values().map(|open| open.bytes).max()?;
+        let ripeness =
+            |open: &OpenPartition| (is_quiet(open) && open.bytes >= largest / 4, open.bytes);
+        let ripest = self
+            .partitions
+            .iter()
+            .max_by_key(|(_, open)| ripeness(open));
+        ripest.map(|(partition, _)| partition.clone())
     }
 
     /// Returns all partitions, in order.
@@ -54,6 +66,8 @@ impl Buffer {
             Some(open) => open,
             None => self.partitions.entry(partition.clone()).or_default(),
         };
+        self.added += batch.bytes();
+        open.last_added = self.added;
         let before = open.bytes;
         open.add(batch)?;
         self.bytes = self.bytes + open.bytes - before;
@@ -106,3 +120,37 @@ const SMALL_ROWS: usize = 128;
 /// Small batches that become one. So a row is copied three times more at most, until it is among
 /// `SMALL_ROWS`.
 const MERGED_BATCHES: usize = 8;
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow::array::{ArrayRef, RecordBatch, StringArray};
+
+    use super::*;
+
+    fn rows(count: usize) -> SparseBatch {
+        let values: ArrayRef = Arc::new(StringArray::from(vec!["GetObject"; count]));
+        let batch = RecordBatch::try_from_iter_with_nullable([("eventname", values, true)]);
+        SparseBatch::of_batch(&batch.unwrap()).unwrap()
+    }
+
+    fn ripest(added: &[(&str, usize)]) -> String {
+        let mut buffer = Buffer::default();
+        for (day, count) in added {
+            let partition = vec![("dt".to_owned(), (*day).to_owned())];
+            buffer.add(&partition, rows(*count)).unwrap();
+        }
+        buffer.ripest().unwrap()[0].1.clone()
+    }
+
+    #[test]
+    fn a_day_that_is_over_is_riper_than_a_larger_one_that_grows() {
+        assert_eq!(ripest(&[("1", 9000), ("2", 6000), ("2", 6000)]), "1");
+        // A few late events are no day.
+        assert_eq!(ripest(&[("1", 900), ("2", 6000), ("2", 6000)]), "2");
+        // Where all days grow, it is the largest.
+        let mixed: Vec<(&str, usize)> = [("1", 300), ("2", 500), ("3", 400)].repeat(9);
+        assert_eq!(ripest(&mixed), "2");
+    }
+}

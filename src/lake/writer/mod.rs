@@ -3,7 +3,7 @@
 //! ```text
 //! batch ──> rows by partition ──> buffer: dt=2026-11-28  ▒▒▒▒▒
 //!                                         dt=2026-11-29  ▒▒▒▒▒▒▒▒▒▒▒▒▒  a file's rows, or the
-//!                                                              │        largest of a full buffer
+//!                                                              │        ripest of a full buffer
 //!            sort by time, leave out what the lake has, encode, publish (a few at a time)
 //!                                                              │
 //!                                         dt=2026-11-29/part-….zstd.parquet
@@ -11,7 +11,7 @@
 //!
 //! **Memory.** Rows wait in the buffer, which never holds more than
 //! [`buffer_bytes`](WriterSettings::buffer_bytes) (unless a single batch does), over however many
-//! days: when it is full, the largest partitions become files, small ones if they must. Each of the
+//! days: when it is full, large partitions become files, small ones if they must. Each of the
 //! [`threads`](WriterSettings::threads) that make files holds the rows of one, twice while it sorts
 //! them, and the encoded file, which is a fraction of that. So the writer holds at most about
 //! `buffer_bytes + threads × 2 × min(max_bytes, buffer_bytes)` and the batch that is being added:
@@ -230,10 +230,10 @@ impl LakeWriter {
             self.roll(partition).await?;
         }
         while self.buffer.bytes() + bytes > self.settings.buffer_bytes {
-            let Some(largest) = self.buffer.largest() else {
+            let Some(ripest) = self.buffer.ripest() else {
                 break;
             };
-            self.roll(&largest).await?;
+            self.roll(&ripest).await?;
         }
         self.buffer.add(partition, part)?;
         self.peak_bytes = self.peak_bytes.max(self.buffer.bytes());

@@ -1,4 +1,4 @@
-//! Files and objects: listed, left out by their keys, read ahead, handed out in listing order.
+//! Files and objects: listed, left out by their keys, read ahead, handed out in listing order, or day by day.
 //!
 //! ```text
 //! listing ──> reads in flight, ≤ 8 files or 16 objects, ≤ 32 MiB ──> next()
@@ -7,6 +7,7 @@
 //! ```
 
 mod access;
+mod days;
 mod fetch;
 mod key;
 mod listing;
@@ -23,11 +24,13 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use async_trait::async_trait;
 use futures::StreamExt;
+use futures::future::OptionFuture;
 use futures::stream::BoxStream;
 use tokio::runtime;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_util::task::AbortOnDropHandle;
 
+use self::days::by_day;
 use self::fetch::{Fetch, Fetched, WHOLE_BYTES};
 use self::listing::{Handle, Listed, Object, listing};
 use super::{Boundedness, Lag, Location, OpenContext, Progress, Source};
@@ -60,6 +63,7 @@ pub(super) fn open(
         newest_micros: i64::MIN,
         unsettled: HashSet::new(),
         foldable: HashSet::new(),
+        fold_at: 0,
         may_fold: !context.keys.can_prune(),
     });
     Box::new(Objects {
@@ -215,6 +219,8 @@ struct Tracker {
     unsettled: HashSet<String>,
     /// Folders of a trail of which all objects are listed and more than one name is kept.
     foldable: HashSet<String>,
+    /// The number of these at which names are forgotten again.
+    fold_at: usize,
     /// Whether no object is left out by its key.
     may_fold: bool,
 }
@@ -237,14 +243,16 @@ impl Tracker {
             .insert(name, object.mark());
         if let Some(delivered) = object.key.as_ref().and_then(|key| key.delivered_micros) {
             self.newest_micros = self.newest_micros.max(delivered);
-            if object.is_folder_whole && self.may_fold && self.foldable.insert(folder) {
+            let may_fold = object.is_folder_whole && self.may_fold;
+            if may_fold && self.foldable.insert(folder) && self.foldable.len() >= self.fold_at {
                 self.fold()?;
             }
         }
         Ok(resume)
     }
 
-    /// Forgets names that are old enough, in all folders of the trail, as a new one is begun.
+    /// Forgets names that are old enough, in all folders of the trail, as a new one is begun: within a folder
+    /// objects are handed out by name.
     fn fold(&mut self) -> Result<()> {
         let settled_before = self.newest_micros.saturating_sub(LATE_MICROS);
         let is_settled = |name: &str| {
@@ -263,6 +271,8 @@ impl Tracker {
                 left.insert(folder);
             }
         }
+        // Of a trail of many accounts and regions many are left; each is looked at a few times, not for each folder.
+        self.fold_at = left.len() + left.len() / 4 + 1;
         self.foldable = left;
         Ok(())
     }
@@ -272,6 +282,13 @@ impl Tracker {
 fn start(request: Request, handle: &runtime::Handle) -> Running {
     let (begun, reads) = mpsc::channel(READS_AHEAD);
     let (listed, objects) = mpsc::channel(LISTED_AHEAD);
+    let (objects, by_day) = match request.context.by_day {
+        true => {
+            let (taken, by_days) = mpsc::channel(FILES_A_READ);
+            (by_days, Some(Box::pin(by_day(objects, taken))))
+        }
+        false => (objects, None),
+    };
     let reading = Reading {
         execution: Arc::clone(&request.context.execution),
         runtime: handle.clone(),
@@ -284,6 +301,7 @@ fn start(request: Request, handle: &runtime::Handle) -> Running {
         tokio::join!(
             // Boxed for their size, as they are polled in place.
             Box::pin(list(request, listed)),
+            OptionFuture::from(by_day),
             Box::pin(reading.all(objects)),
         );
     };

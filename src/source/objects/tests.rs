@@ -1,6 +1,6 @@
 //! Reading as a whole, over local files; S3's part of it is in `s3/tests`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{Read, Write};
 use std::os::unix::fs::symlink;
@@ -42,6 +42,15 @@ impl Reading {
         keys: KeyFilter,
         from: Option<Checkpoint>,
     ) -> Self {
+        let context = OpenContext {
+            from,
+            keys,
+            ..OpenContext::default()
+        };
+        Self::open_with(sources, locations, context)
+    }
+
+    fn open_with(sources: &Sources, locations: &[&str], context: OpenContext) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .enable_all()
@@ -55,10 +64,8 @@ impl Reading {
         };
         let execution = Arc::new(Execution::default().with_reject_sink(sink));
         let context = OpenContext {
-            from,
-            keys,
             execution: Arc::clone(&execution),
-            ..OpenContext::default()
+            ..context
         };
         let source = sources.open(&parse(locations), &context).unwrap();
         Self {
@@ -572,6 +579,82 @@ fn a_trail_of_many_objects_is_remembered_in_a_few_names() {
     let globbed = open(&glob, Checkpoint::default());
     globbed.all();
     assert_eq!(names_kept(&globbed.checkpoint()), 2001);
+}
+
+/// A trail of two accounts and two regions, three files on each of some days, and a file beside it.
+fn trail_of_days(days: std::ops::RangeInclusive<u32>) -> TempDir {
+    let folder = folder(&["notes.json"]);
+    for account in ["111122223333", "444455556666"] {
+        for region in ["eu-west-1", "us-east-1"] {
+            for (day, hour) in days
+                .clone()
+                .flat_map(|day| (0..3).map(move |hour| (day, hour)))
+            {
+                let below = format!("AWSLogs/{account}/CloudTrail/{region}/2026/05/{day:02}");
+                let name =
+                    format!("{account}_CloudTrail_{region}_202605{day:02}T{hour:02}00Z_u.json");
+                put(folder.path(), &format!("{below}/{name}"), b"x");
+            }
+        }
+    }
+    folder
+}
+
+fn open_by_day(folder: &TempDir, from: Checkpoint) -> Reading {
+    let context = OpenContext {
+        from: Some(from),
+        by_day: true,
+        ..OpenContext::default()
+    };
+    let sources = Sources::new(AwsSettings::default());
+    Reading::open_with(&sources, &[&at_root(folder)], context)
+}
+
+#[test]
+fn a_trail_can_be_read_day_by_day() {
+    let folder = trail_of_days(1..=4);
+    let read = open_by_day(&folder, Checkpoint::default()).all();
+    let names: Vec<&str> = names(&read);
+    assert!(names[0].ends_with("/notes.json"), "{}", names[0]);
+    let days: Vec<&str> = names[1..]
+        .iter()
+        .map(|name| {
+            name.split("/2026/05/")
+                .nth(1)
+                .unwrap()
+                .split('/')
+                .next()
+                .unwrap()
+        })
+        .collect();
+    assert_eq!(days.len(), 4 * 3 * 4);
+    assert!(days.is_sorted(), "{days:?}");
+    // Each folder is in the order of its names.
+    let mut folders: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for name in names {
+        let (folder, name) = name.rsplit_once('/').unwrap();
+        folders.entry(folder).or_default().push(name);
+    }
+    assert!(folders.values().all(|names| names.is_sorted()));
+}
+
+#[test]
+fn a_trail_that_is_read_day_by_day_goes_on_wherever_it_ended() {
+    let folder = trail_of_days(1..=9);
+    let whole = open_by_day(&folder, Checkpoint::default()).all().len();
+    assert_eq!(whole, 1 + 9 * 3 * 4);
+    for ends in 0..whole {
+        let first = open_by_day(&folder, Checkpoint::default());
+        let mut read: BTreeSet<String> = (0..ends)
+            .map(|_| contents(first.next().unwrap()).0)
+            .collect();
+        assert_eq!(read.len(), ends);
+        let second = open_by_day(&folder, first.checkpoint());
+        for (name, _) in second.all() {
+            assert!(read.insert(name), "twice, after {ends}");
+        }
+        assert_eq!(read.len(), whole, "after {ends}");
+    }
 }
 
 fn names_kept(checkpoint: &Checkpoint) -> usize {
