@@ -76,9 +76,22 @@ pub struct Objects {
     /// The name up to which all objects were handed out, in byte order, that name included.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     through: Option<String>,
+    /// What these were; `None` in checkpoints that did not keep it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    folded: Option<Folded>,
     /// Further objects. One of another version now is another object.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     besides: BTreeMap<String, Mark>,
+}
+
+/// Objects whose names are not kept: enough to tell whether there are others now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Folded {
+    count: u64,
+    /// The sum of hashes of names and sizes.
+    names: u64,
+    /// The sum of hashes of names and tags; `None` if a tag is not known.
+    tags: Option<u64>,
 }
 
 /// The version of an object, in few bytes: of millions, each is kept.
@@ -105,6 +118,40 @@ impl Mark {
     fn is_same(self, other: Self) -> bool {
         let tags = [self.tag, other.tag];
         self.size_bytes == other.size_bytes && (tags.contains(&0) || self.tag == other.tag)
+    }
+}
+
+impl Default for Folded {
+    /// No objects.
+    fn default() -> Self {
+        Self {
+            count: 0,
+            names: 0,
+            tags: Some(0),
+        }
+    }
+}
+
+impl Folded {
+    /// Adds an object.
+    pub fn add(&mut self, name: &str, mark: Mark) {
+        // Sums are stored, so the keys never change.
+        let hash = |what: u64| SipHasher13::new_with_keys(what, 1).hash(name.as_bytes());
+        self.count += 1;
+        self.names = self.names.wrapping_add(hash(mark.size_bytes));
+        let tags = self.tags.filter(|_| mark.tag != 0);
+        self.tags = tags.map(|tags| tags.wrapping_add(hash(u64::from(mark.tag))));
+    }
+
+    /// Returns whether all of `found` are among these, as far as can be told: there are fewer, as some were
+    /// deleted, or they are the same.
+    pub fn covers(&self, found: &Self) -> bool {
+        let have_same_tags = match (self.tags, found.tags) {
+            (Some(tags), Some(found)) => tags == found,
+            _ => true,
+        };
+        found.count < self.count
+            || (found.count == self.count && found.names == self.names && have_same_tags)
     }
 }
 
@@ -162,6 +209,16 @@ impl Checkpoint {
             Some(Position::Objects(objects)) => objects.contains(name, mark),
             Some(Position::End) => true,
             _ => false,
+        }
+    }
+
+    /// Returns the name up to which the names of a folder's objects are not kept, and what these were.
+    pub fn folded(&self, folder: &str) -> Option<(&str, Folded)> {
+        match self.partitions.get(folder) {
+            Some(Position::Objects(objects)) => {
+                Some((objects.through.as_deref()?, objects.folded?))
+            }
+            _ => None,
         }
     }
 
@@ -319,15 +376,27 @@ impl Objects {
     /// Forgets the names of the longest run of leading objects that are `settled`, and keeps only
     /// that everything up to the last of them was handed out.
     ///
-    /// The caller vouches for it that the folder has no object left among or before them, and that
-    /// none appears there later.
+    /// The caller vouches for it that the folder has no object left among or before them. Whether one appears there
+    /// later is told by [`Checkpoint::folded`].
     pub fn fold(&mut self, settled: impl Fn(&str) -> bool) {
         while let Some(first) = self.besides.first_entry() {
             if !settled(first.key()) {
                 return;
             }
-            self.through = Some(first.remove_entry().0);
+            let (name, mark) = first.remove_entry();
+            if self.through.is_none() {
+                self.folded = Some(Folded::default());
+            }
+            if let Some(folded) = &mut self.folded {
+                folded.add(&name, mark);
+            }
+            self.through = Some(name);
         }
+    }
+
+    /// Replaces what is kept of the objects whose names are not, as all of them were handed out again.
+    pub fn refold(&mut self, folded: Folded) {
+        self.folded = Some(folded).filter(|_| self.through.is_some());
     }
 
     /// The number of names that are kept.
@@ -343,11 +412,10 @@ impl Objects {
             .besides
             .iter()
             .map(|(name, mark)| (name.clone(), *mark));
+        let is_folded = self.through != base.through || self.folded != base.folded;
         Self {
-            through: self
-                .through
-                .clone()
-                .filter(|_| self.through != base.through),
+            through: self.through.clone().filter(|_| is_folded),
+            folded: self.folded.filter(|_| is_folded),
             besides: besides.filter(|(name, mark)| is_new(name, *mark)).collect(),
         }
     }
@@ -380,8 +448,9 @@ impl Objects {
     }
 
     fn merge(&mut self, other: Self) {
-        if other.through > self.through {
+        if other.through.is_some() && other.through >= self.through {
             self.through = other.through;
+            self.folded = other.folded;
         }
         self.besides.extend(other.besides);
         if let Some(through) = &self.through {

@@ -9,6 +9,7 @@
 mod access;
 mod days;
 mod fetch;
+mod folders;
 mod key;
 mod listing;
 mod local;
@@ -16,8 +17,9 @@ mod pattern;
 mod s3;
 #[cfg(test)]
 mod tests;
+mod tracker;
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -27,18 +29,21 @@ use futures::StreamExt;
 use futures::future::OptionFuture;
 use futures::stream::BoxStream;
 use tokio::runtime;
+use tokio::sync::mpsc::error::SendError;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_util::task::AbortOnDropHandle;
 
 use self::days::by_day;
 use self::fetch::{Fetch, Fetched, WHOLE_BYTES};
+use self::folders::{Compared, Comparison, Folders};
 use self::listing::{Handle, Listed, Object, listing};
+use self::tracker::Tracker;
 use super::{Boundedness, Lag, Location, OpenContext, Progress, Source};
 use crate::checkpoint::Checkpoint;
 use crate::error::{Error, Result};
 use crate::execution::Execution;
 use crate::input_location::InputLocation;
-use crate::payload::{Payload, Resume};
+use crate::payload::Payload;
 use crate::reject::Reject;
 
 pub(super) use self::access::check;
@@ -58,19 +63,15 @@ pub(super) fn open(
     visited: VisitedPaths,
     context: OpenContext,
 ) -> Box<dyn Source> {
-    let tracker = context.from.clone().map(|from| Tracker {
-        checkpoint: from,
-        newest_micros: i64::MIN,
-        unsettled: HashSet::new(),
-        foldable: HashSet::new(),
-        fold_at: 0,
-        may_fold: !context.keys.can_prune(),
-    });
+    let folders = Folders::default();
+    let tracker = context.from.clone();
+    let tracker = tracker.map(|from| Tracker::new(from, folders.clone()));
     Box::new(Objects {
         request: Some(Request {
             buckets,
             locations,
             visited,
+            folders,
             context: context.clone(),
         }),
         tracker,
@@ -140,6 +141,7 @@ struct Request {
     buckets: Arc<Buckets>,
     locations: Vec<Location>,
     visited: VisitedPaths,
+    folders: Folders,
     context: OpenContext,
 }
 
@@ -195,7 +197,7 @@ impl Source for Objects {
 
     fn checkpoint(&self) -> Checkpoint {
         match &self.tracker {
-            Some(tracker) => tracker.checkpoint.clone(),
+            Some(tracker) => tracker.checkpoint().clone(),
             None => Checkpoint::default(),
         }
     }
@@ -207,74 +209,6 @@ impl Source for Objects {
             behind: [("objects".to_owned(), left)].into(),
             retrying: None,
         }
-    }
-}
-
-/// Keeps the checkpoint: which objects of which folders were handed out.
-struct Tracker {
-    checkpoint: Checkpoint,
-    /// The latest delivery seen, microseconds since 1970 UTC.
-    newest_micros: i64,
-    /// Folders with objects that were listed and not handed out.
-    unsettled: HashSet<String>,
-    /// Folders of a trail of which all objects are listed and more than one name is kept.
-    foldable: HashSet<String>,
-    /// The number of these at which names are forgotten again.
-    fold_at: usize,
-    /// Whether no object is left out by its key.
-    may_fold: bool,
-}
-
-impl Tracker {
-    /// Notes that an object is handed out, or could not be read.
-    fn track(&mut self, object: &Object, is_read: bool) -> Result<Option<Resume>> {
-        let Some((folder, name)) = object.identity() else {
-            return Ok(None);
-        };
-        if !is_read {
-            self.unsettled.insert(folder);
-            return Ok(None);
-        }
-        let key = format!("{folder}{name}");
-        let skip_items = self.checkpoint.remove_unfinished(&key).unwrap_or(0);
-        let resume = Some(Resume { key, skip_items });
-        self.checkpoint
-            .objects_mut(&folder)?
-            .insert(name, object.mark());
-        if let Some(delivered) = object.key.as_ref().and_then(|key| key.delivered_micros) {
-            self.newest_micros = self.newest_micros.max(delivered);
-            let may_fold = object.is_folder_whole && self.may_fold;
-            if may_fold && self.foldable.insert(folder) && self.foldable.len() >= self.fold_at {
-                self.fold()?;
-            }
-        }
-        Ok(resume)
-    }
-
-    /// Forgets names that are old enough, in all folders of the trail, as a new one is begun: within a folder
-    /// objects are handed out by name.
-    fn fold(&mut self) -> Result<()> {
-        let settled_before = self.newest_micros.saturating_sub(LATE_MICROS);
-        let is_settled = |name: &str| {
-            TrailKey::of_object(name)
-                .and_then(|key| key.delivered_micros)
-                .is_some_and(|micros| micros < settled_before)
-        };
-        let mut left = HashSet::new();
-        for folder in std::mem::take(&mut self.foldable) {
-            if self.unsettled.contains(&folder) {
-                continue;
-            }
-            let objects = self.checkpoint.objects_mut(&folder)?;
-            objects.fold(is_settled);
-            if objects.names() > 1 {
-                left.insert(folder);
-            }
-        }
-        // Of a trail of many accounts and regions many are left; each is looked at a few times, not for each folder.
-        self.fold_at = left.len() + left.len() / 4 + 1;
-        self.foldable = left;
-        Ok(())
     }
 }
 
@@ -318,26 +252,36 @@ async fn list(request: Request, listed: mpsc::Sender<Object>) {
         buckets,
         locations,
         visited,
-        context,
+        folders,
+        mut context,
     } = request;
+    let from = context.from.take();
+    let mut comparison = from.map(|from| Comparison::new(from, folders));
     let execution = &context.execution;
     let stats = &execution.stats;
     let mut has_some = vec![false; locations.len()];
+    let knows_folders = !context.keys.can_prune();
     let mut outcomes = listing(buckets, locations.clone(), context.keys.clone(), visited);
     while let Some((at, outcome)) = outcomes.next().await {
         has_some[at] |= !matches!(outcome, Listed::Hidden);
         match outcome {
-            Listed::Object(mut object) => {
+            Listed::Object(object) => {
                 if is_left_out(&object, &context) {
                     continue;
                 }
-                find_known(&mut object, &context);
-                count_listed(&object, &context);
-                if listed.send(object).await.is_err() {
+                let knows_folder = knows_folders && object.is_folder_whole;
+                let compared = match &mut comparison {
+                    Some(comparison) => comparison.add(object, knows_folder),
+                    None => Compared::unknown(object),
+                };
+                if pass_on(compared, &context, &listed).await.is_err() {
                     return;
                 }
             }
-            Listed::Unreadable { origin, error } => unreadable(execution, &origin, &error),
+            Listed::Unreadable { origin, error } => {
+                comparison.iter_mut().for_each(Comparison::fail);
+                unreadable(execution, &origin, &error);
+            }
             Listed::PrunedFolder => {
                 stats.folders_pruned.fetch_add(1, Relaxed);
             }
@@ -346,6 +290,11 @@ async fn list(request: Request, listed: mpsc::Sender<Object>) {
             }
             Listed::Again => {}
         }
+    }
+    if let Some(mut comparison) = comparison
+        && pass_on(comparison.end(), &context, &listed).await.is_err()
+    {
+        return;
     }
     for (location, has_some) in locations.iter().zip(has_some) {
         if !has_some {
@@ -360,6 +309,27 @@ async fn list(request: Request, listed: mpsc::Sender<Object>) {
     stats.listing_done.store(true, Relaxed);
 }
 
+/// Counts what is listed and hands on what is to be read.
+///
+/// # Errors
+/// If nobody reads any more.
+async fn pass_on(
+    compared: Compared,
+    context: &OpenContext,
+    listed: &mpsc::Sender<Object>,
+) -> Result<(), SendError<Object>> {
+    let stats = &context.execution.stats;
+    let done_before = &stats.objects_done_before;
+    done_before.fetch_add(compared.done_before, Relaxed);
+    for mut object in compared.to_read {
+        find_known(&mut object, context);
+        count_listed(&object, context);
+        listed.send(object).await?;
+    }
+    Ok(())
+}
+
+/// Returns whether an object's key says that it holds nothing that is wanted.
 fn is_left_out(object: &Object, context: &OpenContext) -> bool {
     let stats = &context.execution.stats;
     if let Some(key) = object.key.as_ref().filter(|_| !object.is_named) {
@@ -372,17 +342,7 @@ fn is_left_out(object: &Object, context: &OpenContext) -> bool {
             return true;
         }
     }
-    let Some(from) = &context.from else {
-        return false;
-    };
-    let is_done = object.identity().is_some_and(|(folder, name)| {
-        from.has_object(&folder, &name, object.mark())
-            && from.unfinished(&format!("{folder}{name}")).is_none()
-    });
-    if is_done {
-        stats.objects_done_before.fetch_add(1, Relaxed);
-    }
-    is_done
+    false
 }
 
 /// Asks the consumer for the object's rows.
@@ -558,7 +518,3 @@ const OBJECTS_AT_ONCE: usize = 16;
 const FILES_A_READ: usize = 16;
 /// The size, in bytes, up to which a file is small.
 const TOGETHER_BYTES: u64 = 128 * 1024;
-/// The time after the stamp in its name within which an object surely appears, microseconds.
-/// CloudTrail delivers within minutes; two days leave room for a delivery that was retried and for a
-/// bucket that is replicated.
-const LATE_MICROS: i64 = 2 * 24 * 3600 * 1_000_000;

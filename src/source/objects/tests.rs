@@ -654,7 +654,82 @@ fn a_trail_that_is_read_day_by_day_goes_on_wherever_it_ended() {
             assert!(read.insert(name), "twice, after {ends}");
         }
         assert_eq!(read.len(), whole, "after {ends}");
+        assert!(open_by_day(&folder, second.checkpoint()).all().is_empty());
     }
+}
+
+fn put_in_trail(folder: &TempDir, day: u32, hour: u32, bytes: &[u8]) -> String {
+    let name = format!("111122223333_CloudTrail_eu-west-1_202605{day:02}T{hour:02}00Z_u.json");
+    let below = format!("AWSLogs/111122223333/CloudTrail/eu-west-1/2026/05/{day:02}/{name}");
+    put(folder.path(), &below, bytes);
+    name
+}
+
+/// Reads what is new since a checkpoint; returns the names without folders, and the checkpoint after them.
+fn go_on(folder: &TempDir, from: Checkpoint) -> (BTreeSet<String>, Checkpoint) {
+    let reading = open_by_day(folder, from);
+    let read = reading.all().into_iter();
+    let name = |name: String| name.rsplit('/').next().unwrap().to_owned();
+    let read = read.map(|(path, _)| name(path)).collect();
+    (read, reading.checkpoint())
+}
+
+#[test]
+fn what_comes_late_to_a_day_that_is_long_over_is_read() {
+    let folder = trail_of_days(1..=9);
+    let (_, checkpoint) = go_on(&folder, Checkpoint::default());
+    // The names of that day are forgotten, so all of its objects are read again with it.
+    let late = put_in_trail(&folder, 2, 1, b"another one");
+    let other = put_in_trail(&folder, 2, 0, b"x");
+    put_in_trail(&folder, 2, 7, b"after all of them");
+    let cut = open_by_day(&folder, checkpoint.clone());
+    cut.next().unwrap();
+    let (read, after_cut) = go_on(&folder, cut.checkpoint());
+    assert!(read.len() >= 3, "{read:?}");
+    let (read, after) = go_on(&folder, checkpoint);
+    assert_eq!(read.len(), 4, "{read:?}");
+    assert!(read.contains(&late) && read.contains(&other), "{read:?}");
+    for checkpoint in [after, after_cut] {
+        let (read, same) = go_on(&folder, checkpoint);
+        assert!(read.is_empty(), "{read:?}");
+        // Some are deleted, and later there is another.
+        let gone = format!(
+            "{}AWSLogs/111122223333/CloudTrail/eu-west-1/2026/05/03",
+            at_root(&folder)
+        );
+        fs::remove_dir_all(gone).unwrap();
+        put_in_trail(&folder, 3, 2, b"x");
+        put_in_trail(&folder, 9, 5, b"new");
+        let (read, fewer) = go_on(&folder, same);
+        assert_eq!(read.len(), 1, "{read:?}");
+        let late = put_in_trail(&folder, 3, 0, b"x");
+        let (read, _) = go_on(&folder, fewer);
+        assert!(read.contains(&late), "{read:?}");
+        let new = format!(
+            "{}AWSLogs/111122223333/CloudTrail/eu-west-1/2026/05/09/",
+            at_root(&folder)
+        );
+        fs::remove_file(format!(
+            "{new}111122223333_CloudTrail_eu-west-1_20260509T0500Z_u.json"
+        ))
+        .unwrap();
+    }
+}
+
+#[test]
+fn names_that_an_earlier_run_kept_are_forgotten_when_their_day_is_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut checkpoint = Checkpoint::default();
+    for day in 1..=20 {
+        for hour in 0..12 {
+            put_in_trail(&folder, day, hour, b"x");
+            let (read, next) = go_on(&folder, checkpoint);
+            assert_eq!(read.len(), 1);
+            checkpoint = next;
+        }
+    }
+    let kept = names_kept(&checkpoint);
+    assert!(kept <= 17 + 3 * 12, "{kept} of 240 names");
 }
 
 fn names_kept(checkpoint: &Checkpoint) -> usize {
