@@ -20,6 +20,7 @@
 mod arrivals;
 mod buffer;
 mod encode;
+mod gather;
 mod job;
 mod merge;
 mod partition;
@@ -34,7 +35,7 @@ use std::fs::File;
 use std::io::{Read, Seek};
 use std::sync::Arc;
 
-use arrow::array::{BooleanArray, RecordBatch, UInt32Array};
+use arrow::array::{BooleanArray, RecordBatch};
 use async_trait::async_trait;
 use bytes::Bytes;
 use chrono::Utc;
@@ -212,11 +213,7 @@ impl LakeWriter {
             while !left.is_empty() {
                 let room = self.settings.max_rows - self.buffer.size_of(&partition).0;
                 let (now, later) = left.split_at(room.min(left.len()));
-                let part = match now.len() == rows.rows() {
-                    true => rows.clone().shrink()?,
-                    false => rows.take(&UInt32Array::from(now.to_vec()))?,
-                };
-                self.add_part(&partition, part).await?;
+                self.add_part(&partition, rows.select(now)?).await?;
                 left = later;
             }
         }

@@ -5,12 +5,12 @@ use std::sync::{Arc, LazyLock};
 
 use arrow::array::{
     Array, ArrayRef, AsArray, RecordBatch, RecordBatchOptions, StringArray, UInt32Array,
-    new_null_array,
 };
-use arrow::compute::{interleave, take};
+use arrow::compute::take;
 use arrow::datatypes::{Field, FieldRef, Schema, TimestampMicrosecondType};
 use arrow::error::ArrowError;
 
+use super::gather::{Gathering, RowPlace};
 use crate::error::{Error, Result};
 use crate::events::columns::catalog;
 
@@ -19,11 +19,11 @@ use crate::events::columns::catalog;
 pub(super) struct SparseBatch {
     /// Indexes into the catalog, ascending, with their values.
     columns: Vec<(usize, ArrayRef)>,
-    rows: usize,
+    /// Rows of the columns.
+    length: usize,
+    /// The rows that it has of these; `None` for all.
+    selected: Option<Vec<u32>>,
 }
-
-/// The place of a row: the index of its batch, and its index there.
-pub(super) type RowPlace = (usize, usize);
 
 impl SparseBatch {
     /// Returns the rows of a batch whose columns are the catalog's, in any order.
@@ -38,13 +38,21 @@ impl SparseBatch {
             }
         }
         columns.sort_unstable_by_key(|(index, _)| *index);
-        let rows = batch.num_rows();
-        Ok(Self { columns, rows })
+        Ok(Self::whole(columns, batch.num_rows()))
+    }
+
+    fn whole(columns: Vec<(usize, ArrayRef)>, length: usize) -> Self {
+        Self {
+            columns,
+            length,
+            selected: None,
+        }
     }
 
     /// Returns the number of rows.
     pub(super) fn rows(&self) -> usize {
-        self.rows
+        let selected = self.selected.as_ref();
+        selected.map_or(self.length, Vec::len)
     }
 
     /// Returns the bytes of memory that the batch holds on to.
@@ -53,17 +61,26 @@ impl SparseBatch {
         arrays.map(|(_, it)| it.get_array_memory_size()).sum()
     }
 
-    /// Returns a copy of some rows, less the columns that are NULL in all of them.
-    pub(super) fn take(&self, rows: &UInt32Array) -> Result<Self> {
+    /// Returns some rows of a batch that has all of its rows. Of most of them the values are shared, which is not
+    /// worth the memory for a few: these are copied, less the columns that are NULL in all of them.
+    pub(super) fn select(&self, rows: &[u32]) -> Result<Self> {
+        if 2 * rows.len() > self.length {
+            let is_some = rows.len() < self.length;
+            return Self {
+                selected: is_some.then(|| rows.to_vec()),
+                ..self.clone()
+            }
+            .shrink();
+        }
+        let rows = UInt32Array::from(rows.to_vec());
         let mut columns = Vec::new();
         for (index, values) in &self.columns {
-            let taken = take(values, rows, None).map_err(|error| failed(&error))?;
+            let taken = take(values, &rows, None).map_err(|error| failed(&error))?;
             if taken.null_count() < taken.len() {
                 columns.push((*index, taken));
             }
         }
-        let rows = rows.len();
-        Ok(Self { columns, rows })
+        Ok(Self::whole(columns, rows.len()))
     }
 
     /// Copies columns that hold on to much more memory than they need, as slices of others do.
@@ -73,14 +90,14 @@ impl SparseBatch {
             let needed = values.to_data().get_slice_memory_size();
             let needed = needed.map_err(|error| failed(&error))?;
             if values.get_array_memory_size() > 2 * needed + SPARE_BYTES {
-                let all = all.get_or_insert_with(|| UInt32Array::from_iter(0..self.rows as u32));
+                let all = all.get_or_insert_with(|| UInt32Array::from_iter(0..self.length as u32));
                 *values = take(values, all, None).map_err(|error| failed(&error))?;
             }
         }
         Ok(self)
     }
 
-    /// Returns the rows of `batches` in the given order, with the columns that any of them has.
+    /// Returns the rows of `batches` in the given order, with the columns that have a value in any of them.
     ///
     /// # Errors
     /// Bug, if the text of a column is 2 GiB or more: files are cut before.
@@ -88,21 +105,38 @@ impl SparseBatch {
         let indexes = batches.iter().flat_map(|batch| &batch.columns);
         let indexes: BTreeSet<usize> = indexes.map(|(index, _)| *index).collect();
         let mut columns = Vec::with_capacity(indexes.len());
+        let mut gathering = Gathering::new(order, batches.iter().map(|it| it.length));
         for index in indexes {
-            columns.push((index, gather_column(batches, index, order)?));
+            let values: Vec<_> = batches.iter().map(|batch| batch.values(index)).collect();
+            let gathered = gathering.column(FIELDS[index].data_type(), &values);
+            let gathered = gathered.map_err(|error| failed(&error))?;
+            if gathered.null_count() < gathered.len() {
+                columns.push((index, gathered));
+            }
         }
-        let rows = order.len();
-        Ok(Self { columns, rows })
+        Ok(Self::whole(columns, order.len()))
     }
 
-    /// Returns the batch with the columns in the catalog's order, without the catalog's metadata.
+    /// Returns the batch, which has all of its rows, with the columns in the catalog's order, without the catalog's
+    /// metadata.
     pub(super) fn to_batch(&self) -> Result<RecordBatch> {
         let fields = self.columns.iter().map(|(index, _)| &FIELDS[*index]);
         let schema = Schema::new(fields.cloned().collect::<Vec<FieldRef>>());
         let values = self.columns.iter().map(|(_, it)| Arc::clone(it)).collect();
-        let options = RecordBatchOptions::new().with_row_count(Some(self.rows));
+        let options = RecordBatchOptions::new().with_row_count(Some(self.length));
         RecordBatch::try_new_with_options(Arc::new(schema), values, &options)
             .map_err(|error| failed(&error))
+    }
+
+    /// Returns the indexes of its rows in the columns.
+    fn places(&self) -> impl Iterator<Item = usize> {
+        let all = 0..if self.selected.is_some() {
+            0
+        } else {
+            self.length
+        };
+        let selected = self.selected.iter().flatten();
+        all.chain(selected.map(|&row| row as usize))
     }
 
     fn values(&self, index: usize) -> Option<&ArrayRef> {
@@ -117,7 +151,7 @@ impl SparseBatch {
 pub(super) fn arrival_order(batches: &[SparseBatch]) -> Vec<RowPlace> {
     let batches = batches.iter().enumerate();
     batches
-        .flat_map(|(batch, it)| (0..it.rows).map(move |row| (batch, row)))
+        .flat_map(|(batch, it)| it.places().map(move |row| (batch, row)))
         .collect()
 }
 
@@ -129,7 +163,7 @@ pub(super) fn time_order(batches: &[SparseBatch]) -> Vec<RowPlace> {
         let times = times.map(|it| it.as_primitive::<TimestampMicrosecondType>());
         let sources = batch.values(INDEXES["eventsource"]);
         let sources: Option<&StringArray> = sources.map(|it| it.as_string());
-        for row in 0..batch.rows {
+        for row in batch.places() {
             let time = times.filter(|it| it.is_valid(row)).map(|it| it.value(row));
             let source = sources.filter(|it| it.is_valid(row));
             let source = source.map(|it| it.value(row));
@@ -140,28 +174,6 @@ pub(super) fn time_order(batches: &[SparseBatch]) -> Vec<RowPlace> {
     }
     keys.sort_unstable();
     keys.into_iter().map(|(_, place)| place).collect()
-}
-
-fn gather_column(batches: &[SparseBatch], index: usize, order: &[RowPlace]) -> Result<ArrayRef> {
-    // One NULL stands for all rows of the batches without the column.
-    let absent = new_null_array(FIELDS[index].data_type(), 1);
-    let mut arrays: Vec<&dyn Array> = vec![&absent];
-    let slots: Vec<usize> = batches
-        .iter()
-        .map(|batch| match batch.values(index) {
-            Some(values) => {
-                arrays.push(values);
-                arrays.len() - 1
-            }
-            None => 0,
-        })
-        .collect();
-    let place = |&(batch, row): &RowPlace| match slots[batch] {
-        0 => (0, 0),
-        slot => (slot, row),
-    };
-    let places: Vec<RowPlace> = order.iter().map(place).collect();
-    interleave(&arrays, &places).map_err(|error| failed(&error))
 }
 
 /// Returns the index of a field's column in the catalog, if it has the catalog's type.
