@@ -39,14 +39,13 @@ impl Arrivals {
         self.bytes
     }
 
-    /// Returns the file, of one row group, and facts about its rows. It takes as much memory again.
+    /// Returns the file, of one row group, and facts about its rows.
     ///
     /// # Errors
     /// Bug, if the rows cannot be encoded.
     pub(in crate::lake) fn encode(self) -> Result<(Vec<u8>, FileStats)> {
         let order = arrival_order(&self.batches);
-        let rows = SparseBatch::gather(&self.batches, &order)?.to_batch()?;
-        drop(self.batches);
+        let rows = SparseBatch::gather(self.batches, &order)?.to_batch()?;
         let bytes = encode(&rows, Effort::Quick, RowOrder::Arrival)?;
         Ok((bytes, file_stats(&rows)))
     }

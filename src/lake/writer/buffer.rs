@@ -106,8 +106,9 @@ impl OpenPartition {
             return Ok(());
         }
         let small = std::mem::take(&mut self.small[level]);
-        let merged = SparseBatch::gather(&small, &arrival_order(&small))?;
         let before: usize = small.iter().map(SparseBatch::bytes).sum();
+        let order = arrival_order(&small);
+        let merged = SparseBatch::gather(small, &order)?;
         self.bytes = self.bytes - before + merged.bytes();
         self.push(merged, level + 1)
     }

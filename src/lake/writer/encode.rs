@@ -2,8 +2,9 @@
 
 use std::io::{self, Write};
 
-use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Schema, SchemaRef};
+use hashbrown::HashSet;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
 use parquet::basic::{Compression, ZstdLevel};
@@ -139,22 +140,35 @@ fn properties(
 fn encoded_bytes(name: &str, values: &ArrayRef) -> Option<usize> {
     let present = values.len() - values.null_count();
     let bytes = match values.data_type() {
-        DataType::Utf8 => {
-            let texts = values.as_string::<i32>();
-            let mut present = texts.iter().flatten();
-            let first = present.next().unwrap_or_default();
-            // A dictionary holds what is the same in all rows once.
-            match has_dictionary(name) && present.all(|text| text == first) {
-                true => first.len(),
-                false => texts.value_data().len(),
-            }
-        }
+        DataType::Utf8 => text_bytes(values.as_string(), present, has_dictionary(name)),
         DataType::Boolean => present / 8,
         other => other.primitive_width()? * present,
     };
     // Which rows are NULL: bits, or the lengths of runs.
     let runs = present.min(values.null_count());
     Some(bytes + (values.len() / 8).min(8 * runs))
+}
+
+/// Returns about how many bytes texts take; no fewer than they do if they are many.
+fn text_bytes(texts: &StringArray, present: usize, has_dictionary: bool) -> usize {
+    const LENGTH: usize = size_of::<u32>();
+    let mut values = texts.iter().flatten();
+    match has_dictionary {
+        true if present <= COUNTED_VALUES => {
+            let distinct: HashSet<&str> = values.collect();
+            let index_bits = distinct.len().next_power_of_two().ilog2() as usize;
+            let dictionary = distinct.iter().map(|text| LENGTH + text.len());
+            dictionary.sum::<usize>() + present * index_bits / 8
+        }
+        true => {
+            let first = values.next().unwrap_or_default();
+            match values.all(|text| text == first) {
+                true => first.len(),
+                false => texts.value_data().len(),
+            }
+        }
+        false => texts.value_data().len() + LENGTH * present,
+    }
 }
 
 fn with_column(
@@ -214,7 +228,10 @@ fn is_json(name: &str) -> bool {
 
 /// Columns that take fewer bytes are not compressed. Of the some 300 columns of a file most are so small, and to
 /// begin compressing takes longer than all that they have. Files are less than 1 % larger for it.
-const SMALL_BYTES: usize = 256;
+const SMALL_BYTES: usize = 512;
+
+/// The most values of a column that are looked at for how many of them differ: more take longer than compressing.
+const COUNTED_VALUES: usize = 1024;
 
 /// The program that made the file, in the form that readers parse.
 const CREATED_BY: &str = concat!("auroratrail version ", env!("CARGO_PKG_VERSION"));

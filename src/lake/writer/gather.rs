@@ -44,7 +44,7 @@ impl<'a> Gathering<'a> {
     pub(super) fn column(
         &mut self,
         data_type: &DataType,
-        batches: &[Option<&ArrayRef>],
+        batches: &[Option<ArrayRef>],
     ) -> Result<ArrayRef, ArrowError> {
         let arrays = batches.iter().flatten();
         let values: usize = arrays.map(|it| it.len() - it.null_count()).sum();
@@ -58,9 +58,9 @@ impl<'a> Gathering<'a> {
     fn many(
         &self,
         data_type: &DataType,
-        batches: &[Option<&ArrayRef>],
+        batches: &[Option<ArrayRef>],
     ) -> Result<ArrayRef, ArrowError> {
-        let arrays: Vec<&dyn Array> = batches.iter().flatten().map(|it| &***it).collect();
+        let arrays: Vec<&dyn Array> = batches.iter().flatten().map(|it| &**it).collect();
         if arrays.len() == batches.len() {
             return interleave(&arrays, self.order);
         }
@@ -68,7 +68,7 @@ impl<'a> Gathering<'a> {
         let absent = new_null_array(data_type, 1);
         let with_absent: Vec<&dyn Array> = batches
             .iter()
-            .map(|values| values.map_or(&*absent, |it| &**it))
+            .map(|values| values.as_ref().map_or(&*absent, |it| &**it))
             .collect();
         let place = |&(batch, row): &RowPlace| match batches[batch] {
             Some(_) => (batch, row),
@@ -81,7 +81,7 @@ impl<'a> Gathering<'a> {
     fn few(
         &mut self,
         data_type: &DataType,
-        batches: &[Option<&ArrayRef>],
+        batches: &[Option<ArrayRef>],
     ) -> Result<ArrayRef, ArrowError> {
         let mut arrays: Vec<&dyn Array> = Vec::new();
         let mut is_present = vec![0u8; self.order.len().div_ceil(8)];
@@ -100,7 +100,7 @@ impl<'a> Gathering<'a> {
                     is_present[target as usize / 8] |= 1 << (target % 8);
                 }
             }
-            arrays.push(&***values);
+            arrays.push(&**values);
         }
         let is_present = BooleanBuffer::new(is_present.into(), 0, self.order.len());
         let places = is_present.set_indices().map(|target| self.sources[target]);
@@ -205,7 +205,6 @@ mod tests {
         }
         let expected = take(&whole, &UInt64Array::from(at), None).unwrap();
         let mut gathering = Gathering::new(&order, batches.iter().map(|(rows, _)| *rows));
-        let columns: Vec<Option<&ArrayRef>> = columns.iter().map(Option::as_ref).collect();
         // An order serves one column after the other.
         for _ in 0..2 {
             let gathered = gathering.column(&data_type, &columns).unwrap();

@@ -53,7 +53,7 @@ impl FileJob {
     /// Those of the store and the check; Bug, if the rows cannot be encoded.
     pub(super) async fn run(self) -> Result<FinishedJob> {
         let batches = self.batches;
-        let rows = in_thread(move || sorted(&batches)).await?;
+        let rows = in_thread(move || sorted(batches)).await?;
         let keep = match &self.check {
             Some(check) => check.keep(&self.partition, &rows).await?,
             None => None,
@@ -92,8 +92,9 @@ impl FileJob {
     }
 }
 
-fn sorted(batches: &[SparseBatch]) -> Result<RecordBatch> {
-    SparseBatch::gather(batches, &time_order(batches))?.to_batch()
+fn sorted(batches: Vec<SparseBatch>) -> Result<RecordBatch> {
+    let order = time_order(&batches);
+    SparseBatch::gather(batches, &order)?.to_batch()
 }
 
 /// Encodes the rows that stay; `None` if none does.

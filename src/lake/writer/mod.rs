@@ -12,10 +12,10 @@
 //! **Memory.** Rows wait in the buffer, which never holds more than
 //! [`buffer_bytes`](WriterSettings::buffer_bytes) (unless a single batch does), over however many
 //! days: when it is full, large partitions become files, small ones if they must. Each of the
-//! [`threads`](WriterSettings::threads) that make files holds the rows of one, twice while it sorts
-//! them, and the encoded file, which is a fraction of that. So the writer holds at most about
-//! `buffer_bytes + threads × 2 × min(max_bytes, buffer_bytes)` and the batch that is being added:
-//! [`LakeWriter::write`] waits while all threads are busy.
+//! [`threads`](WriterSettings::threads) that make files holds the rows of one, a column of them twice while
+//! it sorts, and the encoded file, which is a fraction of that. So the writer holds at most about
+//! `buffer_bytes + threads × min(max_bytes, buffer_bytes)`, a fraction of the latter for encoded files, and the
+//! batch that is being added: [`LakeWriter::write`] waits while all threads are busy.
 
 mod arrivals;
 mod buffer;

@@ -1,6 +1,6 @@
 //! Batches of the few columns, of some 900, that occur in their rows.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};
 
 use arrow::array::{
@@ -97,23 +97,28 @@ impl SparseBatch {
         Ok(self)
     }
 
-    /// Returns the rows of `batches` in the given order, with the columns that have a value in any of them.
+    /// Returns the rows of `batches` in the given order, with the columns that have a value in any of them. Each column
+    /// of the batches is given up once it is gathered, so that not all rows are there twice.
     ///
     /// # Errors
     /// Bug, if the text of a column is 2 GiB or more: files are cut before.
-    pub(super) fn gather(batches: &[Self], order: &[RowPlace]) -> Result<Self> {
-        let indexes = batches.iter().flat_map(|batch| &batch.columns);
-        let indexes: BTreeSet<usize> = indexes.map(|(index, _)| *index).collect();
-        let mut columns = Vec::with_capacity(indexes.len());
+    pub(super) fn gather(mut batches: Vec<Self>, order: &[RowPlace]) -> Result<Self> {
+        let mut columns = Vec::new();
         let mut gathering = Gathering::new(order, batches.iter().map(|it| it.length));
-        for index in indexes {
-            let values: Vec<_> = batches.iter().map(|batch| batch.values(index)).collect();
+        let last = |batch: &Self| batch.columns.last().map(|(index, _)| *index);
+        while let Some(index) = batches.iter().filter_map(last).max() {
+            let values = batches.iter_mut().map(|batch| {
+                let column = batch.columns.pop_if(|(last, _)| *last == index);
+                column.map(|(_, values)| values)
+            });
+            let values: Vec<Option<ArrayRef>> = values.collect();
             let gathered = gathering.column(FIELDS[index].data_type(), &values);
             let gathered = gathered.map_err(|error| failed(&error))?;
             if gathered.null_count() < gathered.len() {
                 columns.push((index, gathered));
             }
         }
+        columns.reverse();
         Ok(Self::whole(columns, order.len()))
     }
 
