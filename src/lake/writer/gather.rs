@@ -5,7 +5,9 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, ListArray, StringArray, new_null_array};
+use arrow::array::{
+    Array, ArrayRef, AsArray, BooleanArray, ListArray, StringArray, new_null_array,
+};
 use arrow::buffer::{BooleanBuffer, NullBuffer, OffsetBuffer};
 use arrow::compute::interleave;
 use arrow::datatypes::DataType;
@@ -46,6 +48,9 @@ impl<'a> Gathering<'a> {
         data_type: &DataType,
         batches: &[Option<ArrayRef>],
     ) -> Result<ArrayRef, ArrowError> {
+        if *data_type == DataType::Boolean {
+            return Ok(self.booleans(batches));
+        }
         let arrays = batches.iter().flatten();
         let values: usize = arrays.map(|it| it.len() - it.null_count()).sum();
         let can_spread = matches!(data_type, DataType::Utf8 | DataType::List(_));
@@ -84,31 +89,83 @@ impl<'a> Gathering<'a> {
         batches: &[Option<ArrayRef>],
     ) -> Result<ArrayRef, ArrowError> {
         let mut arrays: Vec<&dyn Array> = Vec::new();
-        let mut is_present = vec![0u8; self.order.len().div_ceil(8)];
-        for (values, targets) in batches.iter().zip(&self.targets) {
-            let Some(values) = values else {
-                continue;
-            };
-            let present: &mut dyn Iterator<Item = usize> = match values.nulls() {
-                Some(nulls) => &mut nulls.valid_indices(),
-                None => &mut (0..values.len()),
-            };
-            for row in present {
+        let mut is_present = Bits::new(self.order.len());
+        for (values, targets) in present(batches, &self.targets) {
+            for row in rows_with_values(values) {
                 let target = targets[row];
                 if target != ABSENT {
                     self.sources[target as usize] = (arrays.len(), row);
-                    is_present[target as usize / 8] |= 1 << (target % 8);
+                    is_present.set(target);
                 }
             }
-            arrays.push(&**values);
+            arrays.push(values);
         }
-        let is_present = BooleanBuffer::new(is_present.into(), 0, self.order.len());
+        let is_present = is_present.finish();
         let places = is_present.set_indices().map(|target| self.sources[target]);
         let places: Vec<RowPlace> = places.collect();
         if places.is_empty() {
             return Ok(new_null_array(data_type, self.order.len()));
         }
         spread(&interleave(&arrays, &places)?, is_present)
+    }
+
+    /// Arrow has none but its general way for bits, which is slow.
+    fn booleans(&self, batches: &[Option<ArrayRef>]) -> ArrayRef {
+        let mut is_present = Bits::new(self.order.len());
+        let mut is_true = Bits::new(self.order.len());
+        for (values, targets) in present(batches, &self.targets) {
+            let booleans = values.as_boolean().values();
+            for row in rows_with_values(values) {
+                let target = targets[row];
+                if target != ABSENT {
+                    is_present.set(target);
+                    if booleans.value(row) {
+                        is_true.set(target);
+                    }
+                }
+            }
+        }
+        let nulls = NullBuffer::new(is_present.finish());
+        Arc::new(BooleanArray::new(is_true.finish(), Some(nulls)))
+    }
+}
+
+/// Returns the columns that batches have, with where their rows go.
+fn present<'a>(
+    batches: &'a [Option<ArrayRef>],
+    targets: &'a [Vec<u32>],
+) -> impl Iterator<Item = (&'a dyn Array, &'a Vec<u32>)> {
+    let batches = batches.iter().zip(targets);
+    batches.filter_map(|(values, targets)| Some((&**values.as_ref()?, targets)))
+}
+
+/// Returns the rows that are not NULL.
+fn rows_with_values(values: &dyn Array) -> impl Iterator<Item = usize> {
+    let nulls = values.nulls();
+    let all = 0..nulls.map_or(values.len(), |_| 0);
+    all.chain(nulls.into_iter().flat_map(NullBuffer::valid_indices))
+}
+
+/// Bits that are set one by one.
+struct Bits {
+    bytes: Vec<u8>,
+    length: usize,
+}
+
+impl Bits {
+    fn new(length: usize) -> Self {
+        Self {
+            bytes: vec![0; length.div_ceil(8)],
+            length,
+        }
+    }
+
+    fn set(&mut self, at: u32) {
+        self.bytes[at as usize / 8] |= 1 << (at % 8);
+    }
+
+    fn finish(self) -> BooleanBuffer {
+        BooleanBuffer::new(self.bytes.into(), 0, self.length)
     }
 }
 
@@ -149,7 +206,7 @@ const ABSENT: u32 = u32::MAX;
 
 #[cfg(test)]
 mod tests {
-    use arrow::array::{ListBuilder, StringBuilder, UInt64Array};
+    use arrow::array::{Int64Array, ListBuilder, StringBuilder, UInt64Array};
     use arrow::compute::{concat, take};
 
     use super::*;
@@ -158,6 +215,16 @@ mod tests {
     fn texts(rows: usize, every: usize) -> ArrayRef {
         let text = |row| (row % every == every - 1).then(|| format!("{rows} {row}"));
         Arc::new((0..rows).map(text).collect::<StringArray>())
+    }
+
+    fn booleans(rows: usize, every: usize) -> ArrayRef {
+        let value = |row| (row % every == every - 1).then_some(row % 3 == 1);
+        Arc::new((0..rows).map(value).collect::<BooleanArray>())
+    }
+
+    fn numbers(rows: usize, every: usize) -> ArrayRef {
+        let value = |row| (row % every == every - 1).then_some(row as i64);
+        Arc::new((0..rows).map(value).collect::<Int64Array>())
     }
 
     fn lists(rows: usize, every: usize) -> ArrayRef {
@@ -224,6 +291,8 @@ mod tests {
                 vec![(6, Some(6)), (40, None)],
             ] {
                 check(texts, &batches);
+                check(booleans, &batches);
+                check(numbers, &batches);
                 check(lists, &batches);
             }
         }
