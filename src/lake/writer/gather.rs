@@ -142,7 +142,7 @@ fn present<'a>(
 /// Returns the rows that are not NULL.
 fn rows_with_values(values: &dyn Array) -> impl Iterator<Item = usize> {
     let nulls = values.nulls();
-    let all = 0..nulls.map_or(values.len(), |_| 0);
+    let all = 0..nulls.map_or_else(|| values.len(), |_| 0);
     all.chain(nulls.into_iter().flat_map(NullBuffer::valid_indices))
 }
 
