@@ -74,11 +74,11 @@ pub(super) struct IngestArguments {
     max_rows: usize,
 
     /// Most memory of a file's events before it is written; the file has a tenth of that or less
-    #[arg(long, value_name = "SIZE", default_value = "64M", value_parser = parse_size)]
+    #[arg(long, value_name = "SIZE", default_value = "56M", value_parser = parse_size)]
     max_bytes: usize,
 
     /// Most memory of all events that are not written yet; the whole takes some 350 MiB more on two cores
-    #[arg(long, value_name = "SIZE", default_value = "80M", value_parser = parse_size)]
+    #[arg(long, value_name = "SIZE", default_value = "64M", value_parser = parse_size)]
     memory: usize,
 
     /// Pack the lake's small files at the times of a cron pattern, as `compact --schedule` does
