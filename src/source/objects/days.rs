@@ -12,8 +12,7 @@
 //! [`MOST_WAITING`], those of the first day come first; so a trail of more objects is in the order of
 //! days in parts.
 //!
-//! Within a folder the listing's order stays, which checkpoints rely on. What is in no folder of a day
-//! comes before all days.
+//! Within a folder the listing's order stays. What is in no folder of a day comes before all days.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::pin::pin;

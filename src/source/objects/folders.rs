@@ -172,11 +172,11 @@ impl Comparison {
             return Compared::unknown(object);
         };
         let mut compared = Compared::default();
-        self.leave(Some(&folder), &mut compared);
         let key = format!("{folder}{name}");
         let is_unfinished = self.from.unfinished(&key).is_some();
         let is_known = self.from.has_object(&folder, &name, object.mark());
         if knows_folder {
+            self.leave(Some(&folder), &mut compared);
             let through = self.from.folded(&folder);
             let is_forgotten = through.is_some_and(|(through, _)| *name <= *through);
             let listed = self.enter(folder.clone());

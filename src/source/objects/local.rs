@@ -201,7 +201,8 @@ impl Walk<'_> {
             size_bytes,
             key,
             is_named: false,
-            is_folder_whole: self.pattern.takes_all(progress),
+            // What a link leads to is in another folder.
+            is_folder_whole: self.pattern.takes_all(progress) && !entry.is_link,
             version: entry.version.clone(),
             known: None,
             handle: Handle::File { path, resolved },

@@ -717,6 +717,29 @@ fn what_comes_late_to_a_day_that_is_long_over_is_read() {
 }
 
 #[test]
+fn a_link_among_the_files_of_a_day_changes_nothing_for_its_folder() {
+    let folder = trail_of_days(1..=9);
+    let elsewhere = tempfile::tempdir().unwrap();
+    put(elsewhere.path(), "a.json", b"x");
+    let day = "AWSLogs/111122223333/CloudTrail/eu-west-1/2026/05/02";
+    let link = "111122223333_CloudTrail_eu-west-1_20260502T0030Z_u.json";
+    symlink(
+        elsewhere.path().join("a.json"),
+        folder.path().join(day).join(link),
+    )
+    .unwrap();
+    let (read, mut checkpoint) = go_on(&folder, Checkpoint::default());
+    // Files of the same name count once here.
+    assert!(read.contains(link), "{read:?}");
+    for hour in 5..8 {
+        let new = put_in_trail(&folder, 9, hour, b"x");
+        let (read, next) = go_on(&folder, checkpoint);
+        assert_eq!(read, BTreeSet::from([new]));
+        checkpoint = next;
+    }
+}
+
+#[test]
 fn names_that_an_earlier_run_kept_are_forgotten_when_their_day_is_over() {
     let folder = tempfile::tempdir().unwrap();
     let mut checkpoint = Checkpoint::default();
