@@ -167,8 +167,8 @@ impl LakeWriter {
         self.remember(added)
     }
 
-    /// Adds the rows of a batch that `keep` has, as [`write`](Self::write) does all of them. They are copied once,
-    /// to their partition, and not a first time to be with each other.
+    /// Adds the rows of a batch that `keep` has, as [`write`](Self::write) does all of them. They are copied once at
+    /// most, to their partition, and not to be with each other before.
     ///
     /// # Errors
     /// Those of [`write`](Self::write).

@@ -1,9 +1,9 @@
 //! Files and objects: listed, left out by their keys, read ahead, handed out in listing order, or day by day.
 //!
 //! ```text
-//! listing ──> reads in flight, ≤ 8 files or 16 objects, ≤ 32 MiB ──> next()
-//!                                                                     │
-//! checkpoint: the folders' names  <───────────────────────────────────┘
+//! listing ──> by day? ──> reads in flight, ≤ 8 files or 16 objects, ≤ 32 MiB ──> next()
+//!    │                                                                             │
+//!    └── what earlier runs left <── checkpoint: names and folders <────────────────┘
 //! ```
 
 mod access;
