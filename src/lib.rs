@@ -33,6 +33,7 @@
 //! | --- | --- |
 //! | Where do bytes come from, and what need not be read? | [`source`], [`source::KeyFilter`] |
 //! | How far has a source come, and how does a run go on? | [`checkpoint`] |
+//! | In which order is a trail read, and what if something comes late to an old day? | `source/objects/days.rs`, `source/objects/folders.rs` |
 //! | Why is each record counted once, though the process died? | [`pipeline`], `tests/pipeline.rs` |
 //! | What is this blob, and where are the events in it? | [`envelope`] |
 //! | What counts as an event? | `envelope/classify.rs` |

@@ -149,7 +149,7 @@ fn encoded_bytes(name: &str, values: &ArrayRef) -> Option<usize> {
     Some(bytes + (values.len() / 8).min(8 * runs))
 }
 
-/// Returns about how many bytes texts take; no fewer than they do if they are many.
+/// Returns about how many bytes texts take, or more: of many values it is not looked at how many differ.
 fn text_bytes(texts: &StringArray, present: usize, has_dictionary: bool) -> usize {
     const LENGTH: usize = size_of::<u32>();
     let mut values = texts.iter().flatten();

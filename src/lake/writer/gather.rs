@@ -6,7 +6,8 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, ListArray, StringArray, new_null_array,
+    Array, ArrayRef, AsArray, BooleanArray, BooleanBufferBuilder, ListArray, StringArray,
+    new_null_array,
 };
 use arrow::buffer::{BooleanBuffer, NullBuffer, OffsetBuffer};
 use arrow::compute::interleave;
@@ -89,13 +90,13 @@ impl<'a> Gathering<'a> {
         batches: &[Option<ArrayRef>],
     ) -> Result<ArrayRef, ArrowError> {
         let mut arrays: Vec<&dyn Array> = Vec::new();
-        let mut is_present = Bits::new(self.order.len());
+        let mut is_present = unset(self.order.len());
         for (values, targets) in present(batches, &self.targets) {
             for row in rows_with_values(values) {
                 let target = targets[row];
                 if target != ABSENT {
                     self.sources[target as usize] = (arrays.len(), row);
-                    is_present.set(target);
+                    is_present.set_bit(target as usize, true);
                 }
             }
             arrays.push(values);
@@ -111,16 +112,16 @@ impl<'a> Gathering<'a> {
 
     /// Arrow has none but its general way for bits, which is slow.
     fn booleans(&self, batches: &[Option<ArrayRef>]) -> ArrayRef {
-        let mut is_present = Bits::new(self.order.len());
-        let mut is_true = Bits::new(self.order.len());
+        let mut is_present = unset(self.order.len());
+        let mut is_true = unset(self.order.len());
         for (values, targets) in present(batches, &self.targets) {
             let booleans = values.as_boolean().values();
             for row in rows_with_values(values) {
                 let target = targets[row];
                 if target != ABSENT {
-                    is_present.set(target);
+                    is_present.set_bit(target as usize, true);
                     if booleans.value(row) {
-                        is_true.set(target);
+                        is_true.set_bit(target as usize, true);
                     }
                 }
             }
@@ -146,27 +147,11 @@ fn rows_with_values(values: &dyn Array) -> impl Iterator<Item = usize> {
     all.chain(nulls.into_iter().flat_map(NullBuffer::valid_indices))
 }
 
-/// Bits that are set one by one.
-struct Bits {
-    bytes: Vec<u8>,
-    length: usize,
-}
-
-impl Bits {
-    fn new(length: usize) -> Self {
-        Self {
-            bytes: vec![0; length.div_ceil(8)],
-            length,
-        }
-    }
-
-    fn set(&mut self, at: u32) {
-        self.bytes[at as usize / 8] |= 1 << (at % 8);
-    }
-
-    fn finish(self) -> BooleanBuffer {
-        BooleanBuffer::new(self.bytes.into(), 0, self.length)
-    }
+/// Returns bits that are to be set one by one.
+fn unset(length: usize) -> BooleanBufferBuilder {
+    let mut bits = BooleanBufferBuilder::new(length);
+    bits.append_n(length, false);
+    bits
 }
 
 /// Puts values into the rows that are present, in order, and NULLs into the others.

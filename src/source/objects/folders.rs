@@ -25,7 +25,8 @@ pub(super) struct Folders(Arc<Mutex<State>>);
 #[derive(Debug, Default)]
 struct State {
     open: HashMap<String, OpenFolder>,
-    over: Vec<OverFolder>,
+    /// Folders of which each object that was listed was handed out, by this run or by one before.
+    over: Vec<(String, Facts)>,
     newest_micros: Option<i64>,
 }
 
@@ -38,16 +39,9 @@ struct OpenFolder {
     facts: Option<Facts>,
 }
 
+/// What is known of a folder whose objects are all listed.
 #[derive(Clone, Copy, Debug, Default)]
-struct Facts {
-    has_stamps: bool,
-    refolded: Option<Folded>,
-}
-
-/// A folder of which each object that was listed was handed out, by this run or by one before.
-#[derive(Debug)]
-pub(super) struct OverFolder {
-    pub(super) folder: String,
+pub(super) struct Facts {
     /// Whether objects of it tell in their names when they were delivered.
     pub(super) has_stamps: bool,
     /// What is there now in the place of what was folded, if that is not the same.
@@ -56,7 +50,7 @@ pub(super) struct OverFolder {
 
 impl Folders {
     /// Notes that an object is handed out, or cannot be. Returns the folders that are over since the last call.
-    pub(super) fn handed_out(&self, folder: &str) -> Vec<OverFolder> {
+    pub(super) fn handed_out(&self, folder: &str) -> Vec<(String, Facts)> {
         let mut state = self.state();
         if let Some(open) = state.open.get_mut(folder) {
             open.waiting = open.waiting.saturating_sub(1);
@@ -110,11 +104,7 @@ impl State {
         };
         if let (Some(facts), 0) = (open.facts, open.waiting) {
             self.open.remove(folder);
-            self.over.push(OverFolder {
-                folder: folder.to_owned(),
-                has_stamps: facts.has_stamps,
-                refolded: facts.refolded,
-            });
+            self.over.push((folder.to_owned(), facts));
         }
     }
 }
@@ -179,13 +169,11 @@ impl Comparison {
             self.leave(Some(&folder), &mut compared);
             let through = self.from.folded(&folder);
             let is_forgotten = through.is_some_and(|(through, _)| *name <= *through);
-            let listed = self.enter(folder.clone());
-            if let Some(micros) = object.key.as_ref().and_then(|key| key.delivered_micros) {
-                listed.has_stamps = true;
-                self.folders.saw_delivery(micros);
-            }
-            let listed = self.inside.last_mut().filter(|_| is_forgotten);
-            if let Some(listed) = listed {
+            let delivered = object.key.as_ref().and_then(|key| key.delivered_micros);
+            delivered.inspect(|micros| self.folders.saw_delivery(*micros));
+            let listed = self.enter(&folder);
+            listed.has_stamps |= delivered.is_some();
+            if is_forgotten {
                 listed.forgotten.add(&name, object.mark());
                 if !is_unfinished && listed.held.len() < MOST_HELD {
                     listed.held.push(object);
@@ -217,12 +205,12 @@ impl Comparison {
         compared
     }
 
-    fn enter(&mut self, folder: String) -> &mut ListedFolder {
+    fn enter(&mut self, folder: &str) -> &mut ListedFolder {
         let is_inside = self.inside.last().is_some_and(|it| it.folder == folder);
         if !is_inside {
-            self.folders.add(&folder, 0);
+            self.folders.add(folder, 0);
             self.inside.push(ListedFolder {
-                folder,
+                folder: folder.to_owned(),
                 has_stamps: false,
                 forgotten: Folded::default(),
                 held: Vec::new(),

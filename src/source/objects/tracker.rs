@@ -59,16 +59,16 @@ impl Tracker {
 
     /// Takes the folders that are over, as one object more of `folder` is handed out, and forgets names.
     fn close(&mut self, folder: &str) -> Result<()> {
-        for over in self.folders.handed_out(folder) {
-            if self.unsettled.contains(&over.folder) {
+        for (folder, facts) in self.folders.handed_out(folder) {
+            if self.unsettled.contains(&folder) {
                 continue;
             }
-            let objects = self.checkpoint.objects_mut(&over.folder)?;
-            if let Some(folded) = over.refolded {
+            let objects = self.checkpoint.objects_mut(&folder)?;
+            if let Some(folded) = facts.refolded {
                 objects.refold(folded);
             }
-            if over.has_stamps && objects.names() > 1 {
-                self.foldable.insert(over.folder);
+            if facts.has_stamps && objects.names() > 1 {
+                self.foldable.insert(folder);
             }
         }
         match !self.foldable.is_empty() && self.foldable.len() >= self.fold_at {
